@@ -1,0 +1,34 @@
+"""The one exception class of ours, and the look-up that explains itself."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+class InputError(ValueError):
+    """Something that was given cannot be used; the message says what, what was expected, and what to do."""
+
+
+def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
+    """Look a name up in a table.
+
+    >>> pick({"erfnet": 1, "enet": 2}, "erfnet", "network")
+    1
+
+    Args:
+        table: names and what they stand for.
+        name: the wanted one.
+        kind: what the table holds, in one word, for the message.
+
+    Raises:
+        InputError: if there is no such name; the message lists the valid ones.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    raise InputError(f"no {kind} called '{name}'{hint} There are: {', '.join(table)}")

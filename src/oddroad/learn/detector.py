@@ -1,0 +1,149 @@
+"""What a network says about a batch, and the detector: normalise, network, scores, resize in one module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Outputs(NamedTuple):
+    """What a network says about a batch; absent parts are None.
+
+    Attributes:
+        logits: (N, C, h, w) class logits.
+        features: (N, D, h, w) the last layer before the classifier.
+        outlier: (N, h, w) a learned outlier logit, the log-odds of "odd".
+        disagreement: (N, h, w) mutual information over samples or members.
+        masks: (N, Q, h, w) mask logits of a mask network.
+        queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
+        auxiliary: logits (N, C, h', w') of heads that exist in training only.
+    """
+
+    logits: Tensor
+    features: Tensor | None = None
+    outlier: Tensor | None = None
+    disagreement: Tensor | None = None
+    masks: Tensor | None = None
+    queries: Tensor | None = None
+    auxiliary: tuple[Tensor, ...] = ()
+
+
+Score = Callable[[Outputs], Tensor]
+"""Outputs -> (N, h, w), higher is stranger: a function, or a module with buffers."""
+
+NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cityscapes": ((0.3257, 0.3690, 0.3223), (0.2112, 0.2148, 0.2115)),
+}
+"""Mean and standard deviation of RGB in [0, 1] that a network was trained with."""
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (N, C, h, w) to (N, C, *size), half-pixel centres, no antialiasing."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Extend (N, C, H, W) below and to the right, repeating the border, to sides that are multiples."""
+    height, width = images.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    if isinstance(below, int) and isinstance(right, int) and below == 0 and right == 0:
+        return images
+    return F.pad(images, (0, right, 0, below), mode="replicate")
+
+
+def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outputs:
+    """Cut maps of a padded input back to the ceil(height / stride) x ceil(width / stride) that cover the image."""
+    rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
+
+    def cut(maps: Tensor | None) -> Tensor | None:
+        return None if maps is None else maps[..., :rows, :columns]
+
+    logits = outputs.logits[..., :rows, :columns]
+    return outputs._replace(
+        logits=logits,
+        features=cut(outputs.features),
+        outlier=cut(outputs.outlier),
+        disagreement=cut(outputs.disagreement),
+        masks=cut(outputs.masks),
+    )
+
+
+def enlarge(maps: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Bring (N, C, h, w) at a stride to (N, C, height, width) without drift: enlarge exactly, then crop."""
+    if stride != 1:
+        maps = resize(maps, (maps.shape[-2] * stride, maps.shape[-1] * stride))
+    return maps[..., :height, :width]
+
+
+class Detector(nn.Module):
+    """An RGB image batch in, one score map for each score out: what the exporter writes into a file.
+
+    Args:
+        network: (N, 3, H, W) float32, normalised -> Outputs; has an attribute ``stride``.
+        scores: names and functions of the outputs, in order.
+        normalisation: key in NORMALISATION.
+        size: (H, W) the network sees, or None to keep the image's own.
+        upsample: "score" computes the score at the network's stride and enlarges one map; "logits" enlarges the
+            logits first, which costs about 30 times more and gives a slightly different map.
+        temperature: logits are divided by it before the scores.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        scores: Mapping[str, Score],
+        normalisation: str = "imagenet",
+        size: tuple[int, int] | None = None,
+        upsample: str = "score",
+        temperature: float = 1.0,
+    ):
+        super().__init__()
+        self.network = network
+        self.scores = dict(scores)
+        self.fitted = nn.ModuleDict({name: each for name, each in scores.items() if isinstance(each, nn.Module)})
+        self.size = size
+        self.upsample = upsample
+        self.temperature = temperature
+        self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
+        mean, std = NORMALISATION[normalisation]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """Outputs of the network for (N, H, W, 3) uint8 RGB images, at the network's stride."""
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self.size is not None:
+            pixels = resize(pixels, self.size)
+        outputs = self.network((pixels - self.mean) / self.std)
+        if self.temperature != 1.0:
+            outputs = outputs._replace(logits=outputs.logits / self.temperature)
+        return outputs
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8."""
+        height, width = images.shape[1], images.shape[2]
+        seen = self.size if self.size is not None else (height, width)
+        outputs = self.outputs(images)
+        if self.upsample == "logits":
+            outputs = outputs._replace(
+                logits=enlarge(outputs.logits, self.stride, *seen),
+                outlier=None if outputs.outlier is None else enlarge(outputs.outlier[:, None], self.stride, *seen)[:, 0],
+            )
+            maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
+        else:
+            maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
+            maps = enlarge(maps, self.stride, *seen)
+        if self.size is not None:
+            maps = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
+        return tuple(maps.unbind(1))
