@@ -63,5 +63,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"the weights of '{path}' do not fit {about['network']}: {str(error).splitlines()[1]}") from None
+        raise InputError(
+            f"the weights of '{path}' do not fit {about['network']}: {str(error).splitlines()[1]}"
+        ) from None
     return network.eval(), about

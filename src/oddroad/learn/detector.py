@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oddroad.errors import InputError
+
 
 class Outputs(NamedTuple):
     """What a network says about a batch; absent parts are None.
@@ -17,6 +19,7 @@ class Outputs(NamedTuple):
         logits: (N, C, h, w) class logits.
         features: (N, D, h, w) the last layer before the classifier.
         outlier: (N, h, w) a learned outlier logit, the log-odds of "odd".
+        void: (N, h, w) the logit of one more output beside the classes: void, or abstention.
         disagreement: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
@@ -26,6 +29,7 @@ class Outputs(NamedTuple):
     logits: Tensor
     features: Tensor | None = None
     outlier: Tensor | None = None
+    void: Tensor | None = None
     disagreement: Tensor | None = None
     masks: Tensor | None = None
     queries: Tensor | None = None
@@ -71,6 +75,7 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         logits=logits,
         features=cut(outputs.features),
         outlier=cut(outputs.outlier),
+        void=cut(outputs.void),
         disagreement=cut(outputs.disagreement),
         masks=cut(outputs.masks),
     )
@@ -81,6 +86,24 @@ def enlarge(maps: Tensor, stride: int, height: int, width: int) -> Tensor:
     if stride != 1:
         maps = resize(maps, (maps.shape[-2] * stride, maps.shape[-1] * stride))
     return maps[..., :height, :width]
+
+
+def split_void(outputs: Outputs, known: int) -> Outputs:
+    """Outputs whose logits are the known classes only; one output more becomes ``void``.
+
+    ERFNet, for one, has 20 outputs for 19 classes: the last must not take part in a maximum, a sum or an entropy.
+
+    Raises:
+        InputError: if the network has fewer outputs than known classes, or more than one beyond them.
+    """
+    count = outputs.logits.shape[1]
+    if count == known:
+        return outputs
+    if count != known + 1:
+        raise InputError(
+            f"the network has {count} outputs; expected {known} classes, or {known + 1} with a void output"
+        )
+    return outputs._replace(logits=outputs.logits[:, :known], void=outputs.logits[:, known])
 
 
 class Detector(nn.Module):
@@ -94,6 +117,7 @@ class Detector(nn.Module):
         upsample: "score" computes the score at the network's stride and enlarges one map; "logits" enlarges the
             logits first, which costs about 30 times more and gives a slightly different map.
         temperature: logits are divided by it before the scores.
+        known: number of known classes; an output beyond them is the void output. None if there is no such output.
     """
 
     mean: Tensor
@@ -107,6 +131,7 @@ class Detector(nn.Module):
         size: tuple[int, int] | None = None,
         upsample: str = "score",
         temperature: float = 1.0,
+        known: int | None = None,
     ):
         super().__init__()
         self.network = network
@@ -115,6 +140,7 @@ class Detector(nn.Module):
         self.size = size
         self.upsample = upsample
         self.temperature = temperature
+        self.known = known
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -126,8 +152,13 @@ class Detector(nn.Module):
         if self.size is not None:
             pixels = resize(pixels, self.size)
         outputs = self.network((pixels - self.mean) / self.std)
+        if self.known is not None:
+            outputs = split_void(outputs, self.known)
         if self.temperature != 1.0:
-            outputs = outputs._replace(logits=outputs.logits / self.temperature)
+            outputs = outputs._replace(
+                logits=outputs.logits / self.temperature,
+                void=None if outputs.void is None else outputs.void / self.temperature,
+            )
         return outputs
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -136,9 +167,15 @@ class Detector(nn.Module):
         seen = self.size if self.size is not None else (height, width)
         outputs = self.outputs(images)
         if self.upsample == "logits":
+
+            def whole(maps: Tensor | None) -> Tensor | None:
+                return None if maps is None else enlarge(maps[:, None], self.stride, *seen)[:, 0]
+
             outputs = outputs._replace(
                 logits=enlarge(outputs.logits, self.stride, *seen),
-                outlier=None if outputs.outlier is None else enlarge(outputs.outlier[:, None], self.stride, *seen)[:, 0],
+                outlier=whole(outputs.outlier),
+                void=whole(outputs.void),
+                disagreement=whole(outputs.disagreement),
             )
             maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
         else:

@@ -1,11 +1,14 @@
-"""Scores computed from the logits or an outlier head, each ``Outputs -> (N, h, w)``, higher is stranger.
+"""Scores computed from the logits or a head beside them, each ``Outputs -> (N, h, w)``, higher is stranger.
 
 They are written as maximum, exponential and sum, never as a softmax over an axis: the same value, and ten times faster
-in ONNX Runtime.
+in ONNX Runtime. The logits are those of the known classes; a void output is in ``Outputs.void``.
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -45,6 +48,73 @@ def energy(outputs: Outputs) -> Tensor:
 def msp(outputs: Outputs) -> Tensor:
     """1 - largest softmax probability, in [0, 1 - 1/C]. Source: Hendrycks and Gimpel, 2017."""
     return 1 - 1 / shifted(outputs.logits)[2]
+
+
+def entropy(outputs: Outputs) -> Tensor:
+    """Entropy of the softmax divided by log C, in [0, 1]. Source: Chan et al., "Entropy Maximization", 2021."""
+    _, below, total = shifted(outputs.logits)
+    value = total.log() - (below.exp() * below).sum(1) / total
+    return value / math.log(outputs.logits.shape[1])
+
+
+def void(outputs: Outputs) -> Tensor:
+    """Probability of the void output in the softmax over classes and void, in [0, 1].
+
+    Source: the void classifier of Blum et al., "The Fishyscapes Benchmark", 2021.
+
+    Raises:
+        InputError: if the network has no void output.
+    """
+    if outputs.void is None:
+        raise InputError(
+            "this score needs an output beyond the known classes (void or abstention); this network has none"
+        )
+    return torch.sigmoid(outputs.void + energy(outputs))
+
+
+def gambler(outputs: Outputs) -> Tensor:
+    """Probability of abstaining, in [0, 1]: the extra output of a network trained with the gambler's loss.
+
+    Source: Liu et al., "Deep Gamblers", 2019. The same formula as the void classifier; the training differs.
+    """
+    return void(outputs)
+
+
+def min_distance(outputs: Outputs) -> Tensor:
+    """Distance to the nearest prototype, in [0, inf), of a network whose logits are minus distances (IsoMax+).
+
+    Source: Macedo and Ludermir, "Enhanced Isotropy Maximization Loss", 2021.
+    """
+    return -outputs.logits.amax(1)
+
+
+def pebal(outputs: Outputs) -> Tensor:
+    """Energy smoothed by a 7x7 Gaussian of sigma 1, reflected at the border.
+
+    Source: Tian et al., "Pixel-wise Energy-biased Abstention Learning", 2022. Maps must be larger than 3x3.
+    """
+    return blurred(energy(outputs))
+
+
+def blurred(maps: Tensor) -> Tensor:
+    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border."""
+    tap = torch.exp(-0.5 * torch.arange(-3, 4, dtype=maps.dtype, device=maps.device) ** 2)
+    tap = tap / tap.sum()
+    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode="reflect")
+    return F.conv2d(F.conv2d(padded, tap.view(1, 1, 1, 7)), tap.view(1, 1, 7, 1))[:, 0]
+
+
+def mutual_information(outputs: Outputs) -> Tensor:
+    """Mutual information between the class and the sample or member, in [0, log C] nats: what they disagree about.
+
+    Source: Mukhoti and Gal, "Evaluating Bayesian Deep Learning Methods for Semantic Segmentation", 2018.
+
+    Raises:
+        InputError: if the network is neither an ensemble nor sampled with dropout.
+    """
+    if outputs.disagreement is None:
+        raise InputError("mutual_information needs several opinions; wrap the network in Ensemble or McDropout")
+    return outputs.disagreement
 
 
 def outlier_head(outputs: Outputs) -> Tensor:
