@@ -1,0 +1,229 @@
+"""Known scenes with pasted objects as training crops, and the fixed validation set of held-out objects."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from oddroad.datasets import driving
+from oddroad.errors import InputError, pick
+from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
+from oddroad.recipe import Outliers, Scenes
+from oddroad.types import IGNORE, OUTLIER, UNNAMED, Sample
+
+
+def mapped(*classes: int) -> np.ndarray:
+    """(256,) uint8 table from a set's own classes to the 19 of Cityscapes, UNNAMED or IGNORE."""
+    table = np.full(256, IGNORE, np.uint8)
+    table[: len(classes)] = classes
+    return table
+
+
+TO_CITYSCAPES = {
+    "cityscapes_small": mapped(*range(19)),
+    "camvid": mapped(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, UNNAMED),
+    "idd_lite": mapped(0, UNNAMED, IGNORE, UNNAMED, UNNAMED, UNNAMED, 10),
+}
+"""What the classes of each training set are in Cityscapes' terms. CamVid's bicyclist is a rider and his bicycle; of
+IDD-Lite only the road and the sky are one class of ours, and its "living things" include animals."""
+
+LOADERS = {
+    "cityscapes_small": driving.cityscapes_small,
+    "camvid": driving.camvid,
+    "idd_lite": driving.idd_lite,
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A decoded known scene.
+
+    Attributes:
+        image: (h, w, 3) uint8 RGB, as stored.
+        label: (h, w) uint8: trainIds, UNNAMED, IGNORE.
+        aspect: true width over height, which differs from w / h where the set is stored squashed.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    aspect: float
+
+
+def read_scene(sample: Sample, table: np.ndarray) -> Scene:
+    """Decode one sample.
+
+    Raises:
+        InputError: if a file cannot be read.
+    """
+    image = cv2.imread(str(sample.image))
+    label = cv2.imread(str(sample.label), cv2.IMREAD_UNCHANGED)
+    if image is None or label is None:
+        raise InputError(f"cannot read '{sample.image if image is None else sample.label}'")
+    height, width = sample.size or image.shape[:2]
+    return Scene(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), table[sample.lookup[label]], width / height)
+
+
+def read_scenes(root: Path, sets: tuple[str, ...], split: str, most: int | None = None) -> list[Scene]:
+    """All scenes of some sets, decoded; with ``most``, that many of each set, evenly spread."""
+    scenes: list[Scene] = []
+    for name in sets:
+        samples = pick(LOADERS, name, "training set")(root, split)
+        if most is not None and len(samples) > most:
+            samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
+        scenes += [read_scene(each, TO_CITYSCAPES[name]) for each in samples]
+    return scenes
+
+
+def place(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[tuple[int, int], int]:
+    """Foot point and height of an object: on the road if wanted and there is one, higher objects lower in the image."""
+    rows, columns = label.shape
+    horizon = 0.4 * rows
+    foot = (int(rng.integers(columns)), int(rng.uniform(horizon, rows * 1.05)))
+    if on_road:
+        ys, xs = np.nonzero(label == 0)
+        if len(ys):
+            chosen = int(rng.integers(len(ys)))
+            foot = (int(xs[chosen]), int(ys[chosen]))
+    below = max(foot[1] - horizon, 4.0)
+    height = below * rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.35))
+    return foot, int(np.clip(height, 5, 0.75 * rows))
+
+
+def with_objects(
+    scene: Scene, objects: list[CutOut], on_road: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label of a scene with the objects pasted on it."""
+    image, label = scene.image.copy(), scene.label.copy()
+    stretch = (image.shape[1] / image.shape[0]) / scene.aspect
+    for each in objects:
+        foot, height = place(scene.label, rng.random() < on_road, rng)
+        paste(image, label, each, foot, height, stretch, rng)
+    return image, label
+
+
+def draw(objects: list[CutOut], rng: np.random.Generator) -> CutOut:
+    """One of the objects."""
+    return objects[int(rng.integers(len(objects)))]
+
+
+def as_tensors(image: np.ndarray, label: np.ndarray) -> tuple[Tensor, Tensor]:
+    """(H, W, 3) uint8 and (H, W) uint8 as (3, H, W) uint8 and (H, W) int64."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(label.astype(np.int64))
+
+
+def crop(
+    image: np.ndarray, label: np.ndarray, aspect: float, scenes: Scenes, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A random crop at a random scale, mirrored half the time; what lies outside the scene is IGNORE."""
+    rows, columns = scenes.crop
+    low, high = scenes.scale
+    height = max(256 * np.exp(rng.uniform(np.log(low), np.log(high))), rows, columns / aspect)
+    width = height * aspect * rng.uniform(0.9, 1.1)
+    along, down = width / image.shape[1], height / image.shape[0]
+    x, y = rng.uniform(0, max(width - columns, 0)), rng.uniform(0, max(height - rows, 0))
+    matrix = np.array([[along, 0, -x], [0, down, -y]])
+    if rng.random() < 0.5:
+        matrix = np.array([[-along, 0, columns - 1 + x], [0, down, -y]])
+    image = cv2.warpAffine(image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    label = cv2.warpAffine(
+        label, matrix, (columns, rows), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE
+    )
+    return image, label
+
+
+def distortions(probability: float):
+    """Colour, blur, sharpness, noise and JPEG distortions of an RGB image, each with a probability."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import albumentations as A
+
+        return A.Compose(
+            [
+                A.ColorJitter((0.6, 1.4), (0.6, 1.4), (0.5, 1.5), (-0.04, 0.04), p=min(2 * probability, 1)),
+                A.OneOf([A.GaussianBlur((3, 7)), A.MotionBlur((3, 7)), A.Downscale((0.4, 0.9))], p=probability),
+                A.Sharpen((0.2, 0.7), p=probability),
+                A.GaussNoise((0.01, 0.06), p=probability),
+                A.ImageCompression(quality_range=(40, 95), p=probability),
+                A.RandomGamma((60, 150), p=probability),
+            ]
+        )
+
+
+class Crops(Dataset):
+    """Training crops; number i is the same for the same seed, whatever was drawn before it.
+
+    Args:
+        root: folder that holds the data sets.
+        scenes: the known scenes.
+        outliers: the pasted objects.
+        count: number of crops in the run.
+        seed: of every choice.
+    """
+
+    def __init__(self, root: Path, scenes: Scenes, outliers: Outliers, count: int, seed: int):
+        self.scenes, self.outliers, self.count, self.seed = scenes, outliers, count, seed
+        self.known_scenes = read_scenes(root, scenes.sets, "train")
+        objects = coco_objects(root / outliers.objects)
+        self.odd = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
+        self.known = [each for each in objects if each.label != OUTLIER]
+        self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
+        self.distort = distortions(scenes.distort)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """(3, H, W) uint8 image and (H, W) int64 label."""
+        rng = np.random.default_rng((self.seed, index))
+        scene = self.known_scenes[int(rng.integers(len(self.known_scenes)))]
+        objects: list[CutOut] = []
+        if rng.random() < self.outliers.known:
+            objects += [draw(self.known, rng) for _ in range(int(rng.integers(1, 4)))]
+        if rng.random() < self.outliers.probability:
+            for _ in range(int(rng.integers(1, self.outliers.most + 1))):
+                if rng.random() < self.outliers.shapes:
+                    own = rng.random() < 0.3
+                    objects.append(random_shape(rng, [scene.image] if own else self.textures))
+                else:
+                    objects.append(draw(self.odd, rng))
+        image, label = with_objects(scene, objects, self.outliers.on_road, rng)
+        image, label = crop(image, label, scene.aspect, self.scenes, rng)
+        self.distort.set_random_seed(int(rng.integers(2**31)))
+        return as_tensors(self.distort(image=image)["image"], label)
+
+
+class Validation(Dataset):
+    """The validation set: objects of held-out classes on validation scenes of two sets; fixed, from its own seed.
+
+    Args:
+        root: folder that holds the data sets.
+        objects: folder of the COCO objects, below the root.
+        scenes: number of scenes of each set.
+        size: (H, W) of the images given out.
+        clean: paste nothing, to count false alarms.
+    """
+
+    def __init__(self, root: Path, objects: str, scenes: int, size: tuple[int, int], clean: bool = False):
+        self.size, self.clean = size, clean
+        self.scenes = read_scenes(root, ("cityscapes_small", "camvid"), "val", scenes)
+        self.odd = [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """(3, H, W) uint8 image and (H, W) int64 label."""
+        scene = self.scenes[index]
+        rng = np.random.default_rng((2026, index))
+        count = 0 if self.clean else int(rng.integers(1, 4))
+        image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], 0.8, rng)
+        rows, columns = self.size
+        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return as_tensors(image, cv2.resize(label, (columns, rows), interpolation=cv2.INTER_NEAREST))

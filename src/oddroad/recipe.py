@@ -1,0 +1,180 @@
+"""Typed description of a training run: frozen dataclasses, read from YAML, every key checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from oddroad.errors import InputError
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network.
+
+    Attributes:
+        name: key in NETWORKS.
+        classes: number of class outputs.
+        outlier: give it an outlier head.
+        auxiliary: give it its training heads.
+        normalisation: "unit", "imagenet" or "cityscapes".
+    """
+
+    name: str = "ddrnet23_slim"
+    classes: int = 19
+    outlier: bool = True
+    auxiliary: bool = True
+    normalisation: str = "imagenet"
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The known scenes and how they are shown.
+
+    Attributes:
+        sets: names of data sets below the data root, each with its classes mapped to the 19 of Cityscapes.
+        crop: height and width of a crop.
+        scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
+        distort: probability of each photometric distortion (colour, blur, noise, JPEG).
+        loss_stride: the loss is computed on every n-th pixel of each row and column.
+    """
+
+    sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
+    crop: tuple[int, int] = (256, 512)
+    scale: tuple[float, float] = (1.0, 2.2)
+    distort: float = 0.3
+    loss_stride: int = 2
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """The odd objects pasted on the scenes.
+
+    Attributes:
+        objects: folder with ``images`` and ``labels`` of COCO objects in YOLO segmentation text, below the data root.
+        probability: share of the scenes that get odd objects.
+        most: largest number of odd objects on a scene.
+        shapes: share of random shapes of random texture among them, the rest are COCO objects.
+        known: share of the scenes that get pasted objects of known classes, with their class as label.
+        on_road: share of the objects that stand on the road.
+    """
+
+    objects: str = "coco128-seg"
+    probability: float = 0.6
+    most: int = 3
+    shapes: float = 0.35
+    known: float = 0.3
+    on_road: float = 0.7
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How the weights are found.
+
+    Attributes:
+        name: "adamw" or "sgd".
+        rate: highest learning rate.
+        decay: weight decay.
+        steps: number of steps.
+        warmup: steps of linear warm-up.
+        power: exponent of the polynomial decay after it.
+        batch: crops a step.
+        precision: "bf16" or "fp32".
+        clip: largest norm of the gradient; 0 for no limit.
+        average: decay of the exponential moving average of the weights; 0 for none.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    rate: float = 1e-3
+    decay: float = 1e-2
+    steps: int = 6000
+    warmup: int = 200
+    power: float = 0.9
+    batch: int = 8
+    precision: Literal["bf16", "fp32"] = "bf16"
+    clip: float = 5.0
+    average: float = 0.998
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        network: the network.
+        scenes: the known scenes.
+        outliers: the pasted odd objects.
+        optimiser: how the weights are found.
+        losses: names in LOSSES, each with its weight.
+        seed: of every random choice.
+    """
+
+    network: Network = field(default_factory=Network)
+    scenes: Scenes = field(default_factory=Scenes)
+    outliers: Outliers = field(default_factory=Outliers)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    losses: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a card or a checkpoint."""
+        return asdict(self)
+
+
+def flags(values: Mapping[str, Any], prefix: str) -> dict[str, list[str]]:
+    """Nested values as command-line flags: {"optimiser": {"rate": 1}} -> {"--recipe.optimiser.rate": ["1"]}."""
+    found: dict[str, list[str]] = {}
+    for key, value in values.items():
+        name = f"{prefix}.{str(key).replace('_', '-')}"
+        if isinstance(value, Mapping) and key != "losses":
+            found.update(flags(value, name))
+        elif isinstance(value, Mapping):
+            found[name] = [str(each) for pair in value.items() for each in pair]
+        elif isinstance(value, bool):
+            found[f"{prefix}.{'' if value else 'no-'}{str(key).replace('_', '-')}"] = []
+        elif isinstance(value, (list, tuple)):
+            found[name] = [str(each) for each in value]
+        else:
+            found[name] = [str(value)]
+    return found
+
+
+def read_flags(path: Path, prefix: str = "--recipe") -> list[str]:
+    """A YAML recipe as command-line flags, which the command line then checks and the user's own flags override.
+
+    Raises:
+        InputError: if the file is missing or is not a YAML mapping.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise InputError(f"no recipe '{path}'")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe '{path}' is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"recipe '{path}' holds a {type(values).__name__}; expected keys and values")
+    return [word for name, words in flags(values, prefix).items() for word in (name, *words)]
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A YAML recipe with overrides such as ``--optimiser.rate 1e-3``.
+
+    Raises:
+        InputError: if the file is missing, or a key or value does not exist.
+    """
+    import contextlib
+    import io
+
+    import tyro
+
+    errors = io.StringIO()
+    words = [word.replace("--recipe.", "--", 1) for word in read_flags(path)] + list(overrides)
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(Recipe, args=words)
+    except SystemExit:
+        raise InputError(f"recipe '{path}': {' '.join(errors.getvalue().split())}") from None
