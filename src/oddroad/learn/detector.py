@@ -23,6 +23,7 @@ class Outputs(NamedTuple):
         disagreement: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
+        layers: (N, D', h', w') outputs of inner layers, where they are asked for.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
     """
 
@@ -33,6 +34,7 @@ class Outputs(NamedTuple):
     disagreement: Tensor | None = None
     masks: Tensor | None = None
     queries: Tensor | None = None
+    layers: tuple[Tensor, ...] = ()
     auxiliary: tuple[Tensor, ...] = ()
 
 
