@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from oddroad.learn.detector import Score
+from oddroad.learn.scores.density import EmbeddingDensity
+from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.scores.logits import (
     dense_hybrid,
     energy,
@@ -17,6 +22,7 @@ from oddroad.learn.scores.logits import (
     pebal,
     void,
 )
+from oddroad.learn.scores.sml import StandardizedMaxLogit
 
 SCORES: dict[str, Score] = {
     "msp": msp,
@@ -32,3 +38,14 @@ SCORES: dict[str, Score] = {
     "dense_hybrid": dense_hybrid,
     "joint": joint,
 }
+"""Scores that need no fit."""
+
+FITTED: dict[str, Callable[..., Any]] = {
+    "sml": StandardizedMaxLogit,
+    "mahalanobis": Mahalanobis,
+    "embedding_density": EmbeddingDensity,
+}
+"""Scores fitted on known scenes: classes of modules with ``build(outputs, stride)``, ``add``, ``finish`` and ``fit``.
+
+Their buffers and parameters are the fitted state, ``arguments`` is what they were made with.
+"""
