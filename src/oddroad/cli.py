@@ -7,14 +7,97 @@ import inspect
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from oddroad.errors import InputError, pick
+
+if TYPE_CHECKING:
+    from oddroad.detect import Summary
+
+
+Words = Annotated[tuple[str, ...], tyro.conf.Positional]
+"""Any number of words without a flag before them."""
+
+
+def detect(
+    source: Words,
+    /,
+    model: str = "default",
+    score: str | None = None,
+    threshold: float | None = None,
+    smallest: int | None = None,
+    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    every: int = 1,
+    save: tuple[Literal["overlay", "maps", "masks"], ...] = ("overlay",),
+    out: Path | None = None,
+) -> None:
+    """Mark what does not belong on the road, in images, folders, videos, cameras and streams.
+
+    Example: oddroad detect drive.mp4 --save overlay masks
+
+    Args:
+        source: images, folders, globs, videos, a camera's number, addresses of streams (rtsp, http).
+        model: an .onnx file of ours, or "default" for the embedded detector.
+        score: which of its scores; by default its first.
+        threshold: a pixel is odd above it, in the score's unit; by default the one of the detector's card.
+        smallest: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
+        engine: what runs the network.
+        every: of videos, cameras and streams, judge every n-th frame.
+        save: what to write beside detections.jsonl. overlay: pictures (a video for a video); maps: scores as .npy;
+            masks: odd pixels as .png. An empty list writes the jsonl alone.
+        out: folder for the results; by default out/NAME, NAME being the first source's.
+    """
+    from oddroad.detect import run
+    from oddroad.frames import count_frames, find_sources
+    from oddroad.runtime import Model
+
+    sources = find_sources(source)
+    detector = Model(model, engine)
+    folder = out or default_out(Path(source[0].rstrip("/")).stem or "frames")
+    counts = [count_frames(each) for each in sources]
+    total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
+    print(
+        f"{detector.card.name} on {detector.engine} with {detector.threads} threads, score {detector.pick_score(score)}"
+    )
+    with progress_bar(total) as advance:
+        summary = run(detector, sources, folder, score, threshold, smallest, every, save, advance)
+    print(f"{summary.line()}; results in {folder}")
+    if summary.skipped.named:
+        raise InputError("; ".join(summary.skipped.named[:3]))
+
+
+def demo(
+    out: Path = Path("demo"), seed: int = 0, frames: int = 150, model: str = "default", engine: str = "auto"
+) -> None:
+    """Render a drive with odd objects on the road, detect on it, and write a video, a contact sheet and figures.
+
+    Example: oddroad demo --out demo --seed 3
+
+    Args:
+        out: folder for demo.mp4, contact_sheet.jpg and demo.json.
+        seed: of the drive.
+        frames: its length.
+        model: an .onnx file of ours, or "default".
+        engine: what runs the network: auto, onnxruntime, openvino.
+    """
+    from oddroad.demo import demo as run_demo
+    from oddroad.runtime import Model
+
+    detector = Model(model, engine)
+    with progress_bar(frames) as advance:
+        values = run_demo(detector, out, seed, frames, progress=advance)
+    print(
+        f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "
+        f"(odd pixels: {100 * values['prevalence']:.2f} %), {values['frames_a_second']:.1f} frames a second on "
+        f"{values['engine']}"
+    )
+    print(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")
 
 
 def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = False) -> None:
@@ -32,7 +115,22 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     print(card.to_json() if json else describe(card))
 
 
+@contextlib.contextmanager
+def progress_bar(total: int | None) -> Iterator[Callable[[Summary], None]]:
+    """A bar with frames a second and the time left, on the terminal's error stream; silent where there is none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.1f} frames/s"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=total, rate=0.0)
+        yield lambda summary: bar.update(task, completed=summary.frames, rate=summary.rate)
+
+
 VERBS: dict[str, Callable[..., Any]] = {
+    "detect": detect,
+    "demo": demo,
     "info": info,
 }
 """Verb -> function. Its parameters are the options, its docstring is the help."""
@@ -97,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(version("oddroad"))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         parse(words[0], words[1:])()
     except InputError as error:
@@ -111,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has left
+        return 0
     except OSError as error:
         if error.errno is None:
             raise

@@ -114,6 +114,7 @@ class Card:
         classes: names of the known classes.
         thresholds: for each score, the value above which a pixel counts as odd.
         threshold_rule: how the thresholds were set, in words.
+        spans: for each score, the values of a typical known and a typical odd pixel; they only colour pictures.
         temperature: what the logits are divided by before the scores.
         upsample: "score" if the score is computed at the network's stride and then enlarged, or "logits".
         licence: terms of use of the weights, which follow those of the training data.
@@ -132,6 +133,7 @@ class Card:
     classes: tuple[str, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
     threshold_rule: str = ""
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     temperature: float = 1.0
     upsample: str = "score"
     licence: str = ""
@@ -177,4 +179,5 @@ class Card:
             values[key] = tuple(values[key])
         if values["size"] is not None:
             values["size"] = tuple(values["size"])
+        values["spans"] = {name: tuple(span) for name, span in values.get("spans", {}).items()}
         return cls(**values)

@@ -1,0 +1,227 @@
+"""Run a detector over frames and write what it finds: overlays, maps, masks and one line of JSON a frame."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from oddroad import draw, regions
+from oddroad.errors import InputError
+from oddroad.frames import Skipped, Source, VideoOut, ahead, frame_rate, read, write_image
+from oddroad.runtime import Model
+from oddroad.types import Frame, Region
+
+SPARE = 16 * 2**20
+"""Bytes that must stay free, so that a video can still be closed properly."""
+
+PRODUCTS = ("overlay", "maps", "masks")
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        frames: frames judged.
+        found: frames with at least one region.
+        seconds: from the first frame to the last.
+        milliseconds: sum over the frames, by stage.
+        skipped: what could not be read, and why.
+    """
+
+    frames: int = 0
+    found: int = 0
+    seconds: float = 0.0
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, everything included."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def line(self) -> str:
+        """The summary in one line."""
+        text = f"{self.frames} frames, {self.found} with findings, {self.rate:.1f} frames a second"
+        if count := len(self.skipped.reasons):
+            shown = "; ".join(self.skipped.reasons[:3]) + ("; ..." if count > 3 else "")
+            text += f"; skipped {count}: {shown}"
+        return text
+
+
+def timed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
+    """Each frame with the milliseconds it took to produce."""
+    iterator = iter(frames)
+    while True:
+        began = time.perf_counter()
+        try:
+            frame = next(iterator)
+        except StopIteration:
+            return
+        yield frame, (time.perf_counter() - began) * 1e3
+
+
+class Results:
+    """The folder a run writes to.
+
+    Args:
+        out: the folder.
+        save: any of PRODUCTS.
+        rates: frames a second for each moving source, by name.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+
+    def __init__(self, out: Path, save: Sequence[str], rates: dict[str, float]):
+        self.out, self.save, self.rates = out, tuple(save), rates
+        self.videos: dict[str, VideoOut] = {}
+        self.taken: dict[str, str] = {}
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            self.lines: TextIO = open(out / "detections.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
+
+    def path(self, product: str, name: str, ending: str) -> Path:
+        """Where a product of a frame goes: the frame's name with another ending, never the same place twice."""
+        stem, _, number = name.partition("#")
+        base = f"{stem}_{int(number):06d}" if number else str(Path(stem).with_suffix(""))
+        if self.taken.setdefault(base, name) != name:
+            base = stem
+        return self.out / product / f"{base}{ending}"
+
+    def check_space(self) -> None:
+        """Raise InputError while there is still room to close the files."""
+        if shutil.disk_usage(self.out).free < SPARE:
+            raise InputError(
+                f"the disk of '{self.out}' is full; what was written is complete up to here: free some space, "
+                "or choose another folder with --out"
+            )
+
+    def pictures(self, frame: Frame, heat: np.ndarray, threshold: float, drawn: np.ndarray | None) -> None:
+        """Write the overlay, map and mask of a frame, as far as they are wanted."""
+        self.check_space()
+        source = frame.name.partition("#")[0]
+        if drawn is not None and source in self.rates:
+            if source not in self.videos:
+                path = self.out / "overlay" / Path(source).with_suffix(".mp4")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.videos[source] = VideoOut(path, self.rates[source])
+            self.videos[source].write(drawn)
+        elif drawn is not None:
+            write_image(self.path("overlay", frame.name, ".jpg"), drawn)
+        if "maps" in self.save:
+            path = self.path("maps", frame.name, ".npy")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, heat)
+        if "masks" in self.save:
+            write_image(self.path("masks", frame.name, ".png"), (heat > threshold).astype(np.uint8) * 255)
+
+    def line(self, values: dict[str, Any]) -> None:
+        """Append one line of JSON."""
+        self.lines.write(json.dumps(values) + "\n")
+        self.lines.flush()
+
+    def close(self) -> None:
+        """Close every file, so that it can be read."""
+        for video in self.videos.values():
+            video.close()
+        self.lines.close()
+
+
+def as_line(
+    frame: Frame, found: Sequence[Region], score: str, threshold: float, stages: dict[str, float]
+) -> dict[str, Any]:
+    """The JSON of one frame."""
+    height, width = frame.image.shape[:2]
+    return {
+        "frame": frame.name,
+        "time": frame.time,
+        "width": width,
+        "height": height,
+        "score": score,
+        "threshold": threshold,
+        "regions": [
+            {"box": list(each.box), "area": each.area, "mean": round(each.mean, 4), "peak": round(each.peak, 4)}
+            for each in found
+        ],
+        "milliseconds": {stage: round(value, 2) for stage, value in stages.items()},
+    }
+
+
+def run(
+    model: Model,
+    sources: Sequence[Source],
+    out: Path,
+    score: str | None = None,
+    threshold: float | None = None,
+    smallest: int | None = None,
+    every: int = 1,
+    save: Sequence[str] = ("overlay",),
+    progress: Callable[[Summary], None] | None = None,
+) -> Summary:
+    """Detect on every frame of the sources and write the results to a folder.
+
+    Args:
+        model: the detector.
+        sources: from ``find_sources``.
+        out: gets ``detections.jsonl`` and a folder for each product.
+        score: one of the model's scores; its default where None.
+        threshold: in the score's unit; the card's where None.
+        smallest: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
+        every: of moving sources, judge every n-th frame.
+        save: any of "overlay", "maps", "masks".
+        progress: called after each frame.
+
+    Returns:
+        what was done; everything written stays, whatever stops the run.
+
+    Raises:
+        InputError: if a score does not exist, nothing can be read, or nothing can be written.
+    """
+    if every < 1:
+        raise InputError(f"--every is {every}; expected 1 or more")
+    if smallest is not None and smallest < 0:
+        raise InputError(f"--smallest is {smallest}; expected a number of pixels")
+    name = model.pick_score(score)
+    level = model.threshold(name) if threshold is None else threshold
+    span = model.card.spans.get(name, (level - 1.0, level + 1.0))
+    rates = {each.name: frame_rate(each) / every for each in sources if each.moving and "overlay" in save}
+    summary = Summary()
+    results = Results(out, save, rates)
+    began = time.perf_counter()
+    try:
+        for frame, decode in ahead(timed(read(sources, every, summary.skipped))):
+            marks = [time.perf_counter()]
+            heat = model(frame.image, name)
+            marks.append(time.perf_counter())
+            least = smallest if smallest is not None else heat.size // 10_000
+            found = regions.find(heat, level, least)
+            marks.append(time.perf_counter())
+            drawn = draw.overlay(frame.image, heat, found, level, span, name) if "overlay" in save else None
+            marks.append(time.perf_counter())
+            results.pictures(frame, heat, level, drawn)
+            marks.append(time.perf_counter())
+            spent = [(after - before) * 1e3 for before, after in zip(marks, marks[1:], strict=False)]
+            stages = dict(zip(("decode", "model", "regions", "draw", "write"), (decode, *spent), strict=True))
+            results.line(as_line(frame, found, name, level, stages))
+            summary.frames += 1
+            summary.found += bool(found)
+            summary.seconds = time.perf_counter() - began
+            for stage, value in stages.items():
+                summary.milliseconds[stage] = summary.milliseconds.get(stage, 0.0) + value
+            if progress is not None:
+                progress(summary)
+    finally:
+        results.close()
+    if summary.frames == 0:
+        raise InputError("nothing could be read: " + "; ".join(summary.skipped.reasons[:3]))
+    return summary

@@ -1,0 +1,250 @@
+"""An exported detector, run by ONNX Runtime or OpenVINO: ``heat = Model()(image)``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddroad.errors import InputError, pick
+from oddroad.types import Card
+
+EMBEDDED = {"default": "oddroad-small.onnx"}
+"""Detectors that come with the package: name -> file in ``oddroad/models``."""
+
+CARD_KEY = "oddroad"
+"""Key of the card in the metadata of an ONNX file."""
+
+
+def find_model(model: str | Path) -> Path:
+    """Path of a detector given by its path or by the name of an embedded one.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    if str(model) in EMBEDDED:
+        return Path(str(resources.files("oddroad"))) / "models" / EMBEDDED[str(model)]
+    path = Path(model)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no file"
+        raise InputError(f"model '{model}' is {what}; expected an .onnx file or one of: {', '.join(EMBEDDED)}")
+    return path
+
+
+def onnx_session(path: Path, threads: int, optimise: bool = True) -> Any:
+    """An ONNX Runtime session on the CPU.
+
+    Raises:
+        InputError: if the file is no valid ONNX model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a class of its own for each kind of damage
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({reason})") from None
+
+
+def session_card(session: Any, path: Path) -> Card:
+    """The card in an open ONNX Runtime session.
+
+    Raises:
+        InputError: if the file has no card, or one that this version cannot read.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        raise InputError(f"model '{path}' is an ONNX file but not a detector of ours; 'oddroad export' writes those")
+    try:
+        card = Card.from_json(text)
+    except InputError as error:
+        raise InputError(f"model '{path}': {error}") from None
+    outputs = [each.name for each in session.get_outputs()]
+    if missing := [name for name in card.scores if name not in outputs]:
+        raise InputError(f"model '{path}' lacks the outputs {', '.join(missing)} that its card names; export it again")
+    return card
+
+
+def read_card(model: str | Path) -> Card:
+    """The card of a detector, without preparing it to run.
+
+    Raises:
+        InputError: if it is not a detector of ours.
+    """
+    path = find_model(model)
+    return session_card(onnx_session(path, 1, optimise=False), path)
+
+
+Run = Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]
+"""(1, H, W, 3) uint8 and names of outputs -> their arrays."""
+
+
+def onnxruntime_engine(path: Path, threads: int) -> tuple[Card, Run]:
+    """Card and run function by ONNX Runtime."""
+    session = onnx_session(path, threads)
+
+    def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        return session.run(list(names), {"image": images})
+
+    return session_card(session, path), run
+
+
+def openvino_engine(path: Path, threads: int) -> tuple[Card, Run]:
+    """Card and run function by OpenVINO, computing in float32."""
+    import openvino
+
+    card = session_card(onnx_session(path, 1, optimise=False), path)
+    core = openvino.Core()
+    config = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled: dict[tuple[int, ...], Any] = {}
+
+    def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        shape = tuple(images.shape)
+        if shape not in compiled:
+            if len(compiled) >= 4:  # a folder of many sizes: forget the oldest
+                compiled.pop(next(iter(compiled)))
+            model = core.read_model(str(path))
+            model.reshape({"image": list(shape)})
+            compiled[shape] = core.compile_model(model, "CPU", config).create_infer_request()
+        request = compiled[shape]
+        request.infer({"image": images})
+        return [request.get_tensor(name).data.copy() for name in names]
+
+    return card, run
+
+
+ENGINES: dict[str, Callable[[Path, int], tuple[Card, Run]]] = {
+    "onnxruntime": onnxruntime_engine,
+    "openvino": openvino_engine,
+}
+
+
+def choose_engine(engine: str) -> str:
+    """The engine that "auto" stands for: ONNX Runtime, which starts fastest and is always installed.
+
+    Raises:
+        InputError: if the engine does not exist or is not installed.
+    """
+    if engine == "auto":
+        return "onnxruntime"
+    pick(ENGINES, engine, "engine")
+    if importlib.util.find_spec(engine) is None:
+        raise InputError(f"engine '{engine}' is not installed; run: pip install 'oddroad[{engine}]'")
+    return engine
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Model:
+    """A detector: an RGB image in, a score map of the same size out, higher is stranger.
+
+    >>> import numpy as np
+    >>> model = Model()
+    >>> heat = model(np.zeros((90, 160, 3), np.uint8))
+    >>> heat.shape, heat.dtype
+    ((90, 160), dtype('float32'))
+
+    Args:
+        model: path of an .onnx file of ours, or "default" for the embedded detector.
+        engine: "onnxruntime", "openvino", or "auto".
+        threads: number of threads; by default every core this process may use.
+
+    Attributes:
+        card: what the detector is.
+        scores: names of its score maps, the default first.
+        engine: the engine that runs it.
+
+    Raises:
+        InputError: if the file or the engine cannot be used.
+    """
+
+    def __init__(self, model: str | Path = "default", engine: str = "auto", threads: int | None = None):
+        self.path = find_model(model)
+        self.engine = choose_engine(engine)
+        self.threads = threads or available_cores()
+        self.card, self._run = ENGINES[self.engine](self.path, self.threads)
+        self.scores = self.card.scores
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def pick_score(self, score: str | None) -> str:
+        """A score by name, or the default one.
+
+        Raises:
+            InputError: if the detector does not have it.
+        """
+        if score is None:
+            return self.scores[0]
+        return pick({name: name for name in self.scores}, score, f"score in {self.path.name}")
+
+    def threshold(self, score: str | None = None) -> float:
+        """The threshold of a score that the card proposes.
+
+        Raises:
+            InputError: if the card has none.
+        """
+        name = self.pick_score(score)
+        if name not in self.card.thresholds:
+            raise InputError(f"{self.path.name} has no threshold for score '{name}'; pass --threshold")
+        return self.card.thresholds[name]
+
+    def maps(self, image: np.ndarray, scores: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Score maps (H, W) float32 of an image (H, W, 3) uint8 RGB, by name.
+
+        Raises:
+            InputError: if the image has another shape or type, or a score does not exist.
+        """
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
+        names = [self.pick_score(name) for name in scores] if scores is not None else list(self.scores)
+        found = self._run(np.ascontiguousarray(image[None]), names)
+        return {name: values[0] for name, values in zip(names, found, strict=True)}
+
+    def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
+        """The map (H, W) float32 of one score, by default the first, of an image (H, W, 3) uint8 RGB."""
+        name = self.pick_score(score)
+        return self.maps(image, [name])[name]
+
+
+def describe(card: Card) -> str:
+    """The card as text for people."""
+    size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
+    lines = [
+        f"{card.name}",
+        f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weights}",
+        f"  scores      {', '.join(card.scores)} (the first is the default), computed before upsampling"
+        if card.upsample == "score"
+        else f"  scores      {', '.join(card.scores)} (the first is the default), computed after upsampling",
+    ]
+    lines += [f"  threshold   {name} > {value:.4g}" for name, value in card.thresholds.items()]
+    if card.threshold_rule:
+        lines.append(f"              {card.threshold_rule}")
+    lines.append(f"  classes     {', '.join(card.classes)}")
+    for title, values in (("origin", card.origin), ("measured", card.measured), ("parity", card.parity)):
+        lines += [f"  {title:<11} {key}: {value}" for key, value in values.items()]
+    return "\n".join([*lines, f"  licence     {card.licence or 'not stated'}"])
