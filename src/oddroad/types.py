@@ -115,6 +115,7 @@ class Card:
         thresholds: for each score, the value above which a pixel counts as odd.
         threshold_rule: how the thresholds were set, in words.
         spans: for each score, the values of a typical known and a typical odd pixel; they only colour pictures.
+        calibration: what known scenes score: thresholds by rate, data, frames, confidence; see oddroad.thresholds.
         temperature: what the logits are divided by before the scores.
         upsample: "score" if the score is computed at the network's stride and then enlarged, or "logits".
         licence: terms of use of the weights, which follow those of the training data.
@@ -134,6 +135,7 @@ class Card:
     thresholds: dict[str, float] = field(default_factory=dict)
     threshold_rule: str = ""
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     upsample: str = "score"
     licence: str = ""
