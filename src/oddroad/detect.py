@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -20,6 +21,9 @@ from oddroad.types import Frame, Region
 
 SPARE = 16 * 2**20
 """Bytes that must stay free, so that a video can still be closed properly."""
+
+STAGES = ("decode", "model", "regions", "draw", "write")
+"""What the milliseconds of a frame are divided into; decoding runs in a thread of its own."""
 
 PRODUCTS = ("overlay", "maps", "masks")
 
@@ -210,8 +214,8 @@ def run(
             marks.append(time.perf_counter())
             results.pictures(frame, heat, level, drawn)
             marks.append(time.perf_counter())
-            spent = [(after - before) * 1e3 for before, after in zip(marks, marks[1:], strict=False)]
-            stages = dict(zip(("decode", "model", "regions", "draw", "write"), (decode, *spent), strict=True))
+            spent = [(after - before) * 1e3 for before, after in itertools.pairwise(marks)]
+            stages: dict[str, float] = dict(zip(STAGES, (decode, *spent), strict=True))
             results.line(as_line(frame, found, name, level, stages))
             summary.frames += 1
             summary.found += bool(found)

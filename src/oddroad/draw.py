@@ -45,7 +45,7 @@ def overlay(
     drawn = cv2.add(
         cv2.multiply(image, cv2.bitwise_not(weight), scale=1 / 255), cv2.multiply(colours, weight, scale=1 / 255)
     )
-    height, width = image.shape[:2]
+    height = image.shape[0]
     line = max(round(height / 360), 1)
     font = max(height / 900, 0.35)
     for region in regions:

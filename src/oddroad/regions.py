@@ -27,7 +27,7 @@ def find(heat: np.ndarray, threshold: float, smallest: int = 0) -> list[Region]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     inside = np.flatnonzero(above)
-    owners, values = labels.ravel()[inside], heat.ravel()[inside]
+    owners, values = labels.ravel()[inside].astype(np.intp), heat.ravel()[inside]
     sums = np.bincount(owners, weights=values, minlength=count)
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, owners, values)

@@ -16,14 +16,14 @@ def canvas(height: int, width: int) -> np.ndarray:
     return np.zeros((height, width, 4), np.float32)
 
 
-def fill(picture: np.ndarray, points: Sequence[tuple[float, float]], colour: Sequence[float]) -> None:
+def fill(picture: np.ndarray, points: Sequence[tuple[float, float]], colour: Sequence[float] | np.ndarray) -> None:
     """A filled polygon; the points are fractions of width and height."""
     height, width = picture.shape[:2]
     corners = (np.array(points) * (width, height)).round().astype(np.int32)
     cv2.fillPoly(picture, [corners], (*map(float, colour), 255.0), cv2.LINE_AA)
 
 
-def blob(picture: np.ndarray, x: float, y: float, rx: float, ry: float, colour: Sequence[float]) -> None:
+def blob(picture: np.ndarray, x: float, y: float, rx: float, ry: float, colour: Sequence[float] | np.ndarray) -> None:
     """A filled ellipse; centre and radii are fractions of width and height."""
     height, width = picture.shape[:2]
     centre, axes = (round(x * width), round(y * height)), (max(round(rx * width), 1), max(round(ry * height), 1))

@@ -63,9 +63,10 @@ def read_scene(sample: Sample, table: np.ndarray) -> Scene:
         InputError: if a file cannot be read.
     """
     image = cv2.imread(str(sample.image))
-    label = cv2.imread(str(sample.label), cv2.IMREAD_UNCHANGED)
-    if image is None or label is None:
+    raw = cv2.imread(str(sample.label), cv2.IMREAD_UNCHANGED)
+    if image is None or raw is None:
         raise InputError(f"cannot read '{sample.image if image is None else sample.label}'")
+    label = np.asarray(raw, np.uint8)
     height, width = sample.size or image.shape[:2]
     return Scene(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), table[sample.lookup[label]], width / height)
 

@@ -200,7 +200,7 @@ def random_texture(rng: np.random.Generator, side: int, pictures: list[np.ndarra
     grain = max(int(side * rng.choice([0.03, 0.1, 0.3, 1.0])), 2)
     noise = rng.normal(0, rng.uniform(3, 60), (grain, grain, 3)) * rng.choice([[1, 1, 1], [1, 0.5, 0.2]])
     texture = base + cv2.resize(noise.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-    shade = np.linspace(*rng.uniform(0.5, 1.3, 2), side)[:, None, None]
+    shade = np.linspace(rng.uniform(0.5, 1.3), rng.uniform(0.5, 1.3), side)[:, None, None]
     return np.clip(texture * shade, 0, 255).astype(np.uint8)
 
 
