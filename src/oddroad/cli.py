@@ -30,7 +30,7 @@ def detect(
     /,
     model: str = "default",
     score: str | None = None,
-    threshold: float | None = None,
+    threshold: str | None = None,
     smallest: int | None = None,
     engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
     every: int = 1,
@@ -45,7 +45,8 @@ def detect(
         source: images, folders, globs, videos, a camera's number, addresses of streams (rtsp, http).
         model: an .onnx file of ours, or "default" for the embedded detector.
         score: which of its scores; by default its first.
-        threshold: a pixel is odd above it, in the score's unit; by default the one of the detector's card.
+        threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
+            "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
         smallest: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
         engine: what runs the network.
         every: of videos, cameras and streams, judge every n-th frame.
@@ -54,19 +55,27 @@ def detect(
         out: folder for the results; by default out/NAME, NAME being the first source's.
     """
     from oddroad.detect import run
-    from oddroad.frames import count_frames, find_sources
+    from oddroad.frames import count_frames, find_sources, frame_rate
     from oddroad.runtime import Model
+    from oddroad.thresholds import threshold_for
 
     sources = find_sources(source)
     detector = Model(model, engine)
+    level, found = None, None
+    if threshold is not None:
+        hourly = "/hour" in threshold and "@" not in threshold
+        rates = [frame_rate(each) / max(every, 1) for each in sources if each.moving] if hourly else []
+        found = threshold_for(detector.card, threshold, detector.pick_score(score), max(rates, default=None))
+        level = found.value
     folder = out or default_out(Path(source[0].rstrip("/")).stem or "frames")
     counts = [count_frames(each) for each in sources]
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
     print(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, score {detector.pick_score(score)}"
     )
+    print(f"threshold {found.meaning if found is not None else detector.card.threshold_rule or 'of the card'}")
     with progress_bar(total) as advance:
-        summary = run(detector, sources, folder, score, threshold, smallest, every, save, advance)
+        summary = run(detector, sources, folder, score, level, smallest, every, save, advance)
     print(f"{summary.line()}; results in {folder}")
     if summary.skipped.named:
         raise InputError("; ".join(summary.skipped.named[:3]))

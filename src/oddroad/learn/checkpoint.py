@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,25 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
+from oddroad.learn.detector import Score
 from oddroad.learn.networks import NETWORKS
+from oddroad.learn.scores import FITTED, SCORES
 
 KEY = "oddroad"
+FITTED_PREFIX = "scores."
+"""Tensors of fitted scores are stored under this prefix and the score's name, beside those of the network."""
+
+NOT_EXPORTED = {
+    "odin": "'odin' needs a gradient for every image, which no .onnx file computes; use max_logit or energy",
+    "mc_dropout": "'mc_dropout' draws random numbers in every pass, so no file can be checked against it; "
+    "use an ensemble, or entropy",
+}
+"""Names that people ask for as scores and that are networks around a network here: why not, and what to use."""
 
 
-def save_checkpoint(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, network: nn.Module, about: Mapping[str, Any], scores: Mapping[str, nn.Module] | None = None
+) -> None:
     """Write the weights of a network and what they are; the file appears whole or not at all.
 
     Args:
@@ -24,8 +38,15 @@ def save_checkpoint(path: Path, network: nn.Module, about: dict[str, Any]) -> No
         network: its state dict is written.
         about: JSON values: ``network`` (key in NETWORKS), ``arguments`` it is built with, ``normalisation``,
             ``classes`` (names), and what else is worth keeping (recipe, origin, licence).
+        scores: fitted scores by name; with each, ``about["scores"][name]["arguments"]`` is written.
     """
+    about = dict(about)
     tensors: dict[str, Tensor] = {name: each.detach().cpu().contiguous() for name, each in network.state_dict().items()}
+    for name, score in (scores or {}).items():
+        kept = {**about.get("scores", {}).get(name, {}), "arguments": score.arguments}
+        about["scores"] = {**about.get("scores", {}), name: kept}
+        for key, each in score.state_dict().items():
+            tensors[f"{FITTED_PREFIX}{name}.{key}"] = each.detach().cpu().contiguous()
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata={KEY: json.dumps(about)})
     partial.replace(path)
@@ -60,6 +81,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     state, about = read_checkpoint(path)
     network = pick(NETWORKS, about["network"], "network")(**about.get("arguments", {}))
+    state = {key: each for key, each in state.items() if not key.startswith(FITTED_PREFIX)}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -67,3 +89,32 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"the weights of '{path}' do not fit {about['network']}: {str(error).splitlines()[1]}"
         ) from None
     return network.eval(), about
+
+
+def load_scores(path: Path, names: Sequence[str]) -> dict[str, Score]:
+    """Scores by name: those of SCORES, and fitted ones with the state that the checkpoint holds.
+
+    Raises:
+        InputError: if there is no such score, or the checkpoint holds no fit of it.
+    """
+    found: dict[str, Score] = {}
+    for name in names:
+        if name in NOT_EXPORTED:
+            raise InputError(NOT_EXPORTED[name])
+        if name not in FITTED:
+            found[name] = pick({**SCORES, **FITTED}, name, "score")
+            continue
+        state, about = read_checkpoint(path)
+        if name not in about.get("scores", {}):
+            raise InputError(
+                f"score '{name}' is fitted on known data and '{path}' holds no fit of it; run "
+                f"'oddroad calibrate {path} --scores {name} --data ...' first"
+            )
+        prefix = f"{FITTED_PREFIX}{name}."
+        score = FITTED[name](**about["scores"][name]["arguments"])
+        try:
+            score.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        except RuntimeError as error:
+            raise InputError(f"the fit of '{name}' in '{path}' is damaged: {str(error).splitlines()[1]}") from None
+        found[name] = score.eval()
+    return found
