@@ -18,7 +18,7 @@ $(VENV)/.full: $(VENV)/.light
 # An environment that stays light, whatever .venv has grown to: the runtime's tests run in it.
 .venv-light/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-light
-	.venv-light/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e . 'pytest>=8'
+	.venv-light/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e . 'pytest>=8' 'hypothesis>=6.100'
 	touch $@
 
 demo: $(VENV)/.light

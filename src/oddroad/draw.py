@@ -39,7 +39,7 @@ def overlay(
         title: text beside the legend.
     """
     levels = heat_levels(heat, *span)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     opacity = cv2.LUT(levels, np.clip(np.arange(256) * 1.2 - 40, 0, 160).astype(np.uint8))
     weight = cv2.merge([opacity] * 3)
     drawn = cv2.add(
@@ -73,7 +73,7 @@ def legend(
     x, y = margin, height - margin - high
     bar = np.broadcast_to(np.linspace(0, 255, long).astype(np.uint8), (high, long))
     image[y : y + high, x : x + long] = cv2.cvtColor(
-        cv2.applyColorMap(np.ascontiguousarray(bar), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB
+        cv2.applyColorMap(np.ascontiguousarray(bar), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB
     )
     at = x + round(np.clip((threshold - span[0]) / max(span[1] - span[0], 1e-6), 0, 1) * (long - 1))
     cv2.line(image, (at, y - 2 * line), (at, y + high + line), INK, line)

@@ -24,6 +24,7 @@ from oddroad.types import Frame
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://")
+BROKEN_AT_MOST = 1000  # frames of a video in a row that cannot be decoded, before the rest is given up
 STREAM_TIMEOUT = 10_000  # milliseconds to open a stream, and to wait for its next frame
 
 Item = TypeVar("Item")
@@ -213,8 +214,14 @@ def read_moving(source: Source, every: int, skipped: Skipped) -> Iterator[Frame]
         expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if 1 <= rate <= 240 else 25.0
-        began, number, decoded, seconds = time.monotonic(), 0, 0, 0.0
-        while capture.grab():
+        began, number, decoded, broken, seconds = time.monotonic(), 0, 0, 0, 0.0
+        while True:
+            if not capture.grab():  # a frame that cannot be decoded, or the end
+                broken += 1
+                if decoded + broken < min(expected, decoded + BROKEN_AT_MOST):
+                    continue
+                break
+            broken = 0
             if source.kind == "video":
                 seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 number = max(round(seconds * rate), number)

@@ -1,0 +1,155 @@
+"""The embedded detector and its file: card, scores, engines, and files that are not ours."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oddroad import InputError, Model
+from oddroad.cli import main
+from oddroad.metrics import PixelMetric
+from oddroad.runtime import find_model, read_card
+from oddroad.scenes import drive
+from oddroad.types import CARD_FORMAT, Card
+
+
+def changed(tmp_path: Path, old: bytes, new: bytes) -> Path:
+    """A copy of the embedded detector's file with some bytes replaced by as many others."""
+    data = find_model("default").read_bytes()
+    assert old in data
+    assert len(old) == len(new)
+    path = tmp_path / "changed.onnx"
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+class TestCard:
+    def test_it_is_complete(self) -> None:
+        card = read_card("default")
+        assert len(card.classes) == 19
+        assert set(card.thresholds) == set(card.scores)
+        assert card.licence
+        assert {"recipe", "date", "data"} <= card.origin.keys()
+        assert card.measured
+        assert card.threshold_rule
+
+    def test_parity_with_torch_was_within_tolerance(self) -> None:
+        parity = read_card("default").parity
+        assert parity
+        text = str(parity)
+        assert "onnxruntime" in text
+        assert "openvino" in text
+
+    def test_the_file_is_under_ten_megabytes(self) -> None:
+        assert find_model("default").stat().st_size < 10e6
+
+    def test_json_round_trip(self) -> None:
+        card = read_card("default")
+        assert Card.from_json(card.to_json()) == card
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "is not JSON"),
+            ("[]", "expected an object"),
+            ("{}", "does not state its format"),
+            (f'{{"format": {CARD_FORMAT + 1}}}', "upgrade with"),
+            ('{"format": 1, "name": "x"}', "the card lacks classes, network"),
+        ],
+    )
+    def test_what_is_no_card(self, text: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            Card.from_json(text)
+
+    def test_info_prints_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["info"]) == 0
+        text = capsys.readouterr().out
+        card = read_card("default")
+        assert all(word in text for word in (card.name, card.network, card.licence, *card.scores, *card.classes))
+        main(["info", "--json"])
+        assert Card.from_json(capsys.readouterr().out) == card
+
+
+class TestModel:
+    def test_maps_of_all_scores(self, model: Model, noise: np.ndarray) -> None:
+        maps = model.maps(noise)
+        assert tuple(maps) == model.scores
+        assert all(each.shape == noise.shape[:2] and each.dtype == np.float32 for each in maps.values())
+        assert np.array_equal(model(noise), maps[model.scores[0]])
+        assert np.array_equal(model(noise, model.scores[-1]), maps[model.scores[-1]])
+
+    def test_it_sees_colour_in_rgb(self, model: Model, frames: list) -> None:
+        image = frames[0].image
+        assert not np.allclose(model(image), model(np.ascontiguousarray(image[..., ::-1])), atol=0.1)
+
+    def test_it_finds_rendered_objects(self, model: Model) -> None:
+        metric = PixelMetric()
+        for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):
+            assert frame.label is not None
+            metric.add(model(frame.image), frame.label)
+        figures = metric.result()
+        assert figures["ap"] > 10 * figures["prevalence"]
+
+    @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+    def test_the_engines_agree(self, model: Model, frames: list) -> None:
+        other = Model(engine="openvino")
+        for image in (frames[0].image, frames[0].image[:101, :203]):
+            ours, theirs = model.maps(image), other.maps(image)
+            for name, expected in ours.items():
+                assert np.abs(theirs[name] - expected).max() <= 2e-4 * max(1.0, float(np.abs(expected).max()))
+
+    @pytest.mark.parametrize(
+        "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), "a.jpg"]
+    )
+    def test_what_is_no_image(self, model: Model, image: object) -> None:
+        with pytest.raises(InputError, match=r"expected an array \(height, width, 3\) of uint8 in RGB"):
+            model(image)  # type: ignore[arg-type]
+
+    def test_unknown_score_and_engine(self, model: Model, noise: np.ndarray) -> None:
+        with pytest.raises(InputError, match="There are: " + ", ".join(model.scores)):
+            model(noise, "nope")
+        with pytest.raises(InputError, match="no engine called 'onnx'; did you mean 'onnxruntime'"):
+            Model(engine="onnx")
+
+    def test_an_engine_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(InputError, match=r"pip install 'oddroad\[openvino\]'"):
+            Model(engine="openvino")
+
+
+class TestFilesThatAreNotOurs:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"is no file; expected an \.onnx file or one of: default"):
+            Model(tmp_path / "none.onnx")
+        with pytest.raises(InputError, match="is a folder"):
+            Model(tmp_path)
+
+    def test_damaged(self, tmp_path: Path) -> None:
+        path = tmp_path / "damaged.onnx"
+        path.write_bytes(find_model("default").read_bytes()[:200_000])
+        with pytest.raises(InputError, match="cannot be loaded, it is damaged or no ONNX file"):
+            Model(path)
+        path.write_bytes(b"not a model")
+        with pytest.raises(InputError, match="cannot be loaded"):
+            read_card(path)
+
+    def test_without_a_card(self, tmp_path: Path) -> None:
+        data = find_model("default").read_bytes()
+        path = tmp_path / "other.onnx"
+        path.write_bytes(data.replace(b"\x0a\x07oddroad\x12", b"\x0a\x07another\x12"))
+        with pytest.raises(InputError, match="not a detector of ours; 'oddroad export' writes those"):
+            Model(path)
+
+    def test_newer_than_this_version(self, tmp_path: Path) -> None:
+        path = changed(tmp_path, b'"format": 1', b'"format": 9')
+        with pytest.raises(InputError, match="has format 9 and this oddroad reads up to 1; upgrade"):
+            Model(path)
+
+    def test_a_card_that_names_missing_outputs(self, tmp_path: Path) -> None:
+        name = read_card("default").scores[0].encode()
+        path = changed(tmp_path, b'"scores": ["' + name, b'"scores": ["' + name[::-1])
+        with pytest.raises(InputError, match="lacks the outputs"):
+            Model(path)
