@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from oddroad.errors import InputError, pick
+from oddroad.recipe import Recipe, read_flags
 
 if TYPE_CHECKING:
     from oddroad.detect import Summary
@@ -124,6 +125,23 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     print(card.to_json() if json else describe(card))
 
 
+def train(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start: Path | None = None) -> None:
+    """Train a network by a recipe; a run that was stopped goes on where it was.
+
+    Example: oddroad train --recipe recipes/embedded.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
+
+    Args:
+        recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
+        root: folder that holds the data sets.
+        out: folder for logs, checkpoints and, at the end, model.ckpt.
+        validate_every: steps between validations.
+        start: a checkpoint of ours to start from instead of random weights.
+    """
+    from oddroad.learn.train import fit
+
+    print(f"trained: {fit(recipe, root, out, validate_every, start)}")
+
+
 @contextlib.contextmanager
 def progress_bar(total: int | None) -> Iterator[Callable[[Summary], None]]:
     """A bar with frames a second and the time left, on the terminal's error stream; silent where there is none."""
@@ -141,6 +159,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "detect": detect,
     "demo": demo,
     "info": info,
+    "train": train,
 }
 """Verb -> function. Its parameters are the options, its docstring is the help."""
 
@@ -167,6 +186,17 @@ def one_line(box: str) -> str:
     return " ".join(kept)
 
 
+def with_recipe(words: Sequence[str]) -> list[str]:
+    """The words with ``--recipe FILE`` replaced by the file's values, before the words that override them."""
+    words = list(words)
+    if "--recipe" not in words:
+        return words
+    at = words.index("--recipe")
+    if at + 1 == len(words):
+        raise InputError("--recipe is not followed by a file; expected a YAML recipe")
+    return read_flags(Path(words[at + 1])) + words[:at] + words[at + 2 :]
+
+
 def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
     """A call of the verb with its options checked.
 
@@ -174,6 +204,7 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
         InputError: if an option is unknown or has an impossible value.
     """
     function = pick(VERBS, verb, "verb")
+    arguments = with_recipe(arguments)
     errors = io.StringIO()
     bound: list[Callable[[], Any]] = []
 
