@@ -173,7 +173,7 @@ def usage() -> str:
 
 def one_line(box: str) -> str:
     """The message of the command-line library, which frames its errors, as a single line."""
-    text = re.sub(r"[─╭╮╰╯│┌┐└┘]+", "\n", box)
+    text = re.sub(r"[─╭╮╰╯│┌┐└┘]+|-{5,}|^[|+]|[|+]$", "\n", box, flags=re.MULTILINE)
     parts = [" ".join(line.split()) for line in text.splitlines()]
     kept: list[str] = []
     for part in filter(None, parts):

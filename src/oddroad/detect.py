@@ -97,9 +97,10 @@ class Results:
     def path(self, product: str, name: str, ending: str) -> Path:
         """Where a product of a frame goes: the frame's name with another ending, never the same place twice."""
         stem, _, number = name.partition("#")
-        base = f"{stem}_{int(number):06d}" if number else str(Path(stem).with_suffix(""))
+        numbered = f"_{int(number):06d}" if number else ""
+        base = f"{Path(stem).with_suffix('')}{numbered}"
         if self.taken.setdefault(base, name) != name:
-            base = stem
+            base = stem + numbered
         return self.out / product / f"{base}{ending}"
 
     def check_space(self) -> None:

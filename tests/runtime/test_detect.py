@@ -144,7 +144,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["--threshold", "high"], "--threshold"),
+            (["--threshold", "high"], "threshold 'high' is not understood; expected a number"),
             (["--every", "0"], "--every is 0; expected 1 or more"),
             (["--smallest", "-1"], "--smallest is -1"),
             (["--save", "films"], "invalid choice 'films'"),

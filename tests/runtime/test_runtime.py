@@ -111,8 +111,8 @@ class TestModel:
     def test_unknown_score_and_engine(self, model: Model, noise: np.ndarray) -> None:
         with pytest.raises(InputError, match="There are: " + ", ".join(model.scores)):
             model(noise, "nope")
-        with pytest.raises(InputError, match="no engine called 'onnx'; did you mean 'onnxruntime'"):
-            Model(engine="onnx")
+        with pytest.raises(InputError, match="no engine called 'onnxrt'; did you mean 'onnxruntime'"):
+            Model(engine="onnxrt")
 
     def test_an_engine_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
