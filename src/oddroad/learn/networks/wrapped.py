@@ -236,24 +236,22 @@ class Layers(Around):
                 f"{', '.join(name for name, _ in network.named_children())}"
             )
         self.names = tuple(names)
-        self.seen: dict[str, Tensor] = {}
-        for name in names:
-            modules[name].register_forward_hook(self.keep(name))
-
-    def keep(self, name: str):
-        """A hook that remembers the output of a module."""
-
-        def hook(module: nn.Module, given: object, result: Tensor) -> None:
-            self.seen[name] = result
-
-        return hook
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) -> Outputs with ``layers`` in the order of the names."""
-        outputs = self.inner(images)
-        layers = tuple(self.seen[name] for name in self.names)
-        self.seen.clear()
-        return outputs._replace(layers=layers)
+        seen: dict[nn.Module, Tensor] = {}
+
+        def keep(module: nn.Module, given: object, result: Tensor) -> None:
+            seen[module] = result
+
+        modules = [self.network.get_submodule(name) for name in self.names]
+        hooks = [each.register_forward_hook(keep) for each in modules]
+        try:
+            outputs = self.inner(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return outputs._replace(layers=tuple(seen[each] for each in modules))
 
 
 def positive(value: float, what: str) -> float:

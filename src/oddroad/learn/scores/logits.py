@@ -91,16 +91,18 @@ def min_distance(outputs: Outputs) -> Tensor:
 def pebal(outputs: Outputs) -> Tensor:
     """Energy smoothed by a 7x7 Gaussian of sigma 1, reflected at the border.
 
-    Source: Tian et al., "Pixel-wise Energy-biased Abstention Learning", 2022. Maps must be larger than 3x3.
+    Source: Tian et al., "Pixel-wise Energy-biased Abstention Learning", 2022.
     """
     return blurred(energy(outputs))
 
 
 def blurred(maps: Tensor) -> Tensor:
-    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border."""
+    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border; repeated there if 3 pixels or fewer."""
+    sides = [each for each in maps.shape[-2:] if isinstance(each, int)]  # no numbers while an export is traced
+    mode = "replicate" if min(sides, default=4) <= 3 else "reflect"
     tap = torch.exp(-0.5 * torch.arange(-3, 4, dtype=maps.dtype, device=maps.device) ** 2)
     tap = tap / tap.sum()
-    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode="reflect")
+    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode=mode)
     return F.conv2d(F.conv2d(padded, tap.view(1, 1, 1, 7)), tap.view(1, 1, 7, 1))[:, 0]
 
 
