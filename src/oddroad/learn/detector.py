@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -51,7 +52,8 @@ NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize of (N, C, h, w) to (N, C, *size), half-pixel centres, no antialiasing."""
-    if tuple(maps.shape[-2:]) == tuple(size):
+    numbers = all(isinstance(side, int) for side in (*maps.shape[-2:], *size))  # symbols while an export is traced
+    if numbers and tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
@@ -59,15 +61,21 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Extend (N, C, H, W) below and to the right, repeating the border, to sides that are multiples."""
     height, width = images.shape[-2:]
+    if not isinstance(height, int) or not isinstance(width, int):
+        return images  # an export is traced, and the exporter promises multiples
     below, right = -height % multiple, -width % multiple
-    if isinstance(below, int) and isinstance(right, int) and below == 0 and right == 0:
+    if below == 0 and right == 0:
         return images
     return F.pad(images, (0, right, 0, below), mode="replicate")
 
 
 def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outputs:
     """Cut maps of a padded input back to the ceil(height / stride) x ceil(width / stride) that cover the image."""
+    if not isinstance(height, int) or not isinstance(width, int):
+        return outputs  # an export is traced: nothing was padded
     rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
+    if tuple(outputs.logits.shape[-2:]) == (rows, columns):
+        return outputs
 
     def cut(maps: Tensor | None) -> Tensor | None:
         return None if maps is None else maps[..., :rows, :columns]
@@ -83,11 +91,16 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
     )
 
 
-def enlarge(maps: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Bring (N, C, h, w) at a stride to (N, C, height, width) without drift: enlarge exactly, then crop."""
-    if stride != 1:
-        maps = resize(maps, (maps.shape[-2] * stride, maps.shape[-1] * stride))
-    return maps[..., :height, :width]
+def enlarge(maps: Tensor, stride: int) -> Tensor:
+    """Bring (N, C, h, w) at a stride to (N, C, h * stride, w * stride): exactly, so that nothing drifts."""
+    return maps if stride == 1 else resize(maps, (maps.shape[-2] * stride, maps.shape[-1] * stride))
+
+
+def multiple_of(network: nn.Module) -> int:
+    """Sides of an image that are multiples of this are not padded by the network, or by any network inside it."""
+    stride = int(network.stride)  # pyright: ignore[reportArgumentType]
+    inside = [int(each.multiple) for each in network.modules() if isinstance(getattr(each, "multiple", None), int)]
+    return math.lcm(stride, *inside)
 
 
 def split_void(outputs: Outputs, known: int) -> Outputs:
@@ -120,6 +133,7 @@ class Detector(nn.Module):
             logits first, which costs about 30 times more and gives a slightly different map.
         temperature: logits are divided by it before the scores.
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
+        classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
     """
 
     mean: Tensor
@@ -134,6 +148,7 @@ class Detector(nn.Module):
         upsample: str = "score",
         temperature: float = 1.0,
         known: int | None = None,
+        classes: bool = False,
     ):
         super().__init__()
         self.network = network
@@ -143,6 +158,8 @@ class Detector(nn.Module):
         self.upsample = upsample
         self.temperature = temperature
         self.known = known
+        self.classes = classes
+        self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -150,9 +167,15 @@ class Detector(nn.Module):
 
     def outputs(self, images: Tensor) -> Outputs:
         """Outputs of the network for (N, H, W, 3) uint8 RGB images, at the network's stride."""
+        return self.look(self.pixels(images))
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, h, w) float32 in 0 to 255, at the size that the network sees."""
         pixels = images.permute(0, 3, 1, 2).float()
-        if self.size is not None:
-            pixels = resize(pixels, self.size)
+        return pixels if self.size is None else resize(pixels, self.size)
+
+    def look(self, pixels: Tensor) -> Outputs:
+        """Outputs of the network for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature."""
         outputs = self.network((pixels - self.mean) / self.std)
         if self.known is not None:
             outputs = split_void(outputs, self.known)
@@ -163,26 +186,47 @@ class Detector(nn.Module):
             )
         return outputs
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8."""
-        height, width = images.shape[1], images.shape[2]
-        seen = self.size if self.size is not None else (height, width)
-        outputs = self.outputs(images)
+    def maps(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score maps (N, S, h, w) and classes (N, 1, h, w), as float32, or None, of pixels (N, 3, h, w) in 0 to 255.
+
+        Where a side is no multiple of the stride, the maps reach beyond the pixels by less than one stride.
+        """
+        outputs = self.look(pixels)
         if self.upsample == "logits":
 
             def whole(maps: Tensor | None) -> Tensor | None:
-                return None if maps is None else enlarge(maps[:, None], self.stride, *seen)[:, 0]
+                return None if maps is None else enlarge(maps[:, None], self.stride)[:, 0]
 
             outputs = outputs._replace(
-                logits=enlarge(outputs.logits, self.stride, *seen),
+                logits=enlarge(outputs.logits, self.stride),
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
                 disagreement=whole(outputs.disagreement),
             )
-            maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
-        else:
-            maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
-            maps = enlarge(maps, self.stride, *seen)
+        maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
+        likely = outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
+        if self.upsample != "logits":
+            maps = enlarge(maps, self.stride)
+            if likely is not None and self.stride > 1:
+                likely = F.interpolate(likely, scale_factor=self.stride, mode="nearest")
+        return maps, likely
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8.
+
+        With ``classes``, the last one is the most likely class (N, H, W) uint8.
+        """
+        height, width = images.shape[1], images.shape[2]
+        pixels = self.pixels(images)
+        if self.size is None:
+            pixels = pad_to_multiple(pixels, self.multiple)
+        maps, likely = self.maps(pixels)
         if self.size is not None:
-            maps = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
-        return tuple(maps.unbind(1))
+            rows, columns = self.size
+            maps = F.interpolate(maps[..., :rows, :columns], size=(height, width), mode="bilinear", align_corners=False)
+            if likely is not None:
+                likely = F.interpolate(likely[..., :rows, :columns], size=(height, width), mode="nearest")
+        elif isinstance(height, int) and isinstance(width, int):
+            maps = maps[..., :height, :width]
+            likely = None if likely is None else likely[..., :height, :width]
+        return (*maps.unbind(1), *(() if likely is None else (likely[:, 0].to(torch.uint8),)))
