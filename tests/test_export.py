@@ -19,6 +19,7 @@ from oddroad.learn.export import export, fold_batchnorm
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.wrapped import Odin
 from oddroad.learn.scores import SCORES
+from oddroad.runtime import ENGINES
 from oddroad.types import Card
 
 ABOUT = {"network": "tiny", "normalisation": "cityscapes", "classes": ["road", "sky", "car"], "licence": "test"}
@@ -61,7 +62,7 @@ def tiny() -> nn.Module:
 def run(path, image, engine="onnxruntime", outputs=None):
     model = onnx.load(path)
     names = outputs or [each.name for each in model.graph.output]
-    return exporter.RUNS[engine](path, names)(image)
+    return ENGINES[engine](path, 1)[1](image, names)
 
 
 @pytest.mark.parametrize("upsample", ["score", "logits"])
@@ -168,13 +169,13 @@ def test_folding_keeps_the_function(tiny):
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_file_that_differs_is_not_written(tiny, tmp_path, monkeypatch, engine):
-    make = exporter.RUNS[engine]
+    make = ENGINES[engine]
 
-    def wrong(path, outputs):
-        run = make(path, outputs)
-        return lambda image: [each + np.float32(3e-4) * (each == each.max()) for each in run(image)]
+    def wrong(path, threads):
+        card, run = make(path, threads)
+        return card, lambda image, names: [x + np.float32(3e-4) * (x == x.max()) for x in run(image, names)]
 
-    monkeypatch.setitem(exporter.RUNS, engine, wrong)
+    monkeypatch.setitem(ENGINES, engine, wrong)
     with pytest.raises(InputError, match=rf"{engine} differs from torch at 16 x 24: msp is off by up to 0.000"):
         export(tiny, ABOUT, ["msp"], tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []

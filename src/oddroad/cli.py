@@ -155,11 +155,67 @@ def progress_bar(total: int | None) -> Iterator[Callable[[Summary], None]]:
         yield lambda summary: bar.update(task, completed=summary.frames, rate=summary.rate)
 
 
+def parse_size(text: str) -> tuple[int, int] | None:
+    """A size given as HxW, or "any".
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if text == "any":
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if found is None:
+        raise InputError(f"size '{text}'; expected height x width such as 512x1024, or 'any'")
+    return int(found[1]), int(found[2])
+
+
+def export(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    scores: tuple[str, ...] = ("max_logit",),
+    size: str = "any",
+    upsample: Literal["score", "logits"] = "score",
+    half: bool = False,
+    weights: Literal["float32", "float16", "int8"] = "float32",
+    classes: bool = False,
+    stride: int | None = None,
+) -> None:
+    """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
+
+    Example: oddroad export erfnet.ckpt --scores msp energy --size 512x1024 --out erfnet.onnx
+
+    Args:
+        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'.
+        out: the file to write.
+        scores: score maps that the file gives; the first is the default one.
+        size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
+        upsample: score: compute the scores at the network's stride and enlarge the maps; logits: enlarge the class
+            logits first, slower and as most papers do.
+        half: store the weights in 16 bits; the same as --weights float16.
+        weights: how the weights are stored; all compute in float32 and are equally fast.
+        classes: also give the most likely class of each pixel.
+        stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
+    """
+    from oddroad.learn.checkpoint import load_network, load_scores
+    from oddroad.learn.export import export as write
+
+    target = parse_size(size)
+    network, about = load_network(checkpoint, **({} if stride is None else {"stride": stride}))
+    table = load_scores(checkpoint, scores)
+    temperature = float(about.get("temperature", 1.0))
+    kept = "float16" if half and weights == "float32" else weights
+    card = write(network, about, table, out, target, upsample, kept, classes, temperature)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
+    for name, value in card.parity.items():
+        print(f"  {name}: {value}")
+
+
 VERBS: dict[str, Callable[..., Any]] = {
     "detect": detect,
     "demo": demo,
     "info": info,
     "train": train,
+    "export": export,
 }
 """Verb -> function. Its parameters are the options, its docstring is the help."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,14 +74,23 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, json.loads(about)
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(path: Path, **changes: Any) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a checkpoint in evaluation mode, and the checkpoint's metadata.
 
+    Args:
+        path: the checkpoint.
+        changes: arguments of the network that replace those of the checkpoint, such as ``stride=2``.
+
     Raises:
-        InputError: if the file is not one of ours, or its weights do not fit the network it names.
+        InputError: if the file is not one of ours, its weights do not fit the network it names, or the network does
+            not take an argument.
     """
     state, about = read_checkpoint(path)
-    network = pick(NETWORKS, about["network"], "network")(**about.get("arguments", {}))
+    about["arguments"] = {**about.get("arguments", {}), **changes}
+    make = pick(NETWORKS, about.get("network", ""), "network")
+    if unknown := sorted(about["arguments"].keys() - inspect.signature(make).parameters):
+        raise InputError(f"network '{about['network']}' does not take {', '.join(unknown)}")
+    network = make(**about["arguments"])
     state = {key: each for key, each in state.items() if not key.startswith(FITTED_PREFIX)}
     try:
         network.load_state_dict(state)

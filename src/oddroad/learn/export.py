@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
-from oddroad.learn.checkpoint import KEY
 from oddroad.learn.detector import Detector, Score
 from oddroad.learn.graph import accept_any_size, shorten_weights, tidy
 from oddroad.learn.scores import SCORES
+from oddroad.runtime import CARD_KEY, ENGINES
 from oddroad.types import Card
 
 TOLERANCE = 1e-4
@@ -248,7 +248,7 @@ def quiet() -> Iterator[None]:
 
 def write(model: onnx.ModelProto, card: Card, path: Path) -> None:
     """Write a graph with its card, flushed to the disk."""
-    onnx.helper.set_model_props(model, {KEY: card.to_json()})
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     with path.open("wb") as file:
         file.write(model.SerializeToString())
         file.flush()
@@ -262,38 +262,6 @@ def scene(height: int, width: int, seed: int) -> np.ndarray:
     slope = np.linspace(0, 1, height)[:, None, None]
     image = 0.5 * coarse[:height, :width] + 0.25 * slope + 0.25 * draw.random((height, width, 3))
     return (255 * image).astype(np.uint8)[None]
-
-
-Run = Callable[[np.ndarray], list[np.ndarray]]
-
-
-def by_onnxruntime(path: Path, outputs: Sequence[str]) -> Run:
-    """(1, H, W, 3) uint8 -> the outputs, by ONNX Runtime on one core."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(list(outputs), {"image": image})
-
-
-def by_openvino(path: Path, outputs: Sequence[str]) -> Run:
-    """(1, H, W, 3) uint8 -> the outputs, by OpenVINO in float32 on one core."""
-    import openvino
-
-    config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    model = openvino.Core().compile_model(str(path), "CPU", config)
-
-    def run(image: np.ndarray) -> list[np.ndarray]:
-        found = model(image)
-        return [found[each].copy() for each in outputs]
-
-    return run
-
-
-RUNS: dict[str, Callable[[Path, Sequence[str]], Run]] = {"onnxruntime": by_onnxruntime, "openvino": by_openvino}
-"""The engines that a file must agree in with torch."""
 
 
 def compare_sizes(card: Card, multiple: int) -> list[tuple[int, int]]:
@@ -314,14 +282,14 @@ def compare(detector: Detector, card: Card, path: Path) -> dict[str, Any]:
     allowed = max((float(getattr(each, "discontinuous", 0.0)) for each in detector.network.modules()), default=0.0)
     found: dict[str, Any] = {"tolerance": TOLERANCE, "reference": f"torch {torch.__version__}"}
     outputs = [*card.scores, *(["classes"] if detector.classes else [])]
-    runs = {engine: make(path, outputs) for engine, make in RUNS.items()}
+    runs = {engine: make(path, 1)[1] for engine, make in ENGINES.items()}
     for number, (height, width) in enumerate(compare_sizes(card, detector.multiple)):
         image = scene(height, width, number)
         with torch.inference_mode():
             expected = detector(torch.from_numpy(image))
         for engine, run in runs.items():
             worst, beyond = 0.0, 0.0
-            for output, ours, theirs in zip(outputs, expected, run(image), strict=True):
+            for output, ours, theirs in zip(outputs, expected, run(image, outputs), strict=True):
                 wanted = ours.numpy()
                 if theirs.shape != wanted.shape or theirs.dtype != wanted.dtype or not np.isfinite(theirs).all():
                     raise InputError(
