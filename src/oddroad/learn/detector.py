@@ -98,9 +98,8 @@ def enlarge(maps: Tensor, stride: int) -> Tensor:
 
 def multiple_of(network: nn.Module) -> int:
     """Sides of an image that are multiples of this are not padded by the network, or by any network inside it."""
-    stride = int(network.stride)  # pyright: ignore[reportArgumentType]
-    inside = [int(each.multiple) for each in network.modules() if isinstance(getattr(each, "multiple", None), int)]
-    return math.lcm(stride, *inside)
+    known = [getattr(network, "stride", 1), *(getattr(each, "multiple", 1) for each in network.modules())]
+    return math.lcm(*(each for each in known if isinstance(each, int)))
 
 
 def split_void(outputs: Outputs, known: int) -> Outputs:
