@@ -208,6 +208,31 @@ def export(
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
+def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> None:
+    """List what data sets a folder holds: images, sizes, labels, prevalence, against the published counts.
+
+    Example: oddroad data verify --root ~/datasets
+
+    Ends with exit code 1 if a set is incomplete or something else is wrong with it.
+
+    Args:
+        root: folder at or below which the sets lie, in their official layouts or as Validation_Dataset.
+        data: names of the sets to look for; by default all.
+        json: print one JSON object a line.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from oddroad.datasets import DATASETS
+    from oddroad.datasets.verify import describe, verify
+
+    names = [name for name in data if pick(DATASETS, name, "data set")]
+    sound = True
+    for inventory in verify(root, names):
+        sound = sound and not inventory.problems
+        print(dumps(asdict(inventory)) if json else describe(inventory), flush=True)
+    if not sound:
+        raise SystemExit(1)
 
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -216,14 +241,15 @@ VERBS: dict[str, Callable[..., Any]] = {
     "info": info,
     "train": train,
     "export": export,
+    "data verify": verify_data,
 }
-"""Verb -> function. Its parameters are the options, its docstring is the help."""
+"""Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
 
 
 def usage() -> str:
     """The verbs, a line each."""
     lines = ["usage: oddroad VERB [options]", "", "Find what does not belong on the road.", ""]
-    lines += [f"  {name:<10} {(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    lines += [f"  {name:<11} {(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
     return "\n".join([*lines, "", "'oddroad VERB --help' explains one."])
 
 
@@ -286,6 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return 0
+    if " ".join(words[:2]) in VERBS:
+        words[:2] = [" ".join(words[:2])]
     if words[0] in ("-V", "--version"):
         from importlib.metadata import version
 

@@ -123,7 +123,8 @@ def resize_nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if label.shape == tuple(size):
         return label
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, label.shape, strict=True)
+        np.cumsum([0.5 * old / new] + [old / new] * (new - 1)).astype(int).clip(0, old - 1)
+        for new, old in zip(size, label.shape, strict=True)
     )
     return label[rows[:, None], columns]
 

@@ -72,7 +72,7 @@ def take_inventory(name: str, root: Path, split: str) -> Inventory:
         problems.insert(0, lacking)
     lookup = samples[0].lookup
     if strange := [
-        value for value in np.flatnonzero(raw) if lookup[value] == IGNORE and value != IGNORE and value > 34
+        value for value in np.flatnonzero(raw).tolist() if lookup[value] == IGNORE and value != IGNORE and value > 34
     ]:
         problems.append(f"labels {strange} mean nothing in this set and are not judged")
     judged = int(ours[KNOWN] + ours[ANOMALY])
