@@ -208,6 +208,8 @@ def export(
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
+
+
 def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> None:
     """List what data sets a folder holds: images, sizes, labels, prevalence, against the published counts.
 

@@ -40,7 +40,7 @@ def overlay(
     """
     levels = heat_levels(heat, *span)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    opacity = cv2.LUT(levels, np.clip(np.arange(256) * 1.2 - 40, 0, 160).astype(np.uint8))
+    opacity = cv2.LUT(levels, np.clip(np.arange(256) * 0.9 - 40, 0, 120).astype(np.uint8))
     weight = cv2.merge([opacity] * 3)
     drawn = cv2.add(
         cv2.multiply(image, cv2.bitwise_not(weight), scale=1 / 255), cv2.multiply(colours, weight, scale=1 / 255)

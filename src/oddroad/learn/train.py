@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -25,8 +24,9 @@ from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.losses import weighted
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import SCORES
+from oddroad.metrics import PixelMetric
 from oddroad.recipe import Recipe
-from oddroad.types import CITYSCAPES_CLASSES, IGNORE, OUTLIER
+from oddroad.types import ANOMALY, CITYSCAPES_CLASSES, IGNORE, KNOWN, OUTLIER
 
 VALIDATION_SCORES = ("max_logit", "outlier_head", "joint")
 
@@ -68,8 +68,7 @@ class Training(L.LightningModule):
         """Empty the counts."""
         classes = self.recipe.network.classes
         self.confusion = np.zeros((classes, classes), np.int64)
-        self.odd: list[np.ndarray] = []
-        self.maps: dict[str, list[np.ndarray]] = {}
+        self.pixels: dict[str, PixelMetric] = {}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Count classes and collect score maps at the network's stride."""
@@ -77,11 +76,12 @@ class Training(L.LightningModule):
         outputs = self(images)
         stride = int(self.network.stride)  # pyright: ignore[reportArgumentType]
         seen = labels[:, stride // 2 :: stride, stride // 2 :: stride].cpu().numpy()
-        judged = seen != IGNORE
-        self.odd.append(seen[judged] == OUTLIER)
+        truth = np.where(seen == OUTLIER, ANOMALY, np.where(seen == IGNORE, IGNORE, KNOWN)).astype(np.uint8)
         for name in VALIDATION_SCORES:
             if name == "max_logit" or outputs.outlier is not None:
-                self.maps.setdefault(name, []).append(SCORES[name](outputs).float().cpu().numpy()[judged])
+                metric = self.pixels.setdefault(name, PixelMetric())
+                for heat, odd in zip(SCORES[name](outputs).float().cpu().numpy(), truth, strict=True):
+                    metric.add(heat, odd, f"validation image {index}")
         predicted = outputs.logits.argmax(1).cpu().numpy()
         classes = len(self.confusion)
         named = seen < classes
@@ -95,9 +95,9 @@ class Training(L.LightningModule):
         union = self.confusion.sum(0) + self.confusion.sum(1) - hit
         present = self.confusion.sum(1) > 0
         self.log("miou", float((hit[present] / union[present]).mean()), prog_bar=True)
-        odd = np.concatenate(self.odd)
-        for name, maps in self.maps.items():
-            self.log(f"ap_{name}", float(average_precision_score(odd, np.concatenate(maps))), prog_bar=True)
+        for name, metric in self.pixels.items():
+            figures = metric.result()
+            self.log_dict({f"ap_{name}": figures["ap"], f"fpr95_{name}": figures["fpr95"]}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a schedule with warm-up and polynomial decay."""
@@ -149,7 +149,9 @@ def network_arguments(recipe: Recipe) -> dict[str, Any]:
     return {"classes": network.classes, "outlier": network.outlier, "auxiliary": network.auxiliary}
 
 
-def fit(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start: Path | None = None) -> Path:
+def fit(
+    recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start: Path | None = None, save_every: int = 250
+) -> Path:
     """Train a recipe; a run that was killed goes on from its last checkpoint.
 
     Args:
@@ -158,6 +160,7 @@ def fit(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start
         out: folder for logs, checkpoints and ``model.ckpt``, the averaged weights.
         validate_every: steps between validations.
         start: a checkpoint of ours to start from instead of random weights.
+        save_every: steps between checkpoints.
 
     Returns:
         the path of ``model.ckpt``.
@@ -180,7 +183,7 @@ def fit(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start
 
         module.network.load_state_dict(read_checkpoint(start)[0])
     callbacks: list[Any] = [
-        ModelCheckpoint(out / "state", every_n_train_steps=250, save_last=True, save_top_k=0),
+        ModelCheckpoint(out / "state", every_n_train_steps=save_every, save_last=True, save_top_k=0),
         TQDMProgressBar(refresh_rate=20),
     ]
     if recipe.optimiser.average:

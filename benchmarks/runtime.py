@@ -1,0 +1,89 @@
+"""How long the runtime takes: start of `oddroad detect`, import, frames a second by stage, peak memory.
+
+Run as ``python benchmarks/runtime.py [video]`` on a quiet machine; without a video it renders one. The last line is
+the table as JSON. Whole processes are measured from outside, each several times after a warm-up; medians are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from oddroad.frames import VideoOut, read_image, write_image
+from oddroad.scenes import drive
+
+REPEATS = 5
+
+
+def run(words: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak memory in MB of one process."""
+    began = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def measure(words: list[str], repeats: int = REPEATS) -> dict[str, float]:
+    """Medians over several runs after one that does not count."""
+    runs = [run(words) for _ in range(repeats + 1)][1:]
+    names = ("wall_s", "cpu_s", "peak_mb")
+    return {
+        name: round(statistics.median(values), 3) for name, values in zip(names, zip(*runs, strict=True), strict=True)
+    }
+
+
+def stages(out: Path) -> dict[str, float]:
+    """Median milliseconds of each stage, from detections.jsonl."""
+    lines = [json.loads(line)["milliseconds"] for line in (out / "detections.jsonl").read_text().splitlines()]
+    return {stage: round(statistics.median(line[stage] for line in lines), 2) for stage in lines[0]}
+
+
+def main() -> None:
+    """Measure and print."""
+    table: dict[str, dict[str, float]] = {}
+    python, detect = sys.executable, [sys.executable, "-m", "oddroad.cli", "detect"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        frames = list(drive(seed=0, frames=100))
+        write_image(place / "one.jpg", frames[0].image)
+        read_image(place / "one.jpg")
+        clip = Path(sys.argv[1]) if len(sys.argv) > 1 else place / "clip.mp4"
+        if len(sys.argv) < 2:
+            video = VideoOut(clip, 25)
+            for each in frames:
+                video.write(each.image)
+            video.close()
+        table["python alone"] = measure([python, "-c", "pass"])
+        table["import oddroad"] = measure([python, "-c", "import oddroad"])
+        table["import oddroad.runtime"] = measure([python, "-c", "import oddroad.runtime, onnxruntime, cv2"])
+        table["oddroad --help"] = measure([python, "-m", "oddroad.cli", "--help"])
+        table["detect one.jpg"] = measure([*detect, str(place / "one.jpg"), "--out", str(place / "one")])
+        for engine in ("onnxruntime", "openvino"):
+            for save in (["overlay"], []):
+                name = f"detect video, {engine}, {'overlay' if save else 'jsonl only'}"
+                out = place / name.replace(" ", "_").replace(",", "")
+                words = [*detect, str(clip), "--engine", engine, "--out", str(out), "--save", *save]
+                try:
+                    table[name] = measure(words, 2)
+                except SystemExit as problem:
+                    print(f"left out: {problem}")
+                    continue
+                count = len((out / "detections.jsonl").read_text().splitlines())
+                table[name]["frames_a_second"] = round(count / table[name]["wall_s"], 2)
+                table[name] |= {f"{stage}_ms": value for stage, value in stages(out).items()}
+    for name, values in table.items():
+        print(f"{name:<45}", "  ".join(f"{key} {value}" for key, value in values.items()))
+    print(json.dumps(table))
+
+
+if __name__ == "__main__":
+    main()
