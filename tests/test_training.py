@@ -119,7 +119,7 @@ class TestPasting:
 class TestData:
     def test_classes_of_other_sets_are_mapped(self, root: Path) -> None:
         (scene,) = read_scenes(root, ("idd_lite",), "train", 1)
-        assert set(np.unique(scene.label).tolist()) == {0, 10, UNNAMED}
+        assert set(np.unique(scene.label).tolist()) == {0, 10, 202}
         (squashed,) = read_scenes(root, ("cityscapes_small",), "train", 1)
         assert squashed.aspect == 2.0
         assert squashed.image.shape == (64, 64, 3)
@@ -176,6 +176,19 @@ class TestLosses:
                 assert outlier.grad is not None
                 assert (outlier.grad[0, 1] < 0).all()
                 assert (outlier.grad[0, 2] > 0).all()
+
+    def test_a_group_asks_for_the_sum_of_its_classes(self) -> None:
+        logits = torch.randn(1, 19, 2, 3, requires_grad=True)
+        labels = torch.tensor([[[200, 204, 0], [UNNAMED, IGNORE, OUTLIER]]])
+        value = LOSSES["group_cross_entropy"](Outputs(logits), labels)
+        probability = logits.softmax(1)
+        expected = -(probability[0, 13:19, 0, 0].sum().log() + probability[0, [12, 18], 0, 1].sum().log()) / 2
+        assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+        value.backward()
+        assert logits.grad is not None
+        assert (logits.grad[0, :, 1] == 0).all()
+        assert (logits.grad[0, :, 0, 2] == 0).all()
+        assert LOSSES["group_cross_entropy"](Outputs(logits), torch.zeros(1, 2, 3).long()).item() == 0
 
     @needs_golden
     def test_cross_entropy_is_the_golden_value(self) -> None:

@@ -125,7 +125,14 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     print(card.to_json() if json else describe(card))
 
 
-def train(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start: Path | None = None) -> None:
+def train(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    validate_every: int = 1000,
+    start: Path | None = None,
+    until: int | None = None,
+) -> None:
     """Train a network by a recipe; a run that was stopped goes on where it was.
 
     Example: oddroad train --recipe recipes/embedded.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
@@ -136,10 +143,11 @@ def train(recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, sta
         out: folder for logs, checkpoints and, at the end, model.ckpt.
         validate_every: steps between validations.
         start: a checkpoint of ours to start from instead of random weights.
+        until: stop at this step, with the schedule unfinished.
     """
     from oddroad.learn.train import fit
 
-    print(f"trained: {fit(recipe, root, out, validate_every, start)}")
+    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until)}")
 
 
 @contextlib.contextmanager

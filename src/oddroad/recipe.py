@@ -34,7 +34,8 @@ class Scenes:
     """The known scenes and how they are shown.
 
     Attributes:
-        sets: names of data sets below the data root, each with its classes mapped to the 19 of Cityscapes.
+        sets: names of data sets below the data root, their classes mapped to the 19 of Cityscapes; a set that is
+            named twice is shown twice as often.
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
         distort: probability of each photometric distortion (colour, blur, noise, JPEG).

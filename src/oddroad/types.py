@@ -21,6 +21,15 @@ OUTLIER = 254
 UNNAMED = 253
 """A training pixel that is known (not odd), but whose class the data set does not tell in our terms."""
 
+GROUPS = {
+    200: (13, 14, 15, 16, 17, 18),  # some vehicle
+    201: (3, 4, 5, 6, 7),  # something beside the road: wall, fence, pole, light, sign
+    202: (2, 8),  # something far: building or vegetation
+    203: (1, 9),  # ground that is not driven on: sidewalk or terrain
+    204: (12, 18),  # a rider or the bicycle
+}
+"""Training labels of pixels whose class is one of several: their trainIds."""
+
 CARD_FORMAT = 1
 """Version of the Card's layout; a file with a newer one is refused."""
 

@@ -16,7 +16,7 @@ from oddroad.datasets import driving
 from oddroad.errors import InputError, pick
 from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
 from oddroad.recipe import Outliers, Scenes
-from oddroad.types import IGNORE, OUTLIER, UNNAMED, Sample
+from oddroad.types import IGNORE, OUTLIER, Sample
 
 
 def mapped(*classes: int) -> np.ndarray:
@@ -28,11 +28,12 @@ def mapped(*classes: int) -> np.ndarray:
 
 TO_CITYSCAPES = {
     "cityscapes_small": mapped(*range(19)),
-    "camvid": mapped(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, UNNAMED),
-    "idd_lite": mapped(0, UNNAMED, IGNORE, UNNAMED, UNNAMED, UNNAMED, 10),
+    "camvid": mapped(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 204),
+    "idd_lite": mapped(0, 203, IGNORE, 200, 201, 202, 10),
 }
-"""What the classes of each training set are in Cityscapes' terms. CamVid's bicyclist is a rider and his bicycle; of
-IDD-Lite only the road and the sky are one class of ours, and its "living things" include animals."""
+"""What the classes of each training set are in Cityscapes' terms, or which of GROUPS. CamVid's bicyclist is a rider
+and his bicycle; of IDD-Lite only the road and the sky are one class of ours, and its "living things" include animals.
+"""
 
 LOADERS = {
     "cityscapes_small": driving.cityscapes_small,
@@ -47,7 +48,7 @@ class Scene:
 
     Attributes:
         image: (h, w, 3) uint8 RGB, as stored.
-        label: (h, w) uint8: trainIds, UNNAMED, IGNORE.
+        label: (h, w) uint8: trainIds, values of GROUPS, IGNORE.
         aspect: true width over height, which differs from w / h where the set is stored squashed.
     """
 

@@ -150,7 +150,13 @@ def network_arguments(recipe: Recipe) -> dict[str, Any]:
 
 
 def fit(
-    recipe: Recipe, root: Path, out: Path, validate_every: int = 1000, start: Path | None = None, save_every: int = 250
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    validate_every: int = 1000,
+    start: Path | None = None,
+    save_every: int = 250,
+    until: int | None = None,
 ) -> Path:
     """Train a recipe; a run that was killed goes on from its last checkpoint.
 
@@ -161,6 +167,7 @@ def fit(
         validate_every: steps between validations.
         start: a checkpoint of ours to start from instead of random weights.
         save_every: steps between checkpoints.
+        until: stop at this step, with the schedule unfinished.
 
     Returns:
         the path of ``model.ckpt``.
@@ -191,7 +198,7 @@ def fit(
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
-        max_steps=recipe.optimiser.steps,
+        max_steps=recipe.optimiser.steps if until is None else min(until, recipe.optimiser.steps),
         max_epochs=-1,
         precision="bf16-mixed" if recipe.optimiser.precision == "bf16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip or None,

@@ -9,12 +9,13 @@ from torch import Tensor
 from oddroad.errors import pick
 from oddroad.learn.detector import Outputs
 from oddroad.learn.losses.outlier import likelihood_push, outlier_head
-from oddroad.learn.losses.pixel import auxiliary_cross_entropy, cross_entropy
+from oddroad.learn.losses.pixel import auxiliary_cross_entropy, cross_entropy, group_cross_entropy
 
 Loss = Callable[[Outputs, Tensor], Tensor]
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
+    "group_cross_entropy": group_cross_entropy,
     "auxiliary_cross_entropy": auxiliary_cross_entropy,
     "outlier_head": outlier_head,
     "likelihood_push": likelihood_push,

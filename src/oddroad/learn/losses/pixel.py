@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.learn.detector import Outputs, resize
-from oddroad.types import IGNORE
+from oddroad.types import GROUPS, IGNORE
 
 
 def at_labels(maps: Tensor, labels: Tensor) -> Tensor:
@@ -24,6 +24,20 @@ def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     """Cross-entropy of the logits."""
     return mean_cross_entropy(outputs.logits, labels)
+
+
+def group_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Mean of -log(sum of the probabilities of a group) over the pixels whose label is a group of classes.
+
+    It lets a data set with coarser classes teach what it knows, and nothing that it does not; 0 if there is none.
+    """
+    logits = at_labels(outputs.logits.float(), labels).movedim(1, -1)
+    total, count = outputs.logits.new_zeros(()), 0
+    for value, members in GROUPS.items():
+        found = logits[labels == value]
+        total = total + (found.logsumexp(1) - found[:, list(members)].logsumexp(1)).sum()
+        count += len(found)
+    return total / max(count, 1)
 
 
 def auxiliary_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
