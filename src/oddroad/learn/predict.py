@@ -1,0 +1,60 @@
+"""A checkpoint as something to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from oddroad.learn.checkpoint import load_network, load_scores
+from oddroad.learn.detector import Detector, resize
+from oddroad.predict import Predictor, sha256_of
+from oddroad.types import Sample
+
+USUAL = ("msp", "max_logit", "entropy", "energy")
+"""Scores that are computed where none is asked for."""
+
+
+def open_checkpoint(model: str, scores: Sequence[str] = (), threads: int = 0, upsample: str = "score") -> Predictor:
+    """A predictor for one of our checkpoints, on PyTorch; images go in at their own size.
+
+    Raises:
+        InputError: if the checkpoint or a score cannot be used.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    path = Path(model)
+    network, about = load_network(path)
+    table = load_scores(path, tuple(scores) or USUAL)
+    names = tuple(about["classes"])
+    temperature = float(about.get("temperature", 1.0))
+    how = (str(about.get("normalisation", "imagenet")), None, upsample, temperature, len(names))
+    detector = Detector(network, table, *how).eval()
+
+    def maps(dataset: str, sample: Sample, image: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            found = detector(torch.from_numpy(np.ascontiguousarray(image))[None])
+        return {name: each[0].numpy() for name, each in zip(table, found, strict=True)}
+
+    def classes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        height, width = image.shape[:2]
+        with torch.inference_mode():
+            pixels = detector.pixels(torch.from_numpy(np.ascontiguousarray(image))[None])
+            below, right = -height % detector.multiple, -width % detector.multiple
+            pixels = torch.nn.functional.pad(pixels, (0, right, 0, below), mode="replicate")
+            logits = resize(detector.look(pixels).logits, (height + below, width + right))[..., :height, :width]
+            largest, likely = logits.max(1)
+            sure = (largest - logits.logsumexp(1)).exp()
+        return likely[0].to(torch.uint8).numpy(), sure[0].numpy()
+
+    return Predictor(
+        name=path.stem,
+        sha256=sha256_of(path),
+        scores=tuple(table),
+        maps=maps,
+        classes=classes,
+        class_names=names,
+        about={"engine": "torch", "upsample": upsample, "weights": "float32"},
+    )
