@@ -43,7 +43,8 @@ def detect(
     Example: oddroad detect drive.mp4 --save overlay masks
 
     Args:
-        source: images, folders, globs, videos, a camera's number, addresses of streams (rtsp, http).
+        source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
+            streams (rtsp, http).
         model: an .onnx file of ours, or "default" for the embedded detector.
         score: which of its scores; by default its first.
         threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
@@ -56,20 +57,20 @@ def detect(
         out: folder for the results; by default out/NAME, NAME being the first source's.
     """
     from oddroad.detect import run
-    from oddroad.frames import count_frames, find_sources, frame_rate
+    from oddroad.frames import find_sources, probe
     from oddroad.runtime import Model
     from oddroad.thresholds import threshold_for
 
     sources = find_sources(source)
     detector = Model(model, engine)
+    lengths = [probe(each) for each in sources]
     level, found = None, None
     if threshold is not None:
-        hourly = "/hour" in threshold and "@" not in threshold
-        rates = [frame_rate(each) / max(every, 1) for each in sources if each.moving] if hourly else []
+        rates = [rate / max(every, 1) for _, rate in lengths if rate is not None]
         found = threshold_for(detector.card, threshold, detector.pick_score(score), max(rates, default=None))
         level = found.value
     folder = out or default_out(Path(source[0].rstrip("/")).stem or "frames")
-    counts = [count_frames(each) for each in sources]
+    counts = [count for count, _ in lengths]
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
     print(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, score {detector.pick_score(score)}"
@@ -78,8 +79,8 @@ def detect(
     with progress_bar(total) as advance:
         summary = run(detector, sources, folder, score, level, smallest, every, save, advance)
     print(f"{summary.line()}; results in {folder}")
-    if summary.skipped.named:
-        raise InputError("; ".join(summary.skipped.named[:3]))
+    if summary.reading.named:
+        raise InputError("; ".join(summary.reading.named[:3]))
 
 
 def demo(

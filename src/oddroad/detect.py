@@ -15,7 +15,7 @@ import numpy as np
 
 from oddroad import draw, regions
 from oddroad.errors import InputError
-from oddroad.frames import Skipped, Source, VideoOut, ahead, frame_rate, read, write_image
+from oddroad.frames import Reading, Source, VideoOut, ahead, read, write_image
 from oddroad.runtime import Model
 from oddroad.types import Frame, Region
 
@@ -37,14 +37,14 @@ class Summary:
         found: frames with at least one region.
         seconds: from the first frame to the last.
         milliseconds: sum over the frames, by stage.
-        skipped: what could not be read, and why.
+        reading: what could not be read, and why.
     """
 
     frames: int = 0
     found: int = 0
     seconds: float = 0.0
     milliseconds: dict[str, float] = field(default_factory=dict)
-    skipped: Skipped = field(default_factory=Skipped)
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def rate(self) -> float:
@@ -54,8 +54,8 @@ class Summary:
     def line(self) -> str:
         """The summary in one line."""
         text = f"{self.frames} frames, {self.found} with findings, {self.rate:.1f} frames a second"
-        if count := len(self.skipped.reasons):
-            shown = "; ".join(self.skipped.reasons[:3]) + ("; ..." if count > 3 else "")
+        if count := len(self.reading.reasons):
+            shown = "; ".join(self.reading.reasons[:3]) + ("; ..." if count > 3 else "")
             text += f"; skipped {count}: {shown}"
         return text
 
@@ -78,14 +78,15 @@ class Results:
     Args:
         out: the folder.
         save: any of PRODUCTS.
-        rates: frames a second for each moving source, by name.
+        rates: frames a second of each moving source, by name; filled while the sources are opened.
+        every: one of so many frames of a moving source is judged.
 
     Raises:
         InputError: if the folder cannot be written.
     """
 
-    def __init__(self, out: Path, save: Sequence[str], rates: dict[str, float]):
-        self.out, self.save, self.rates = out, tuple(save), rates
+    def __init__(self, out: Path, save: Sequence[str], rates: dict[str, float], every: int):
+        self.out, self.save, self.rates, self.every = out, tuple(save), rates, every
         self.videos: dict[str, VideoOut] = {}
         self.taken: dict[str, str] = {}
         try:
@@ -119,7 +120,7 @@ class Results:
             if source not in self.videos:
                 path = self.out / "overlay" / Path(source).with_suffix(".mp4")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self.videos[source] = VideoOut(path, self.rates[source])
+                self.videos[source] = VideoOut(path, self.rates[source] / self.every)
             self.videos[source].write(drawn)
         elif drawn is not None:
             write_image(self.path("overlay", frame.name, ".jpg"), drawn)
@@ -199,12 +200,11 @@ def run(
     name = model.pick_score(score)
     level = model.threshold(name) if threshold is None else threshold
     span = model.card.spans.get(name, (level - 1.0, level + 1.0))
-    rates = {each.name: frame_rate(each) / every for each in sources if each.moving and "overlay" in save}
     summary = Summary()
-    results = Results(out, save, rates)
+    results = Results(out, save, summary.reading.rates, every)
     began = time.perf_counter()
     try:
-        for frame, decode in ahead(timed(read(sources, every, summary.skipped))):
+        for frame, decode in ahead(timed(read(sources, every, summary.reading))):
             marks = [time.perf_counter()]
             heat = model(frame.image, name)
             marks.append(time.perf_counter())
@@ -228,5 +228,5 @@ def run(
     finally:
         results.close()
     if summary.frames == 0:
-        raise InputError("nothing could be read: " + "; ".join(summary.skipped.reasons[:3]))
+        raise InputError("nothing could be read: " + "; ".join(summary.reading.reasons[:3]))
     return summary

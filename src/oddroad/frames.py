@@ -31,16 +31,24 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Skipped:
-    """What could not be read, and why.
+class Reading:
+    """What a reader learns on its way.
 
     Attributes:
-        reasons: a line each: file or frame, and the reason.
+        reasons: what could not be read: a line each, file or frame, and the reason.
         named: those of them that the user named one by one.
+        rates: frames a second of each moving source that was opened, by its name.
     """
 
     reasons: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def lost(self, reason: str, named: bool) -> None:
+        """Note what could not be read."""
+        self.reasons.append(reason)
+        if named:
+            self.named.append(reason)
 
 
 @dataclass(frozen=True)
@@ -100,15 +108,19 @@ def of_file(path: Path, name: str, named: bool) -> Source:
     return Source("video" if path.suffix.lower() in VIDEOS else "image", str(path), name, named)
 
 
+def holds_labels(folder: str) -> bool:
+    """Whether a folder's name says that it holds the labels of a data set, not images."""
+    return folder.endswith(".labels") or folder in ("labels", "labels_masks", "masks", "gtFine")
+
+
 def in_folder(folder: Path) -> list[Source]:
-    """Every image and video below a folder, in the order of their names.
+    """Every image and video below a folder, in the order of their names; folders of labels are left out.
 
     Raises:
         InputError: if there is none.
     """
     found = sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix.lower() in IMAGES | VIDEOS)
-    label_like = {each for each in found if "labels" in "/".join(each.relative_to(folder).parts[:-1]).lower()}
-    kept = [each for each in found if each not in label_like] or found
+    kept = [each for each in found if not any(map(holds_labels, each.relative_to(folder).parts[:-1]))] or found
     if not kept:
         raise InputError(f"folder '{folder}' holds no image and no video ({', '.join(sorted(IMAGES | VIDEOS))})")
     return [of_file(each, each.relative_to(folder).as_posix(), named=False) for each in kept]
@@ -184,36 +196,31 @@ def open_capture(source: Source) -> cv2.VideoCapture:
     return capture
 
 
-def frame_rate(source: Source) -> float:
-    """Frames a second of a video, camera or stream; 25 where it does not say."""
-    capture = open_capture(source)
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
-    return rate if 1 <= rate <= 240 else 25.0
-
-
-def count_frames(source: Source) -> int | None:
-    """Frames that a source says it has; None for cameras, streams and files that do not say."""
+def probe(source: Source) -> tuple[int | None, float | None]:
+    """Frames that a source says it has, and frames a second; None where it does not say before it is read."""
     if source.kind == "image":
-        return 1
+        return 1, None
     if source.kind != "video":
-        return None
-    capture = open_capture(source)
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return None, None
+    try:
+        capture = open_capture(source)
+    except InputError:  # it is reported when it is its turn to be read
+        return None, None
+    count, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
     capture.release()
-    return count if count > 0 else None
+    return count if count > 0 else None, rate if 1 <= rate <= 240 else None
 
 
-def read_moving(source: Source, every: int, skipped: Skipped) -> Iterator[Frame]:
+def read_moving(source: Source, every: int, reading: Reading) -> Iterator[Frame]:
     """Every n-th frame of a video, camera or stream, until it ends.
 
-    Frames that cannot be decoded are left out and counted in ``skipped``.
+    Frames that cannot be decoded are left out and counted in ``reading``.
     """
     capture = open_capture(source)
     try:
         expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
         rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = rate if 1 <= rate <= 240 else 25.0
+        rate = reading.rates[source.name] = rate if 1 <= rate <= 240 else 25.0
         began, number, decoded, broken, seconds = time.monotonic(), 0, 0, 0, 0.0
         while True:
             if not capture.grab():  # a frame that cannot be decoded, or the end
@@ -237,40 +244,37 @@ def read_moving(source: Source, every: int, skipped: Skipped) -> Iterator[Frame]
         if decoded == 0:
             raise InputError(f"'{source.place}' gave no frame: it is cut off, damaged, or has ended")
         if expected > 0 and number < expected - max(2, expected // 50):
-            line = f"{source.name}: ends after frame {number} of {expected}, the rest is cut off or damaged"
-            skipped.reasons.append(line)
-            skipped.named.append(line)
+            reading.lost(
+                f"{source.name}: ends after frame {number} of {expected}, the rest is cut off or damaged", True
+            )
         elif expected > 0 and decoded < expected:
-            skipped.reasons.append(f"{source.name}: {expected - decoded} of {expected} frames could not be decoded")
+            reading.reasons.append(f"{source.name}: {expected - decoded} of {expected} frames could not be decoded")
     finally:
         capture.release()
 
 
-def read(sources: Sequence[Source], every: int = 1, skipped: Skipped | None = None) -> Iterator[Frame]:
+def read(sources: Sequence[Source], every: int = 1, reading: Reading | None = None) -> Iterator[Frame]:
     """Frames of all the sources in order.
 
     Args:
         sources: from ``find_sources``.
         every: of moving sources, take every n-th frame.
-        skipped: is told what could not be read; without it the first such thing is an error.
+        reading: is told what could not be read; without it the first such thing is an error.
 
     Raises:
-        InputError: if a video, camera or stream cannot be opened, or an image cannot be read and ``skipped`` is None.
+        InputError: if a camera or stream cannot be opened, or ``reading`` is None and something else cannot be read.
     """
+    known = reading if reading is not None else Reading()
     for source in sources:
-        if source.moving:
-            yield from read_moving(source, every, skipped if skipped is not None else Skipped())
-            continue
         try:
-            image = read_image(Path(source.place))
+            if source.moving:
+                yield from read_moving(source, every, known)
+            else:
+                yield Frame(read_image(Path(source.place)), source.name)
         except InputError as error:
-            if skipped is None:
+            if reading is None or source.kind in ("camera", "stream"):
                 raise
-            skipped.reasons.append(str(error))
-            if source.named:
-                skipped.named.append(str(error))
-            continue
-        yield Frame(image, source.name)
+            reading.lost(str(error), source.named)
 
 
 def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from oddroad.errors import InputError
-from oddroad.frames import Skipped, Source, VideoOut, ahead, count_frames, find_sources, read, read_image, write_image
+from oddroad.frames import Reading, Source, VideoOut, ahead, find_sources, probe, read, read_image, write_image
 from oddroad.types import Frame
 
 
@@ -125,10 +125,10 @@ class TestSources:
     def test_bad_images_are_counted_not_fatal(self, tmp_path: Path, noise: np.ndarray) -> None:
         save(tmp_path / "a.png", noise)
         (tmp_path / "b.png").write_bytes(b"nothing")
-        skipped = Skipped()
-        assert [each.name for each in read(find_sources([str(tmp_path)]), skipped=skipped)] == ["a.png"]
-        assert len(skipped.reasons) == 1
-        assert skipped.named == []
+        reading = Reading()
+        assert [each.name for each in read(find_sources([str(tmp_path)]), reading=reading)] == ["a.png"]
+        assert len(reading.reasons) == 1
+        assert reading.named == []
         with pytest.raises(InputError):
             list(read(find_sources([str(tmp_path)])))
 
@@ -143,22 +143,22 @@ class TestVideo:
         assert [each.name for each in found] == [f"drive.mp4#{number}" for number in range(8)]
         assert [each.time for each in found] == pytest.approx([number / 10 for number in range(8)], abs=0.01)
         assert all(np.abs(a.image.astype(int) - b.image).mean() < 8 for a, b in zip(found, frames, strict=True))
-        assert count_frames(find_sources([str(clip)])[0]) == 8
+        assert probe(find_sources([str(clip)])[0]) == (8, 10.0)
 
     def test_every_third(self, clip: Path) -> None:
         found = list(read(find_sources([str(clip)]), every=3))
         assert [each.name.partition("#")[2] for each in found] == ["0", "3", "6"]
 
-    def test_a_broken_frame_in_the_middle_is_skipped_and_counted(self, clip: Path) -> None:
+    def test_a_broken_frame_in_the_middle_is_reading_and_counted(self, clip: Path) -> None:
         data = bytearray(clip.read_bytes())
         keyless = [at for at in range(len(data) - 4) if data[at : at + 4] == b"\0\0\x01\xb6"]
         assert len(keyless) == 8
         data[keyless[4] : keyless[5]] = bytes(keyless[5] - keyless[4])
         clip.write_bytes(data)
-        skipped = Skipped()
-        found = list(read(find_sources([str(clip)]), skipped=skipped))
+        reading = Reading()
+        found = list(read(find_sources([str(clip)]), reading=reading))
         assert len(found) == 7
-        assert skipped.reasons == ["drive.mp4: 1 of 8 frames could not be decoded"]
+        assert reading.reasons == ["drive.mp4: 1 of 8 frames could not be decoded"]
 
     def test_a_video_without_its_end(self, clip: Path) -> None:
         clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
