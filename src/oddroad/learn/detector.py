@@ -25,6 +25,7 @@ class Outputs(NamedTuple):
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
         layers: (N, D', h', w') outputs of inner layers, where they are asked for.
+        boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
     """
 
@@ -36,6 +37,7 @@ class Outputs(NamedTuple):
     masks: Tensor | None = None
     queries: Tensor | None = None
     layers: tuple[Tensor, ...] = ()
+    boundary: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
 
 
@@ -88,6 +90,7 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         void=cut(outputs.void),
         disagreement=cut(outputs.disagreement),
         masks=cut(outputs.masks),
+        boundary=cut(outputs.boundary),
     )
 
 

@@ -266,7 +266,7 @@ def scene(height: int, width: int, seed: int) -> np.ndarray:
 
 def compare_sizes(card: Card, multiple: int) -> list[tuple[int, int]]:
     """The two image sizes on which a file is compared: one that fits the network, and an odd one."""
-    fitting = card.size or (2 * multiple, 3 * multiple)
+    fitting = card.size or (multiple * math.ceil(96 / multiple), multiple * math.ceil(144 / multiple))
     return [fitting, (fitting[0] + 11, fitting[1] - 21)]
 
 
@@ -317,7 +317,7 @@ def compare(detector: Detector, card: Card, path: Path) -> dict[str, Any]:
 
 def rounding(published: Detector, rounded: Detector) -> float:
     """Mean difference of the first score that comes from rounding the weights, relative to the score's spread."""
-    height, width = published.size or (2 * published.multiple, 3 * published.multiple)
+    height, width = published.size or (256, 512)
     with torch.inference_mode():
         image = torch.from_numpy(scene(height, width, 0))
         before, after = published(image)[0], rounded(image)[0]

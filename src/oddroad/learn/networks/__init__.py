@@ -6,9 +6,19 @@ from collections.abc import Callable
 
 from torch import nn
 
+from oddroad.learn.networks.bisenetv1 import BiSeNetV1
+from oddroad.learn.networks.bisenetv2 import BiSeNetV2
 from oddroad.learn.networks.ddrnet import DDRNet
+from oddroad.learn.networks.enet import ENet
+from oddroad.learn.networks.erfnet import ERFNet
+from oddroad.learn.networks.pidnet import PIDNetS
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "erfnet": ERFNet,
+    "enet": ENet,
+    "bisenetv1": BiSeNetV1,
+    "bisenetv2": BiSeNetV2,
     "ddrnet23_slim": DDRNet,
+    "pidnet_s": PIDNetS,
 }
 """Each is called with ``classes``, ``outlier`` and ``auxiliary`` and has ``stride`` (of its outputs)."""

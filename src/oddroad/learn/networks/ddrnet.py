@@ -50,13 +50,15 @@ class Bottleneck(nn.Module):
         self.conv1, self.bn1 = conv1x1(inputs, planes), nn.BatchNorm2d(planes)
         self.conv2, self.bn2 = conv3x3(planes, planes, stride), nn.BatchNorm2d(planes)
         self.conv3, self.bn3 = conv1x1(planes, 2 * planes), nn.BatchNorm2d(2 * planes)
-        self.downsample = nn.Sequential(conv1x1(inputs, 2 * planes, stride), nn.BatchNorm2d(2 * planes))
+        self.downsample = None
+        if stride != 1 or inputs != 2 * planes:
+            self.downsample = nn.Sequential(conv1x1(inputs, 2 * planes, stride), nn.BatchNorm2d(2 * planes))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, h, w) -> (N, 2 planes, h / stride, w / stride)."""
         y = torch.relu(self.bn1(self.conv1(x)))
         y = torch.relu(self.bn2(self.conv2(y)))
-        return self.bn3(self.conv3(y)) + self.downsample(x)
+        return self.bn3(self.conv3(y)) + (x if self.downsample is None else self.downsample(x))
 
 
 def pre_activated(inputs: int, outputs: int, convolution: nn.Conv2d | None = None) -> list[nn.Module]:

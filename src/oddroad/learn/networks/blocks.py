@@ -1,0 +1,56 @@
+"""Parts that several networks share."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvBNReLU(nn.Module):
+    """Convolution without bias, batch norm, ReLU; named ``conv`` and ``bn``."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride)."""
+        return torch.relu(self.bn(self.conv(x)))
+
+
+class IsoMax(nn.Module):
+    """Minus the scaled distances of unit features to unit prototypes, in place of a linear classifier.
+
+    Source: Macedo and Ludermir, "Enhanced Isotropy Maximization Loss", 2021 (arXiv 2105.14399).
+    """
+
+    def __init__(self, features: int, classes: int):
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.randn(classes, features))
+        self.distance_scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, D, h, w) -> logits (N, C, h, w), all at or below 0."""
+        prototypes = F.normalize(self.prototypes)
+        length = (features * features).sum(1, keepdim=True).sqrt().clamp(min=1e-12)
+        unit = features / length
+        # one class after the other: the difference itself, since |a|^2 + |b|^2 - 2ab loses small distances
+        squares = [((unit - each.view(1, -1, 1, 1)) ** 2).sum(1, keepdim=True) for each in prototypes]
+        return -self.distance_scale.abs() * torch.cat(squares, 1).clamp(min=1e-12).sqrt()
+
+
+def average_2x2(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+    """What a transposed convolution of stride 2 gives, averaged over 2 x 2 pixels, at the size of its input.
+
+    The same weights as one small convolution: (N, D, h, w) -> (N, C, h, w). For kernel 2 without padding, and for
+    kernel 3 with padding 1 and output padding 1.
+    """
+    weight = layer.weight.transpose(0, 1)
+    if layer.kernel_size == (2, 2):
+        return F.conv2d(x, weight.mean((2, 3), keepdim=True), layer.bias)
+    # along a side, output 2i takes tap 1 of input i, and output 2i + 1 takes tap 2 of i and tap 0 of i + 1
+    rows = torch.stack((weight[:, :, 1] + weight[:, :, 2], weight[:, :, 0]), 2) / 2
+    taps = torch.stack((rows[..., 1] + rows[..., 2], rows[..., 0]), 3) / 2
+    return F.conv2d(F.pad(x, (0, 1, 0, 1)), taps, layer.bias)

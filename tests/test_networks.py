@@ -1,0 +1,271 @@
+"""Networks: equal to the published ones, and alike in all that the rest of the house relies on."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from golden import GOLDEN, golden, golden_input, golden_state, golden_weight, needs_golden
+from torch import nn
+
+from oddroad.learn.checkpoint import load_network, save_checkpoint
+from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
+from oddroad.learn.networks import NETWORKS
+from oddroad.learn.networks.blocks import IsoMax, average_2x2
+from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
+from oddroad.runtime import ENGINES
+
+GOLDEN_NAMES = {
+    "erfnet": "erfnet",
+    "enet": "enet",
+    "bisenetv1": "bisenetv1",
+    "bisenetv2": "bisenetv2",
+    "ddrnet23_slim": "ddrnet23slim",
+}
+GAINS = {"erfnet": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85, "pidnet_s": 0.7}
+PARAMETERS = {
+    "erfnet": 2_064_191, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
+    "ddrnet23_slim": 5_695_987, "pidnet_s": 7_625_715,
+}  # fmt: skip
+
+
+def lively(name: str, **arguments) -> nn.Module:
+    """A network with deterministic weights that neither explode nor die out."""
+    network = NETWORKS[name](**arguments).eval()
+    state = {
+        key: torch.from_numpy(np.asarray(golden_weight(key, tuple(each.shape), GAINS[name])))
+        for key, each in network.state_dict().items()
+    }
+    network.load_state_dict(state)
+    return network
+
+
+def training_heads(network: nn.Module, images: torch.Tensor):
+    """Outputs with the heads for training, everything else in evaluation mode."""
+    network.eval()
+    network.training = True
+    with torch.inference_mode():
+        return network(images)
+
+
+def enlarged(logits: torch.Tensor, factor: int) -> np.ndarray:
+    if factor == 1:
+        return logits.numpy()
+    return F.interpolate(logits, scale_factor=factor, mode="bilinear", align_corners=False).numpy()
+
+
+@needs_golden
+@pytest.mark.parametrize("name", GOLDEN_NAMES)
+def test_equal_to_the_published_network(name):
+    file = GOLDEN_NAMES[name]
+    expected, state = golden(f"net_{file}.npz"), golden_state(file)
+    network = NETWORKS[name](classes=expected["logits"].shape[1], auxiliary=True)
+    own = network.state_dict()
+    assert {key: tuple(each.shape) for key, each in own.items()} == {key: np.shape(v) for key, v in state.items()}
+    network.load_state_dict({key: torch.from_numpy(np.asarray(each)) for key, each in state.items()})
+    images = torch.from_numpy(golden_input(file))
+    outputs = training_heads(network, images)
+    enlarge_by = 1 if name == "ddrnet23_slim" else network.stride  # that network's golden logits stay at stride 8
+    step, tolerance = int(expected["stride"]), 1e-4 * float(expected["max_abs"])
+    assert np.abs(enlarged(outputs.logits, enlarge_by)[..., ::step, ::step] - expected["logits"]).max() < tolerance
+    heads = [key for key in expected if key.startswith("aux_") and expected[key].ndim == 4]
+    if name == "erfnet":
+        heads = ["encoder_logits"]
+    assert len(outputs.auxiliary) == len(heads)
+    for key, head in zip(heads, outputs.auxiliary, strict=True):
+        step = 1 if key == "encoder_logits" else int(expected["aux_stride"])
+        factor = 1 if name in ("erfnet", "ddrnet23_slim") else images.shape[-1] // head.shape[-1]
+        found = enlarged(head, factor)[..., ::step, ::step]
+        assert np.abs(found - expected[key]).max() < 1e-4 * np.abs(expected[key]).max()
+
+
+def golden_photograph(file: str) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+    """The real photograph of the golden logits, as its network sees it."""
+    from PIL import Image
+
+    path = GOLDEN.parent / "data/benchmarks/RoadAnomaly_jpg/frames/animals01_Guiguinto_railway_station_Calves.jpg"
+    if not path.is_file():
+        pytest.skip("the real photograph is not here")
+    image = Image.open(path).convert("RGB").resize((1024, 512), Image.Resampling.BILINEAR)
+    images = torch.from_numpy(np.asarray(image, np.float32) / np.float32(255)).permute(2, 0, 1)[None].contiguous()
+    expected = golden(file)
+    if abs(float(images.double().sum()) - float(expected["input_sum"])) > 1:
+        pytest.skip("this JPEG decoder gives other pixels than the golden one")
+    return images, expected
+
+
+@needs_golden
+def test_real_erfnet_weights():
+    path = GOLDEN.parent / "data/weights/erfnet_cityscapes_20.pth"
+    if not path.is_file():
+        pytest.skip("the real weights are not here")
+    images, expected = golden_photograph("real_erfnet_logits.npz")
+    network = NETWORKS["erfnet"](classes=20, auxiliary=True).eval()
+    network.load_state_dict({k: v.float() for k, v in torch.load(path, weights_only=True).items()})
+    with torch.inference_mode():
+        found = network(images).logits[..., ::8, ::8].numpy()
+    assert np.abs(found - expected["logits"]).max() < 2e-3
+
+
+@needs_golden
+def test_real_enet_weights():
+    images, expected = golden_photograph("real_enet_logits.npz")
+    network = NETWORKS["enet"](classes=20).eval()
+    held = torch.load(GOLDEN / "enet_cityscapes_void.pth", weights_only=True, map_location="cpu")["state_dict"]
+    network.load_state_dict({key.removeprefix("module."): each for key, each in held.items()})
+    with torch.inference_mode():
+        off = np.abs(network(images).logits[..., ::8, ::8].numpy() - expected["logits"])
+    assert (off < 2e-3).mean() >= 0.995
+    assert off.max() < 1.0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_number_of_parameters(name):
+    network = NETWORKS[name]()
+    assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shapes_heads_and_backward(name):
+    torch.manual_seed(0)
+    network = NETWORKS[name](classes=5, outlier=True, auxiliary=True)
+    outputs = network.train()(torch.rand(2, 3, 64, 128))
+    rows, columns = 64 // network.stride, 128 // network.stride
+    assert outputs.logits.shape == (2, 5, rows, columns)
+    assert outputs.outlier.shape == (2, rows, columns)
+    assert outputs.features.shape[2:] == (rows, columns)
+    assert all(each.shape[:2] == (2, 5) for each in outputs.auxiliary)
+    parts = [outputs.logits, outputs.outlier, *outputs.auxiliary]
+    parts += [] if outputs.boundary is None else [outputs.boundary]
+    sum(each.square().mean() for each in parts).backward()
+    assert [key for key, each in network.named_parameters() if each.grad is None] == []
+    outputs = network.eval()(torch.rand(1, 3, 64, 128))
+    assert outputs.auxiliary == ()
+    assert outputs.boundary is None
+    bare = NETWORKS[name](classes=5)
+    assert bare.train()(torch.rand(2, 3, 64, 128)).auxiliary == ()
+    assert bare.eval()(torch.rand(1, 3, 64, 128)).outlier is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(97, 131), (64, 65), (5, 7)])
+def test_odd_sizes_are_padded_and_cropped_without_drift(name, size):
+    network = lively(name, classes=4, outlier=True)
+    images = torch.rand(1, 3, *size)
+    height, width = (side + -side % network.multiple for side in size)
+    padded = F.pad(images, (0, width - size[1], 0, height - size[0]), mode="replicate")
+    with torch.inference_mode():
+        found, whole = network(images), network(padded)
+    rows, columns = -(-size[0] // network.stride), -(-size[1] // network.stride)
+    for part, of in ((found.logits, whole.logits), (found.features, whole.features), (found.outlier, whole.outlier)):
+        assert part.shape[-2:] == (rows, columns)
+        assert torch.equal(part, of[..., :rows, :columns])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_save_and_load(name, tmp_path):
+    network = lively(name, classes=4, outlier=True, auxiliary=True)
+    about = {"network": name, "arguments": {"classes": 4, "outlier": True, "auxiliary": True}, "classes": list("abcd")}
+    save_checkpoint(tmp_path / "a.ckpt", network, about)
+    loaded, read = load_network(tmp_path / "a.ckpt")
+    assert read == about
+    assert not loaded.training
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(network(images).logits, loaded(images).logits)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_keeps_the_function(name):
+    network = lively(name)
+    images = torch.rand(1, 3, 2 * network.multiple, 2 * network.multiple)
+    folded = fold_batchnorm(network, images)
+    with torch.inference_mode():
+        before, after = network(images).logits, folded(images).logits
+    assert (before - after).abs().max() < 1e-4 * before.abs().max()
+    count = [sum(isinstance(each, nn.BatchNorm2d) for each in net.modules()) for net in (network, folded)]
+    assert count[1] < 0.45 * count[0]
+
+
+@pytest.mark.parametrize("size", [None, (64, 128)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_export_is_equal_in_both_engines(name, size, tmp_path):
+    network = lively(name, classes=5, outlier=True)
+    about = {"network": name, "normalisation": "unit", "classes": list("abcd")}
+    out = tmp_path / "a.onnx"
+    card = export(network, about, ["max_logit", "void", "joint"], out, size=size)
+    shares = [value for key, value in card.parity.items() if key.endswith("beyond")]
+    assert all(value <= getattr(network, "discontinuous", 0) for value in shares)
+    differences = [
+        value for key, value in card.parity.items() if key.startswith(tuple(ENGINES)) and "beyond" not in key
+    ]
+    assert len(differences) == 4
+    assert shares or max(differences) <= TOLERANCE
+    nodes = onnx.load(out).graph.node
+    assert not {"MaxUnpool", "ScatterND", "ScatterElements", "Softmax"} & {node.op_type for node in nodes}
+
+
+@pytest.mark.parametrize("name", ["erfnet", "enet"])
+def test_stride_2_averages_the_published_logits(name):
+    full, half = lively(name, classes=7, outlier=True), lively(name, classes=7, outlier=True, stride=2)
+    images = torch.rand(1, 3, 48, 80)
+    with torch.inference_mode():
+        fine, coarse = full(images), half(images)
+    assert coarse.logits.shape == (1, 7, 24, 40)
+    assert torch.allclose(F.avg_pool2d(fine.logits, 2), coarse.logits, atol=1e-5 * float(fine.logits.abs().max()))
+    assert torch.equal(fine.features[..., ::2, ::2], coarse.features)
+    assert torch.equal(fine.features[..., 1::2, 1::2], coarse.features)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(2, 2, 0, 0), (3, 2, 1, 1)])
+def test_average_2x2(shape, bias):
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(6, 4, *shape, bias=bias)
+    x = torch.randn(2, 6, 5, 7)
+    assert torch.allclose(F.avg_pool2d(layer(x), 2), average_2x2(x, layer), atol=1e-6)
+
+
+@pytest.mark.parametrize("values", ["continuous", "ties", "flat"])
+def test_unpooling_by_masks_is_max_unpooling(values):
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 12, 18)
+    if values == "ties":
+        x = F.max_pool2d(x.round(), 3, 1, 1)
+    elif values == "flat":
+        x = torch.zeros_like(x)
+    largest, indices = F.max_pool2d(x, 2, return_indices=True)
+    found, masks = max_pool_corners(x)
+    assert torch.equal(found, largest)
+    y = torch.randn(2, 5, 6, 9)
+    assert torch.equal(max_unpool_corners(y, masks), F.max_unpool2d(y, indices, 2))
+
+
+def test_isomax_is_minus_the_scaled_distance():
+    torch.manual_seed(0)
+    head = IsoMax(16, 19)
+    nn.init.constant_(head.distance_scale, -2.5)
+    features = torch.randn(2, 16, 3, 4)
+    unit = F.normalize(features.permute(0, 2, 3, 1).reshape(-1, 16).double())
+    distance = torch.cdist(unit, F.normalize(head.prototypes.double()), compute_mode="donot_use_mm_for_euclid_dist")
+    expected = -2.5 * distance.view(2, 3, 4, 19).permute(0, 3, 1, 2)
+    assert torch.allclose(head(features).double(), expected, atol=1e-6)
+    network = NETWORKS["erfnet"](classes=19, isomax=16)
+    outputs = network(torch.rand(2, 3, 32, 32))
+    assert outputs.features.shape == (2, 16, 32, 32)
+    assert outputs.logits.shape == (2, 19, 32, 32)
+    outputs.logits.sum().backward()
+    assert network.isomax.distance_scale.grad.abs() > 0
+
+
+@needs_golden
+def test_isomax_meets_the_golden_values():
+    arrays = golden("losses_scores.npz")
+    head = IsoMax(16, 19)
+    head.prototypes.data = torch.from_numpy(arrays["iso_prototypes"])
+    head.distance_scale.data = torch.from_numpy(arrays["iso_distance_scale"]).reshape(1)
+    with torch.inference_mode():
+        found = head(torch.from_numpy(arrays["iso_features"])).numpy()
+    assert np.abs(found - arrays["iso_logits"]).max() < 1e-5
