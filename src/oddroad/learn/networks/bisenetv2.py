@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
 from oddroad.learn.networks.blocks import ConvBNReLU
+from oddroad.learn.networks.ddrnet import conv1x1, conv3x3
 
 
 def depthwise(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
@@ -124,14 +125,11 @@ class GuidedAggregation(nn.Module):
 
     def __init__(self):
         super().__init__()
-        bare = {"bias": False}
-        self.left1 = nn.Sequential(*depthwise(128, 128), nn.Conv2d(128, 128, 1, **bare))
-        self.left2 = nn.Sequential(
-            nn.Conv2d(128, 128, 3, 2, 1, **bare), nn.BatchNorm2d(128), nn.AvgPool2d(3, 2, 1, count_include_pad=True)
-        )
-        self.right1 = nn.Sequential(nn.Conv2d(128, 128, 3, 1, 1, **bare), nn.BatchNorm2d(128))
-        self.right2 = nn.Sequential(*depthwise(128, 128), nn.Conv2d(128, 128, 1, **bare))
-        self.conv = nn.Sequential(nn.Conv2d(128, 128, 3, 1, 1, **bare), nn.BatchNorm2d(128), nn.ReLU())
+        self.left1 = nn.Sequential(*depthwise(128, 128), conv1x1(128, 128))
+        self.left2 = nn.Sequential(conv3x3(128, 128, 2), nn.BatchNorm2d(128), nn.AvgPool2d(3, 2, 1))
+        self.right1 = nn.Sequential(conv3x3(128, 128), nn.BatchNorm2d(128))
+        self.right2 = nn.Sequential(*depthwise(128, 128), conv1x1(128, 128))
+        self.conv = nn.Sequential(conv3x3(128, 128), nn.BatchNorm2d(128), nn.ReLU())
 
     def forward(self, detail: Tensor, segment: Tensor) -> Tensor:
         """(N, 128, h, w) at stride 8, (N, 128, h / 4, w / 4) at stride 32 -> (N, 128, h, w)."""

@@ -162,15 +162,14 @@ class ENet(nn.Module):
             self.add_module(f"regular1_{number}", Regular(64, 0.01))
         self.downsample2_0 = Downsampling(64, 128, 0.1)
         kinds = (
-            *(("regular", {}), ("dilated", {"dilation": 2}), ("asymmetric", {"asymmetric": True})),
-            *(("dilated", {"dilation": 4}), ("regular", {}), ("dilated", {"dilation": 8})),
-            *(("asymmetric", {"asymmetric": True}), ("dilated", {"dilation": 16})),
+            *(("regular", 1), ("dilated", 2), ("asymmetric", 1), ("dilated", 4)),
+            *(("regular", 1), ("dilated", 8), ("asymmetric", 1), ("dilated", 16)),
         )
         self.middle: list[str] = []
         for stage, start in ((2, 1), (3, 0)):
-            for number, (kind, how) in enumerate(kinds, start):
+            for number, (kind, dilation) in enumerate(kinds, start):
                 self.middle.append(f"{kind}{stage}_{number}")
-                self.add_module(self.middle[-1], Regular(128, 0.1, **how))
+                self.add_module(self.middle[-1], Regular(128, 0.1, dilation, kind == "asymmetric"))
         self.upsample4_0 = Upsampling(128, 64, 0.1)
         self.regular4_1 = Regular(64, 0.1, activation=nn.ReLU)
         self.regular4_2 = Regular(64, 0.1, activation=nn.ReLU)
