@@ -303,6 +303,21 @@ def evaluate(
     print(table(run_to_file(settings, data, root, json)))
 
 
+def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+    """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
+
+    Example: oddroad report default.json erfnet.json --out report
+
+    Args:
+        results: files of 'oddroad evaluate --json'; the pictures beside them are used.
+        out: folder for report.html and the tables (.md, .csv, .tex) and figures (.png) in it.
+    """
+    from oddroad.report import write_report
+
+    for path in write_report(results, out):
+        print(path)
+
+
 VERBS: dict[str, Callable[..., Any]] = {
     "detect": detect,
     "demo": demo,
@@ -311,6 +326,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "export": export,
     "data verify": verify_data,
     "evaluate": evaluate,
+    "report": report,
 }
 """Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
 

@@ -1,0 +1,201 @@
+"""Tables and figures of saved results on one page, beside the published ones. It computes nothing."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oddroad import figures
+from oddroad.errors import InputError
+from oddroad.tables import (
+    BESIDE_HEADS,
+    Table,
+    beside,
+    comma_separated,
+    head,
+    latex,
+    markdown,
+    measured_table,
+    method_names,
+    short,
+    text_of,
+    with_published,
+)
+
+
+def load_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """All results of some files of 'oddroad evaluate --json', each with its ``file``.
+
+    Raises:
+        InputError: if a file is missing or is something else.
+    """
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            results = json.loads(path.read_text())["results"]
+            found += [{**each, "file": path, "dataset": each["dataset"], "score": each["score"]} for each in results]
+        except OSError as error:
+            raise InputError(f"cannot read results '{path}': {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"'{path}' is no file of results; 'oddroad evaluate ... --json FILE' writes one") from None
+    if not found:
+        raise InputError("no results in these files; run 'oddroad evaluate ... --json FILE' first")
+    return found
+
+
+def html_table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """An HTML table; each row has a class and cells of HTML."""
+    top = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
+    body = "".join(
+        f'<tr class="{kind}">' + "".join(f"<td>{each}</td>" for each in cells) + "</tr>\n" for kind, cells in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def as_html(table: Table) -> str:
+    """The table for the page."""
+    marks, wrap = table.marks(), {"best": "<b>{}</b>", "second": "<u>{}</u>", "": "{}"}
+    rows = []
+    for name in table.rows:
+        cells = [wrap[marks.get((name, at), "")].format(text_of(table, name, at)) for at in range(len(table.columns))]
+        rows.append(("published" if table.sources[name] else "measured", [html.escape(name), *cells]))
+    return html_table(["Method", *map(head, table.columns)], rows)
+
+
+def picture(path: Path, alt: str) -> str:
+    """An image inside the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+       max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums } .wide { overflow-x: auto }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap } th { border-bottom: 2px solid #333 }
+th:first-child, td:first-child { text-align: left } tr.published { color: #666 }
+tr.measured + tr.published td { border-top: 1px solid #333 } tbody tr:hover { background: #f3f6fa }
+img { max-width: 100% } 
+.note { color: #555 }
+.warn { background: #fff4e0; border-left: 4px solid #e69f00; padding: .4rem .8rem }
+"""
+
+
+def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Tables (.md, .csv, .tex), figures (.png) and one self-contained page (report.html) in a folder.
+
+    Args:
+        paths: files of 'oddroad evaluate --json'.
+        out: the folder.
+
+    Returns:
+        the files written.
+
+    Raises:
+        InputError: if a file holds no results.
+    """
+    results = load_results(paths)
+    names = method_names(results)
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    page: list[str] = []
+
+    def put(name: str, text: str) -> None:
+        (out / name).write_text(text, encoding="utf-8")
+        written.append(out / name)
+
+    tables = {
+        "pixels": measured_table(results, names, ("ap", "fpr95"), "Pixels: AP and FPR95"),
+        "components": measured_table(results, names, ("siou", "ppv", "f1_star"), "Components: sIoU, PPV and F1*"),
+        "classes": measured_table(results, names, ("miou", "ece"), "Known classes: mIoU and calibration error"),
+    }
+    for name, table in tables.items():
+        if table is None:
+            continue
+        full = with_published(table) if name == "pixels" else table
+        writers: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": comma_separated, "tex": latex}
+        for ending, write in writers.items():
+            put(f"{name}.{ending}", write(full).rstrip() + "\n")
+        page += [f"<h2>{html.escape(full.title)}</h2>", as_html(full)]
+        if name == "pixels":
+            page.append(
+                '<p class="note">Percent. Bold: best measured; underlined: second. Grey: published, other networks and '
+                "partly hidden test sets. † AP at or below the prevalence: the score carries no information there.</p>"
+            )
+            if lines := beside(results, names):
+                page += ["<h2>Measured and published, same score and set</h2>"]
+                page.append(html_table(BESIDE_HEADS, [("", [html.escape(cell) for cell in line]) for line in lines]))
+    page += figure_sections(results, names, out, written)
+    put("report.html", whole_page(results, page))
+    return written
+
+
+def figure_sections(
+    results: Sequence[dict[str, Any]], names: Sequence[str], out: Path, written: list[Path]
+) -> list[str]:
+    """The parts of the page with figures, which are written beside it."""
+    page: list[str] = []
+    for dataset in dict.fromkeys(each["dataset"] for each in results):
+        own = [(each, name) for each, name in zip(results, names, strict=True) if each["dataset"] == dataset]
+        drawn = [(each, name) for each, name in own if each.get("ap") is not None and each["curve"]["recall"]]
+        title = short(str(dataset))
+        if drawn:
+            these, called = [each for each, _ in drawn], [name for _, name in drawn]
+            path = figures.curves(these, called, out / f"curves_{dataset}.png")
+            page += [f"<h2>{html.escape(title)}: curves</h2>", picture(path, f"PR and ROC curves on {title}")]
+            written.append(path)
+            folders = [Path(each["file"]).with_suffix(".frames") for each in these]
+            path = figures.grid(these, called, folders, out / f"frames_{dataset}.png")
+            if path is not None:
+                page += [
+                    f"<h2>{html.escape(title)}: best, median and worst frame</h2>",
+                    picture(path, f"frames of {title}"),
+                ]
+                page.append('<p class="note">By AP averaged over the methods. Orange: anomaly; grey: not judged. '
+                            "One scale for all frames of a map.</p>")  # fmt: skip
+                written.append(path)
+        for number, (each, name) in enumerate(own):
+            if each.get("reliability"):
+                path = figures.reliability(each, name, out / f"reliability_{dataset}_{number}.png")
+                page += [
+                    f"<h2>{html.escape(title)}: reliability of {html.escape(name)}</h2>",
+                    picture(path, "reliability"),
+                ]
+                written.append(path)
+    return page
+
+
+def whole_page(results: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> str:
+    """The page: what was run, the remarks, then the parts."""
+    remarks = dict.fromkeys(
+        f"{each['dataset']} {each['model']} {each['score']}: {note}" for each in results for note in each["notes"]
+    )
+    warned = "".join(f"<li>{html.escape(each)}</li>" for each in remarks)
+    rows = []
+    for each in results:
+        versions = ", ".join(f"{name} {number}" for name, number in each["versions"].items())
+        cells = [
+            each["model"],
+            each["score"],
+            each["dataset"],
+            str(each["images"]),
+            each["protocol"],
+            each["input_size"],
+        ]
+        cells += [each["sha256"][:12], f"{each['seconds']:.0f}", versions]
+        rows.append(("", [html.escape(str(cell)) for cell in cells]))
+    heads = ["model", "score", "data set", "images", "protocol", "input", "sha256", "seconds", "versions"]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>oddroad report</title>'
+        f"<style>{STYLE}</style></head><body><h1>Anomaly segmentation of road scenes: report</h1>\n"
+        + (f'<div class="warn"><ul>{warned}</ul></div>' if warned else "")
+        + "\n".join(parts)
+        + "<h2>What was run</h2>"
+        + html_table(heads, rows)
+        + "</body></html>\n"
+    )

@@ -1,0 +1,172 @@
+"""The report: marks, formats, published figures equal to the papers, and what the page says and shows."""
+
+import csv
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from golden import SHARED
+
+from oddroad.cli import main
+from oddroad.figures import of_heat, of_truth, telling_frames
+from oddroad.tables import (
+    Table,
+    beside,
+    comma_separated,
+    latex,
+    markdown,
+    measured_table,
+    method_names,
+    published,
+    with_published,
+)
+
+
+def result(score, dataset="road_anomaly21", ap=0.2, fpr95=0.5, **more):
+    frames = [{"name": name, "ap": value} for name, value in (("a", 0.1), ("b", 0.5), ("c", None), ("d", 0.9))]
+    curve = {"recall": [0.5, 1.0], "precision": [0.8, 0.2], "fpr": [0.01, 0.5]}
+    base = {"dataset": dataset, "split": "val", "score": score, "model": "net", "sha256": "0" * 64, "seconds": 1.0}
+    base |= {"protocol": "native", "input_size": "own", "images": 10, "versions": {"oddroad": "1"}, "notes": []}
+    figures = {"ap": ap, "fpr95": fpr95, "prevalence": 0.14807, "siou": 0.3, "ppv": 0.4, "f1_star": 0.25}
+    return {**base, **figures, "frames": frames, "curve": curve, **more}
+
+
+def table(*results):
+    return measured_table(results, method_names(results), ("ap", "fpr95"), "Pixels")
+
+
+def test_the_best_is_bold_and_the_second_underlined():
+    made = table(result("a", ap=0.9, fpr95=0.3), result("b", ap=0.5, fpr95=0.1), result("c", ap=0.1, fpr95=0.2))
+    assert markdown(made).splitlines()[2:] == [
+        "| net a | **90.00** | 30.00 |",
+        "| net b | <u>50.00</u> | **10.00** |",
+        "| net c | 10.00† | <u>20.00</u> |",
+    ]
+    assert r"net a & \textbf{90.00} & 30.00 \\" in latex(made)
+    assert r"net c & 10.00$^\dagger$ & \underline{20.00} \\" in latex(made)
+
+
+def test_equal_values_share_the_mark_and_one_method_has_none():
+    made = table(result("a", ap=0.5), result("b", ap=0.5), result("c", ap=0.4))
+    assert [made.marks().get((f"net {name}", 0)) for name in "abc"] == ["best", "best", "second"]
+    assert table(result("a")).marks() == {}
+
+
+def test_published_rows_are_never_marked_and_are_named():
+    made = with_published(table(result("msp", ap=0.2), result("energy", ap=0.1)))
+    text = markdown(made)
+    assert "| MSP [Real-time, Table 1] | 14.58† | 95.08 |" in text
+    assert "| Mask2Anomaly (Ours) [Mask2Anomaly, Table 2] | 94.50 | 3.30 |" in text
+    assert "**20.00**" in text
+    rows = list(csv.DictReader(comma_separated(made).splitlines()))
+    assert rows[0]["source"] == "measured"
+    assert float(rows[0]["road_anomaly21 ap"]) == pytest.approx(20)
+    last = rows[-1]
+    assert last["method"].startswith("ERFNet") or "Table" in last["source"]
+    assert r"\midrule" in latex(made).split("net energy")[1].splitlines()[1]
+
+
+def test_columns_without_a_value_are_dashes():
+    made = table(result("a"), result("a", dataset="road_anomaly"), result("b"))
+    assert (
+        markdown(made).splitlines()[0] == "| Method | RA-21 AP | RA-21 FPR95 | Road Anomaly AP | Road Anomaly FPR95 |"
+    )
+    assert markdown(made).splitlines()[3].endswith("| - | - |")
+
+
+def test_protocol_is_named_where_it_differs():
+    names = method_names([result("a"), result("a", protocol="network", input_size="512x1024")])
+    assert names == ["net a (native, own)", "net a (network, 512x1024)"]
+
+
+def test_latex_is_escaped():
+    made = Table("t", [("a_b", "ap")], {"x_y & 5 %": [1.0]}, {"x_y & 5 %": ""}, {})
+    assert r"x\_y \& 5 \%" in latex(made)
+    assert r"a\_b AP" in latex(made)
+
+
+def test_published_and_measured_of_the_same_score_stand_side_by_side():
+    (line, other) = beside([result("msp", ap=0.3)], ["net msp"])[:2]
+    assert line[:4] == ["RA-21", "net msp", "30.00 / 50.00", "40.40 / 60.20"]
+    assert line[-1] == ""
+    assert other[3] == "14.58 / 95.08"
+    assert "carries no information" in other[-1]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the papers are not here")
+@pytest.mark.parametrize(("name", "tables"), [("real_time_anomaly_segmentation", 4), ("mask2anomaly_supplement", 5)])
+def test_published_figures_are_those_of_the_papers(name, tables):
+    text = (SHARED / "papers" / f"{name}.txt").read_text()
+    lines = [re.sub(r"</?u>|±", "", line).split("\t") for line in text.splitlines() if "\t" in line]
+    (paper,) = [each for each in published() if len(each["tables"]) == tables]
+    for each in paper["tables"]:
+        for row in each["rows"]:
+            assert len(row) == 1 + len(each["columns"])
+            wanted = [f"{value:g}" for value in row[1:] if value is not None]
+            assert any(
+                [f"{float(cell):g}" for cell in line if re.fullmatch(r"\s*[\d.]+\s*", cell)] == wanted
+                and set(re.findall(r"\w+", row[0])) - {"C", "M", "f"} <= words_up_to(lines, line)
+                for line in lines
+            ), row
+
+
+def words_up_to(lines, line):
+    """The words of a line and of those above it, for the method that is named once for several lines."""
+    at = lines.index(line)
+    return set(re.findall(r"\w+", " ".join(cell for each in lines[max(0, at - 6) : at + 1] for cell in each)))
+
+
+def test_the_telling_frames():
+    assert telling_frames([result("a")]) == [("best", "d"), ("median", "b"), ("worst", "a")]
+    only = result("a", frames=[{"name": "x", "ap": 0.5}])
+    assert telling_frames([only]) == [("best", "x")]
+    assert telling_frames([result("a", frames=[{"name": "x", "ap": None}])]) == []
+
+
+def test_pictures_tell_labels_apart():
+    label = np.uint8([[0, 1, 255]])
+    assert of_truth(label)[0].tolist() == [[40, 40, 40], [255, 140, 0], [150, 150, 150]]
+    heat = of_heat(np.uint8([[255, 255, 255]]), label)[0]
+    assert heat[0].tolist() == heat[1].tolist() != heat[2].tolist()
+
+
+def test_the_command_makes_one_page_with_all_of_it(tmp_path, capsys):
+    semantic = {
+        "miou": 0.7,
+        "ece": 0.02,
+        "reliability": {"pixels": [1, 3], "confidence": [0.4, 0.9], "accuracy": [0.5, 1]},
+    }
+    known = {k: v for k, v in result("", dataset="cityscapes_small", **semantic).items() if k not in ("ap", "siou")}
+    made = [result("msp", notes=["5 of 10 images: incomplete <b>"]), result("energy", ap=0.4), known]
+    (tmp_path / "r.json").write_text(json.dumps({"results": made}))
+    folder = tmp_path / "r.frames/road_anomaly21"
+    folder.mkdir(parents=True)
+    for frame in "abd":
+        cv2.imwrite(str(folder / f"{frame}.image.jpg"), np.zeros((9, 16, 3), np.uint8))
+        for kind in ("truth", "msp", "energy"):
+            cv2.imwrite(str(folder / f"{frame}.{kind}.png"), np.zeros((9, 16), np.uint8))
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path / "r.json"), "--out", str(out)]) == 0
+    written = {each.name for each in out.iterdir()}
+    wanted = "report.html pixels.md pixels.csv pixels.tex components.md classes.tex curves_road_anomaly21.png"
+    assert set(wanted.split()) | {"frames_road_anomaly21.png", "reliability_cityscapes_small_0.png"} <= written
+    assert set(capsys.readouterr().out.split()) == {str(each) for each in out.iterdir()}
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert 'src="http' not in page
+    assert "5 of 10 images: incomplete &lt;b&gt;" in page
+    assert "<b>40.00</b>" in page
+
+
+def test_wrong_files_are_named(tmp_path, capsys):
+    (tmp_path / "wrong.json").write_text("[]")
+    (tmp_path / "empty.json").write_text('{"results": []}')
+    for name, message in (
+        ("wrong", "is no file of results"),
+        ("empty", "no results in"),
+        ("none", "cannot read results"),
+    ):
+        assert main(["report", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
