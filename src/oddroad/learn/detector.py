@@ -60,6 +60,16 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
+def gaussian_blur(maps: Tensor) -> Tensor:
+    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border; repeated there if 3 pixels or fewer."""
+    sides = [each for each in maps.shape[-2:] if isinstance(each, int)]  # no numbers while an export is traced
+    mode = "replicate" if min(sides, default=4) <= 3 else "reflect"
+    tap = torch.exp(-0.5 * torch.arange(-3, 4, dtype=maps.dtype, device=maps.device) ** 2)
+    tap = tap / tap.sum()
+    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode=mode)
+    return F.conv2d(F.conv2d(padded, tap.view(1, 1, 1, 7)), tap.view(1, 1, 7, 1))[:, 0]
+
+
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Extend (N, C, H, W) below and to the right, repeating the border, to sides that are multiples."""
     height, width = images.shape[-2:]

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from oddroad.errors import pick
 from oddroad.learn.detector import Outputs
-from oddroad.learn.losses.outlier import likelihood_push, outlier_head
-from oddroad.learn.losses.pixel import auxiliary_cross_entropy, cross_entropy, group_cross_entropy
+from oddroad.learn.losses.outlier import (
+    deep_gambler,
+    dense_hybrid,
+    energy_margin,
+    likelihood_push,
+    maximised_entropy,
+    outlier_head,
+    pebal,
+)
+from oddroad.learn.losses.pixel import (
+    auxiliary_cross_entropy,
+    cross_entropy,
+    focal,
+    group_cross_entropy,
+    isomax,
+    logit_norm,
+    ohem,
+)
 
 Loss = Callable[[Outputs, Tensor], Tensor]
 
@@ -17,8 +34,17 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "group_cross_entropy": group_cross_entropy,
     "auxiliary_cross_entropy": auxiliary_cross_entropy,
+    "focal": focal,
+    "ohem": ohem,
+    "logit_norm": logit_norm,
+    "isomax": isomax,
     "outlier_head": outlier_head,
     "likelihood_push": likelihood_push,
+    "dense_hybrid": dense_hybrid,
+    "maximised_entropy": maximised_entropy,
+    "energy_margin": energy_margin,
+    "pebal": pebal,
+    "deep_gambler": deep_gambler,
 }
 
 
@@ -28,6 +54,11 @@ def weighted(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], tuple[Te
     Raises:
         InputError: if a name is not in LOSSES.
     """
+    if {"isomax", "logit_norm"} <= set(terms):
+        warnings.warn(
+            "isomax together with logit_norm collapses: the norm divides away the distances that isomax scores by",
+            stacklevel=2,
+        )
     parts = {name: (pick(LOSSES, name, "loss"), weight) for name, weight in terms.items()}
 
     def total(outputs: Outputs, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

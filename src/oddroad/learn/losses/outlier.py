@@ -1,19 +1,48 @@
-"""Losses that see pasted odd objects: label OUTLIER (254); every other label but IGNORE (255) is known."""
+"""Losses that see pasted odd objects: label OUTLIER (254); every other label but IGNORE (255) is known.
+
+PEBAL and Deep Gambler need an output beyond the classes, the abstention: ``Outputs.void``.
+"""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs
-from oddroad.learn.losses.pixel import at_labels
+from oddroad.learn.detector import Outputs, gaussian_blur
+from oddroad.learn.losses.pixel import at_labels, class_targets, cross_entropy, mean_where
 from oddroad.types import IGNORE, OUTLIER
 
+MARGIN_KNOWN, MARGIN_ODD = -12.0, -6.0
+"""Energies that known pixels shall stay below and odd pixels above; the values of PEBAL, for its network's logits."""
 
-def mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values where the mask holds; 0 where it holds nowhere."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+def odd_and_known(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks (N, H, W) of the odd and of the known pixels."""
+    return labels == OUTLIER, (labels != OUTLIER) & (labels != IGNORE)
+
+
+def outlier_logit(outputs: Outputs, labels: Tensor, loss: str) -> Tensor:
+    """The outlier logit at the labels' size.
+
+    Raises:
+        InputError: if the network has no outlier head.
+    """
+    if outputs.outlier is None:
+        raise InputError(f"the loss {loss} needs an outlier head; set network.outlier = true")
+    return at_labels(outputs.outlier[:, None], labels)[:, 0]
+
+
+def with_abstention(outputs: Outputs, labels: Tensor, loss: str) -> Tensor:
+    """Logits of the classes and of the abstention (N, C + 1, H, W) at the labels' size.
+
+    Raises:
+        InputError: if the network has no output beyond the classes.
+    """
+    if outputs.void is None:
+        raise InputError(f"the loss {loss} needs an output beyond the classes; this network has none")
+    return at_labels(torch.cat([outputs.logits, outputs.void[:, None]], 1), labels)
 
 
 def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
@@ -22,18 +51,116 @@ def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
     Raises:
         InputError: if the network has no outlier head.
     """
-    if outputs.outlier is None:
-        raise InputError("the loss outlier_head needs an outlier head; set network.outlier = true")
-    logit = at_labels(outputs.outlier[:, None].float(), labels)[:, 0]
-    odd, known = labels == OUTLIER, (labels != OUTLIER) & (labels != IGNORE)
+    logit = outlier_logit(outputs, labels, "outlier_head")
+    odd, known = odd_and_known(labels)
     return 0.5 * (mean_where(F.softplus(-logit), odd) + mean_where(F.softplus(logit), known))
 
 
 def likelihood_push(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Mean over odd pixels of logsumexp(z) - mean(z): the unnormalised likelihood of what is odd goes down.
+    """Mean over odd pixels of logsumexp(z), less the mean logit: the unnormalised likelihood of what is odd goes down.
 
-    Source: the outlier term of Grcic et al., "DenseHybrid", 2022; the subtracted mean is detached and only centres
-    the value.
+    Source: the outlier term of Grcic et al., "DenseHybrid", 2022; the subtracted mean over the batch is detached and
+    only centres the value.
     """
-    logits = at_labels(outputs.logits.float(), labels)
-    return mean_where(logits.logsumexp(1) - logits.mean(1).detach(), labels == OUTLIER)
+    logits = at_labels(outputs.logits, labels)
+    odd, _ = odd_and_known(labels)
+    return mean_where(logits.logsumexp(1) - logits.mean().detach(), odd)
+
+
+def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_as_known: bool = False) -> Tensor:
+    """Cross-entropy + beta x likelihood_push + 10 beta x cross-entropy of the outlier head.
+
+    Source: Grcic et al., "DenseHybrid", 2022, whose code counts ignored pixels as known in the last term.
+
+    Args:
+        outputs: logits (N, C, h, w) and outlier (N, h, w).
+        labels: (N, H, W).
+        beta: the small weight.
+        ignored_as_known: count ignored pixels as known in the head's term, to the letter of the authors' code.
+
+    Raises:
+        InputError: if the network has no outlier head.
+    """
+    logit = outlier_logit(outputs, labels, "dense_hybrid")
+    odd, known = odd_and_known(labels)
+    counted = torch.ones_like(odd) if ignored_as_known else odd | known
+    head = mean_where(F.softplus(torch.where(odd, -logit, logit)), counted)
+    return cross_entropy(outputs, labels) + beta * likelihood_push(outputs, labels) + 10 * beta * head
+
+
+def maximised_entropy(outputs: Outputs, labels: Tensor, alpha: float = 0.9) -> Tensor:
+    """Cross-entropy to the label on known pixels, to the uniform vector on odd ones, weights 1 - alpha and alpha.
+
+    The mean runs over all N x C x H x W elements, so that its scale is 1 / C of the usual. Source: Chan et al.,
+    "Entropy Maximization and Meta Classification", 2021.
+    """
+    logits = at_labels(outputs.logits, labels)
+    log_p = logits.log_softmax(1)
+    targets = class_targets(labels, logits.shape[1])
+    odd, _ = odd_and_known(labels)
+    known = F.nll_loss(log_p, targets, ignore_index=IGNORE, reduction="sum")
+    return ((1 - alpha) * known - alpha * (log_p.mean(1) * odd).sum()) / logits.numel()
+
+
+def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_KNOWN, high: float = MARGIN_ODD) -> Tensor:
+    """Squared distance of the energy to the wrong side of a margin: known below ``low``, odd above ``high``.
+
+    Source: Liu et al., "Energy-based Out-of-distribution Detection", 2020.
+    """
+    values = -at_labels(outputs.logits, labels).logsumexp(1)
+    return margins(values, labels, low, high)
+
+
+def margins(values: Tensor, labels: Tensor, low: float, high: float) -> Tensor:
+    """Mean of both squared hinges; that of the known pixels alone where nothing is odd."""
+    odd, known = odd_and_known(labels)
+    below = mean_where(F.relu(values - low).square(), known)
+    return 0.5 * (below + mean_where(F.relu(high - values).square(), odd)) if odd.any() else below
+
+
+def pebal_energy(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Energy margins with sparsity of the odd energies and smoothness of all. Source: Tian et al., "PEBAL", 2022."""
+    values = -at_labels(outputs.logits, labels).logsumexp(1)
+    odd, _ = odd_and_known(labels)
+    sparsity = 5e-4 * values[odd].norm() if odd.any() else 0.0
+    steps = values.diff(dim=1).square().sum() + values.diff(dim=2).square().sum()
+    return margins(values, labels, MARGIN_KNOWN, MARGIN_ODD) + sparsity + 3e-6 * 0.5 * steps
+
+
+def pebal_abstention(outputs: Outputs, labels: Tensor, share: float = 0.1) -> Tensor:
+    """Abstention loss whose reward is, for each pixel, the blurred squared energy. Source: Tian et al., "PEBAL", 2022.
+
+    Args:
+        outputs: logits (N, C, h, w) and void (N, h, w), the abstention.
+        labels: (N, H, W).
+        share: weight of the odd pixels.
+    """
+    logits = with_abstention(outputs, labels, "pebal")
+    reward = gaussian_blur(logits[:, :-1].logsumexp(1).square())
+    p = logits.softmax(1)
+    gambled = (p[:, :-1] + (p[:, -1] / reward)[:, None]).clamp(min=1e-7).log()
+    odd, _ = odd_and_known(labels)
+    targets = class_targets(labels, gambled.shape[1])
+    known = targets != IGNORE
+    own = gambled.gather(1, targets.where(known, 0)[:, None])[:, 0]
+    return -mean_where(own, known) - share * mean_where(gambled.mean(1), odd)
+
+
+def pebal(outputs: Outputs, labels: Tensor) -> Tensor:
+    """PEBAL: abstention + 0.1 x energy."""
+    return pebal_abstention(outputs, labels) + 0.1 * pebal_energy(outputs, labels)
+
+
+def deep_gambler(outputs: Outputs, labels: Tensor, reward: float = 2.2) -> Tensor:
+    """Mean of -log(p_y + p_abstain / reward) over known pixels. Source: Liu et al., "Deep Gamblers", 2019.
+
+    Args:
+        outputs: logits (N, C, h, w) and void (N, h, w), the abstention.
+        labels: (N, H, W).
+        reward: above 1, at most C; the higher, the less it abstains.
+    """
+    p = with_abstention(outputs, labels, "deep_gambler").softmax(1)
+    targets = class_targets(labels, p.shape[1] - 1)
+    known = targets != IGNORE
+    own = p.gather(1, targets.where(known, 0)[:, None])[:, 0]
+    return -mean_where((own + p[:, -1] / reward).log(), known)

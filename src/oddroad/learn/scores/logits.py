@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs
+from oddroad.learn.detector import Outputs, gaussian_blur
 
 
 def shifted(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,17 +93,7 @@ def pebal(outputs: Outputs) -> Tensor:
 
     Source: Tian et al., "Pixel-wise Energy-biased Abstention Learning", 2022.
     """
-    return blurred(energy(outputs))
-
-
-def blurred(maps: Tensor) -> Tensor:
-    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border; repeated there if 3 pixels or fewer."""
-    sides = [each for each in maps.shape[-2:] if isinstance(each, int)]  # no numbers while an export is traced
-    mode = "replicate" if min(sides, default=4) <= 3 else "reflect"
-    tap = torch.exp(-0.5 * torch.arange(-3, 4, dtype=maps.dtype, device=maps.device) ** 2)
-    tap = tap / tap.sum()
-    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode=mode)
-    return F.conv2d(F.conv2d(padded, tap.view(1, 1, 1, 7)), tap.view(1, 1, 7, 1))[:, 0]
+    return gaussian_blur(energy(outputs))
 
 
 def mutual_information(outputs: Outputs) -> Tensor:
