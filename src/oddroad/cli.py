@@ -151,6 +151,86 @@ def train(
     print(f"trained: {fit(recipe, root, out, validate_every, start, until=until)}")
 
 
+def calibrate(
+    model: Annotated[str, tyro.conf.Positional] = "default",
+    /,
+    data: tuple[str, ...] = ("cityscapes",),
+    root: Path = Path("data"),
+    scores: tuple[str, ...] = (),
+    split: str = "val",
+    most: int = 500,
+    size: str = "any",
+    stride: int | None = None,
+    rule: str = "fpr=0.1%",
+    confidence: float = 0.95,
+    smallest: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Learn from known scenes: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
+
+    Example: oddroad calibrate my_detector.onnx --data my_drive.mp4 --rule alarms=1/100frames
+
+    Args:
+        model: an .onnx file of ours, "default", or a checkpoint (.ckpt).
+        data: scenes on which nothing is odd: data sets with classes; for an .onnx also images, folders and videos.
+        root: folder that holds the data sets.
+        scores: of an .onnx, the scores to calibrate, by default all; of a checkpoint, the scores to fit, such as sml,
+            mahalanobis, embedding_density; they are fitted on the split "train".
+        split: of the data sets, for the thresholds or the temperature; not what the network was trained on.
+        most: frames of each data set at most.
+        size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any" for the image's own; as in the export.
+        stride: of a checkpoint of erfnet or enet: 1 or 2; as in the export.
+        rule: of an .onnx, the default threshold: "fpr=0.1%", "alarms=1/100frames".
+        confidence: of an .onnx, how surely the promises shall hold.
+        smallest: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
+        out: file to write; by default the model's name with ".calibrated" before the ending, in this folder.
+    """
+    from oddroad.calibrate import find_thresholds, known_data, write_card
+
+    if model.endswith(".ckpt"):
+        from oddroad.learn.calibrate import calibrate_checkpoint, class_tables
+        from oddroad.learn.checkpoint import read_checkpoint
+
+        path = Path(model)
+        tables = class_tables(read_checkpoint(path)[1]["classes"])
+        val = known_data(data, root, split, most, tables)
+        train = known_data(data, root, "train", most, tables) if scores else val
+        out = out or Path(f"{path.stem}.calibrated.ckpt")
+        total = (val.count or 0) + (train.count or 0 if scores else 0)
+        with ticking_bar(total) as advance:
+            found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
+        print(f"{found.line()} of {val.words}")
+        print("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
+        print(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
+        return
+    from oddroad.runtime import Model
+    from oddroad.thresholds import threshold_for
+
+    detector = Model(model)
+    known = known_data(data, root, split, most)
+    out = out or Path(f"{detector.path.stem}.calibrated.onnx")
+    with ticking_bar(known.count) as advance:
+        card = find_thresholds(
+            detector, known.frames(), known.words, scores, rule, confidence, smallest=smallest, progress=advance
+        )
+    write_card(detector.path, card, out)
+    for name in card.calibration["scores"]:
+        print(threshold_for(card, rule, name).meaning)
+    print(f"written: {out}")
+
+
+@contextlib.contextmanager
+def ticking_bar(total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar that each call moves by one frame, on the terminal's error stream; silent where there is none."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)
+
+
 @contextlib.contextmanager
 def progress_bar(total: int | None) -> Iterator[Callable[[Summary], None]]:
     """A bar with frames a second and the time left, on the terminal's error stream; silent where there is none."""
@@ -327,6 +407,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "data verify": verify_data,
     "evaluate": evaluate,
     "report": report,
+    "calibrate": calibrate,
 }
 """Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
 

@@ -11,13 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oddroad.calibrate import Known
+from oddroad.datasets import DATASETS
 from oddroad.errors import InputError, pick
+from oddroad.learn.checkpoint import load_network, save_checkpoint
+from oddroad.learn.data import TO_CITYSCAPES
 from oddroad.learn.detector import Detector, Outputs
 from oddroad.learn.scores import FITTED
 from oddroad.learn.scores.moments import known_pixels
 from oddroad.metrics import SemanticMetric
+from oddroad.types import CITYSCAPES_CLASSES
 
-Frames = Iterable[tuple[np.ndarray, np.ndarray]]
+Frames = Iterable[tuple[np.ndarray, np.ndarray | None]]
 """RGB images (H, W, 3) uint8 with labels (H, W): classes, IGNORE, and other values for known pixels without a class."""
 
 
@@ -114,9 +119,59 @@ def confidence_metric(logits: Tensor, labels: Tensor) -> SemanticMetric:
 def look(detector: Detector, frames: Frames) -> Iterable[tuple[Outputs, Tensor]]:
     """Outputs of the detector's network and labels (1, H, W) int64 of each frame."""
     for image, label in frames:
+        assert label is not None
         with torch.no_grad():
             outputs = detector.outputs(torch.from_numpy(image)[None])
         yield outputs, torch.from_numpy(label.astype(np.int64))[None]
+
+
+def class_tables(classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """For each data set whose labels can be brought to these classes, the (256,) uint8 table that does so."""
+    same = [name for name, each in DATASETS.items() if tuple(each.classes) == tuple(classes)]
+    known = TO_CITYSCAPES if tuple(classes) == CITYSCAPES_CLASSES else {}
+    return {name: np.arange(256, dtype=np.uint8) for name in same} | dict(known)
+
+
+def calibrate_checkpoint(
+    path: Path,
+    out: Path,
+    train: Known,
+    val: Known,
+    names: Sequence[str] = (),
+    size: tuple[int, int] | None = None,
+    stride: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Temperature:
+    """Write a checkpoint with a temperature from ``val`` and fits of scores from ``train``, and a reliability diagram.
+
+    Args:
+        path: a checkpoint of ours.
+        out: path of the new one; the diagram gets its name with ``.reliability.png``.
+        train: known data with classes, for the scores.
+        val: known data with classes that the network was not trained on, for the temperature.
+        names: keys in FITTED.
+        size: (H, W) the network sees; None for the image's own.
+        stride: of networks that offer several: the one that will be exported; None for the checkpoint's.
+        progress: called after each frame.
+
+    Raises:
+        InputError: if the checkpoint cannot be read, a score does not exist, or there is nothing to fit on.
+    """
+    for name in names:
+        pick(FITTED, name, "fitted score")
+    network, about = load_network(path, **({} if stride is None else {"stride": stride}))
+    found = fit_temperature(network, about, val.frames(), size, progress)
+    seen_at = "the image's own size" if size is None else f"{size[0]}x{size[1]}"
+    about = {
+        **about,
+        "temperature": found.value,
+        "calibration": {"data": val.words, "frames": found.frames, "size": seen_at, "nll": found.nll, "ece": found.ece},
+    }
+    fitted = fit_scores(network, about, names, train.frames(), size, progress) if names else {}
+    kept = {name: {"data": train.words, "frames": train.count, "size": seen_at} for name in fitted}
+    save_checkpoint(out, network, {**about, "scores": kept}, fitted)
+    reliability_diagram(found, out.with_name(f"{out.name}.reliability.png"))
+    return found
 
 
 def fit_temperature(

@@ -1,0 +1,293 @@
+"""Every score on ERFNet and ENet over the data sets that are here, beside published and correct figures.
+
+Called by post_hoc.sh. Protocol of the paper: images and labels at 512x1024, frames without an anomaly left out, all
+pixels of a set pooled. Each network sees an image once for all scores; ODIN and MC dropout need further passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from oddroad.datasets import DATASETS, read_image, read_label
+from oddroad.datasets.read import resize_area, resize_nearest
+from oddroad.errors import InputError
+from oddroad.learn.calibrate import class_tables, look, seen
+from oddroad.learn.checkpoint import load_network, load_scores
+from oddroad.learn.data import Validation
+from oddroad.learn.detector import Detector, Outputs, Score
+from oddroad.learn.networks.wrapped import McDropout, Odin
+from oddroad.learn.scores import SCORES
+from oddroad.learn.scores.distance import Mahalanobis
+from oddroad.learn.scores.moments import features_of, known_pixels
+from oddroad.metrics import PixelMetric
+from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
+
+SIZE = (512, 1024)
+TEMPERATURES = (0.5, 0.75, 1.0, 1.1, 1.5, 2.0, 5.0)
+FITTED = ("sml", "mahalanobis", "embedding_density")
+
+COLUMNS = ("road_anomaly21", "road_obstacle21", "fishyscapes_lost_and_found", "fishyscapes_static", "road_anomaly")
+
+PUBLISHED = {
+    "erfnet": {
+        "msp": (14.58, 95.08, 0.72, 94.76, 22.74, 93.14, 18.76, 93.47, 9.42, 95.30),
+        "entropy": (14.31, 97.11, 0.83, 94.08, 24.03, 96.82, 19.31, 92.99, 9.10, 95.31),
+        "max_logit": (13.20, 97.01, 1.15, 86.81, 31.04, 90.11, 23.20, 91.90, 8.71, 93.76),
+        "msp T=0.5": (14.68, 95.05, 0.69, 94.88, 21.29, 94.17, 17.98, 94.26, 9.60, 95.17),
+        "msp T=0.75": (14.63, 95.07, 0.71, 94.82, 22.12, 93.65, 18.45, 93.84, 9.50, 95.24),
+        "msp T=1.1": (14.57, 95.09, 0.72, 94.74, 22.94, 92.92, 18.85, 93.34, 9.39, 95.31),
+        "void": (14.81, 95.00, 0.67, 95.00, 18.87, 95.00, 16.35, 95.08, 9.85, 94.99),
+    },
+    "enet": {"void": (14.81, 95.00, 0.67, 95.00, 18.87, 95.00, 16.36, 95.00, 9.83, 95.24)},
+}
+"""AP and FPR95 in % of each of COLUMNS as printed in the paper's tables: nearly those of chance, see docs/scores.md."""
+
+CORRECT = {
+    "erfnet": {
+        "msp": (29.10, 62.51, 2.71, 64.97, 1.75, 50.76, 7.47, 41.82, 12.43, 82.49),
+        "max_logit": (38.32, 59.34, 4.63, 48.44, 3.30, 45.49, 9.50, 40.30, 15.58, 73.25),
+        "entropy": (31.01, 62.59, 3.05, 65.60, 2.58, 50.37, 8.83, 41.52, 12.68, 82.63),
+        "msp T=0.5": (27.06, 62.73, 2.42, 63.23, 1.28, 66.74, 6.60, 43.48, 12.19, 82.02),
+        "msp T=0.75": (28.16, 62.48, 2.57, 64.05, 1.49, 51.85, 6.99, 42.49, 12.32, 82.29),
+        "msp T=1.1": (29.41, 62.59, 2.77, 65.52, 1.86, 50.39, 7.69, 41.59, 12.47, 82.62),
+        "msp T=2": (30.68, 64.72, 3.03, 71.46, 2.68, 48.32, 9.51, 41.02, 12.68, 84.15),
+        "msp T=5": (30.20, 71.59, 2.84, 83.11, 3.25, 45.40, 11.18, 45.51, 12.67, 87.71),
+        "mahalanobis": (30.88, 74.49, 9.64, 52.43, 2.94, 55.23, 8.93, 39.34, 13.53, 79.63),
+    }
+}
+"""The same of the authors' own ERFNet checkpoint, correctly evaluated (independent public implementations)."""
+
+
+def named(temperature: float) -> str:
+    """Row of the temperature sweep."""
+    return "msp" if temperature == 1 else f"msp T={temperature:g}"
+
+
+def at_temperature(temperature: float) -> Score:
+    """MSP of logits divided by a temperature."""
+    return lambda outputs: SCORES["msp"](outputs._replace(logits=outputs.logits / temperature))
+
+
+class Neighbours(nn.Module):
+    """Squared distance of the features, brought to deviation 1, to the nearest of 2048 known ones (kNN with k = 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[torch.Tensor] = []
+
+    def fit(self, stream: Any) -> Neighbours:
+        """Keep an even draw of the known features."""
+        draw = torch.Generator().manual_seed(0)
+        for outputs, labels in stream:
+            values, _ = known_pixels(features_of(outputs), labels)
+            self.kept.append(values[torch.randint(len(values), (200,), generator=draw)])
+        values = torch.cat(self.kept)
+        self.scale = values.std(0).clamp(min=1e-3)
+        self.gallery = (values / self.scale)[torch.randperm(len(values), generator=draw)[:2048]]
+        return self
+
+    def forward(self, outputs: Outputs) -> torch.Tensor:
+        """Outputs -> (N, h, w)."""
+        maps = features_of(outputs)[..., ::2, ::2]
+        points = maps[0].permute(1, 2, 0).reshape(-1, maps.shape[1]) / self.scale
+        near = torch.cat([torch.cdist(part, self.gallery).amin(1) for part in points.split(16384)])
+        small = near.reshape(1, 1, *maps.shape[-2:])
+        return nn.functional.interpolate(small, size=outputs.logits.shape[-2:], mode="nearest")[:, 0]
+
+
+def frames_of(name: str, root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, image and label of the frames with an anomaly, at SIZE."""
+    count = 0
+    for sample in DATASETS[name].load(root, DATASETS[name].split):
+        label = resize_nearest(read_label(sample), SIZE)
+        if (label == ANOMALY).any():
+            yield sample.name, resize_area(read_image(sample), SIZE), label
+            count += 1
+            if count == images:
+                return
+
+
+def pasted(root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The validation set on which choices are made: objects of held-out COCO classes pasted on known scenes."""
+    validation = Validation(root, "coco128-seg", images or 25, SIZE)
+    for i in range(len(validation)):
+        pixels, label = validation[i]
+        kinds = np.where(label == OUTLIER, ANOMALY, np.where(label == IGNORE, IGNORE, KNOWN)).astype(np.uint8)
+        yield f"pasted {i}", pixels.permute(1, 2, 0).contiguous().numpy(), kinds
+
+
+class Tables:
+    """Counts and milliseconds of every score, and what the pictures need."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[tuple[str, str], PixelMetric] = {}
+        self.spent: dict[str, list[float]] = {}
+
+    def add(self, dataset: str, row: str, make: Callable[[], torch.Tensor], label: np.ndarray) -> np.ndarray:
+        """Compute one map, take its time, count it."""
+        began = time.perf_counter()
+        heat = make()[0].float().numpy()
+        self.spent.setdefault(row, []).append((time.perf_counter() - began) * 1e3)
+        self.metrics.setdefault((dataset, row), PixelMetric()).add(heat, label)
+        return heat
+
+
+def scores_of(checkpoint: Path, network: nn.Module, about: dict[str, Any], root: Path, train: int) -> dict[str, Score]:
+    """Every score of the one pass, fitted ones included."""
+    names = ["max_logit", "entropy", "energy", "void"]
+    table = {named(each): at_temperature(each) for each in TEMPERATURES} | {name: SCORES[name] for name in names}
+    table |= load_scores(checkpoint, FITTED)
+    samples = DATASETS["cityscapes_small"].load(root, "train")
+    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, train).astype(int)]
+    lookup = class_tables(about["classes"])["cityscapes_small"]
+    frames = [(read_image(each), lookup[read_label(each)]) for each in chosen]
+    detector = seen(network, about, SIZE)
+    near = Neighbours().fit(look(detector, frames))
+    each_class = Mahalanobis(19, len(near.scale), per_class=True).fit(look(detector, frames))
+    return table | {"mahalanobis, a covariance a class": each_class, "nearest of 2048 features": near}
+
+
+def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, tables: Tables) -> None:
+    """All scores of one network on all sets; pictures of the first frame of each."""
+    network, about = load_network(checkpoint)
+    table = scores_of(checkpoint, network, about, root, images or 100)
+    detector = seen(network, about, None)
+    wrapped: list[tuple[nn.Module, dict[str, str]]] = [(Odin(network, known=19), {"odin T=1000": "msp"})]
+    if name == "erfnet":
+        rows = {"dropout x8, entropy": "entropy", "dropout x8, information": "mutual_information"}
+        wrapped.append((McDropout(network, 8, known=19), rows))
+    for dataset, read in sets.items():
+        for i, (frame, image, label) in enumerate(read()):
+            pixels = torch.from_numpy(image)[None]
+            maps = {}
+            with torch.no_grad():
+                began = time.perf_counter()
+                outputs = detector.outputs(pixels)
+                tables.spent.setdefault("network alone", []).append((time.perf_counter() - began) * 1e3)
+                tempered = outputs._replace(logits=outputs.logits / float(about["temperature"]))
+                for row, score in table.items():
+                    given = tempered if row in FITTED else outputs  # fits were made at the calibrated temperature
+                    maps[row] = tables.add(dataset, row, lambda s=score, o=given: s(o), label)
+            torch.manual_seed(i)
+            for around, rows in () if dataset == "pasted" else wrapped:
+                inside = Detector(around, {}, str(about["normalisation"]))
+                with torch.no_grad():
+                    began = time.perf_counter()
+                    outputs = inside.outputs(pixels)
+                    passes = (time.perf_counter() - began) * 1e3
+                for row, score in rows.items():
+                    maps[row] = tables.add(dataset, row, lambda s=score, o=outputs: SCORES[s](o), label)
+                    tables.spent[row][-1] += passes
+            print(f"{name} {dataset} {i} {frame}", flush=True)
+            if i == 0:
+                keep_picture(name, dataset, image, label, maps)
+
+
+def keep_picture(name: str, dataset: str, image: np.ndarray, label: np.ndarray, maps: dict[str, np.ndarray]) -> None:
+    """Keep the maps of one frame for the picture; drawn at the end."""
+    PICTURES[f"{name} on {dataset}"] = (image, label, maps)
+
+
+PICTURES: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
+
+
+def draw(out: Path) -> None:
+    """A picture for each network and set: a frame under every score, coloured from its 50th to its 99.5th centile."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    for title, (image, label, maps) in PICTURES.items():
+        kept = {row: heat for row, heat in maps.items() if not row.startswith("msp T")}
+        columns = 3
+        rows = -(-(len(kept) + 1) // columns)
+        figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.35 * rows), layout="constrained")
+        for axis in axes.flat:
+            axis.set_axis_off()
+        axes.flat[0].imshow(image[::2, ::2])
+        axes.flat[0].contour(label[::2, ::2] == ANOMALY, levels=[0.5], colors="cyan", linewidths=1)
+        axes.flat[0].set_title("the frame, the anomaly outlined", fontsize=8)
+        for axis, (row, heat) in zip(axes.flat[1:], kept.items(), strict=False):
+            low, high = np.quantile(heat, [0.5, 0.995])
+            axis.imshow(heat[::2, ::2], cmap="inferno", vmin=low, vmax=max(high, low + 1e-9))
+            axis.set_title(row, fontsize=8)
+        figure.suptitle(title, fontsize=9)
+        figure.savefig(out / f"{title.replace(' ', '_')}.jpg", dpi=90)
+        plt.close(figure)
+
+
+def table_text(name: str, results: dict[str, dict[str, dict[str, float]]], sets: list[str], tables: Tables) -> str:
+    """A Markdown table: AP / FPR95 measured, and below it published and correct ones where there are any."""
+    lines = ["| Score | " + " | ".join(sets) + " | ms |", "|---" * (len(sets) + 2) + "|"]
+    for row, found in results.items():
+        cells = [f"{100 * found[s]['ap']:.2f} / {100 * found[s]['fpr95']:.2f}" if s in found else "" for s in sets]
+        cost = float(np.median(tables.spent[row]))
+        lines.append(f"| {row} | " + " | ".join(cells) + f" | {cost:.1f} |")
+        for what, figures in (("paper", PUBLISHED), ("correct, authors' weights", CORRECT)):
+            if known := figures.get(name, {}).get(row):
+                pairs = dict(zip(COLUMNS, zip(known[::2], known[1::2], strict=True), strict=True))
+                cells = [f"{pairs[s][0]:.2f} / {pairs[s][1]:.2f}" if s in pairs else "" for s in sets]
+                lines.append(f"| *{what}* | " + " | ".join(cells) + " | |")
+    prevalence = next(iter(results.values()))
+    cells = [f"{100 * prevalence[s]['prevalence']:.2f} / 95" for s in sets]
+    return "\n".join([*lines, "| chance | " + " | ".join(cells) + " | |"])
+
+
+def main() -> None:
+    """Run everything, write results.json, tables.md and the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=0)
+    parser.add_argument("--networks", nargs="+", default=["erfnet", "enet"])
+    given = parser.parse_args()
+    sets: dict[str, Any] = {"pasted": lambda: pasted(given.root, given.images)}
+    for each in COLUMNS:
+        try:
+            found = len(DATASETS[each].load(given.root, DATASETS[each].split))
+        except InputError as error:
+            print(f"left out: {error}")
+            continue
+        print(f"{each}: {found} images")
+        sets[each] = lambda each=each: frames_of(each, given.root, given.images)
+    text: list[str] = []
+    values: dict[str, Any] = {}
+    for name in given.networks:
+        tables = Tables()
+        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, tables)
+        results: dict[str, dict[str, dict[str, float]]] = {}
+        for (dataset, row), metric in tables.metrics.items():
+            results.setdefault(row, {})[dataset] = metric.result()
+        sweep = {each: results[named(each)]["pasted"]["ap"] for each in TEMPERATURES}
+        chosen = max(sweep, key=lambda each: sweep[each])
+        peeking = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in sets if s != "pasted"}
+        network_ms = float(np.median(tables.spent["network alone"]))
+        fitted = load_network(given.out / f"{name}.calibrated.ckpt")[1]["temperature"]
+        notes = (
+            f"{name}: network alone {network_ms:.0f} ms an image (PyTorch, {torch.get_num_threads()} threads). "
+            f"Temperature by validation likelihood (calibration): {fitted:.3f}. Temperature of the sweep chosen on "
+            f"pasted validation objects: {chosen:g}. What peeking at each test set would choose: "
+            + ", ".join(f"{s} {t:g}" for s, t in peeking.items())
+            + "."
+        )
+        values[name] = {"results": results, "milliseconds": {k: float(np.median(v)) for k, v in tables.spent.items()}}
+        values[name] |= {"chosen": chosen, "peeking": peeking, "likelihood": fitted}
+        text.append(f"## {name}\n\n{table_text(name, results, list(sets), tables)}\n\n{notes}\n")
+        (given.out / "results.json").write_text(json.dumps(values, indent=1))
+        (given.out / "tables.md").write_text("\n".join(text))
+        print(text[-1])
+    draw(given.out)
+
+
+if __name__ == "__main__":
+    main()

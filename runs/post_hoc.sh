@@ -1,0 +1,22 @@
+#!/bin/sh
+# Tables 1, 2 and 3 of "Real-Time Anomaly Segmentation for Road Scenes": every score on ERFNet and ENet.
+#
+#   sh runs/post_hoc.sh DATA OUT [IMAGES]
+#
+# DATA holds cityscapes_small, camvid, coco128-seg, the benchmark sets and weights/erfnet_cityscapes_20.pth and
+# weights/enet_cityscapes_void_20.pth. IMAGES limits every set to its first so many images: 2 to see it work.
+# About an hour on two cores; each network runs once on an image, whatever the number of scores.
+set -eu
+data=$1 out=$2 images=${3:-0}
+most=100
+[ "$images" = 0 ] || most=$images
+mkdir -p "$out"
+for name in erfnet:erfnet_cityscapes_20 enet:enet_cityscapes_void_20; do
+    network=${name%%:*}
+    [ -f "$out/$network.ckpt" ] ||
+        python -m oddroad.cli convert "$data/weights/${name##*:}.pth" --network "$network" --out "$out/$network.ckpt"
+    [ -f "$out/$network.calibrated.ckpt" ] ||
+        python -m oddroad.cli calibrate "$out/$network.ckpt" --data cityscapes_small --root "$data" --most "$most" \
+            --scores sml mahalanobis embedding_density --size 512x1024 --out "$out/$network.calibrated.ckpt"
+done
+python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images"
