@@ -159,7 +159,9 @@ def test_a_good_prediction_costs_less(name: str) -> None:
     assert LOSSES[name](Outputs(good, void=void), labels) < LOSSES[name](Outputs(-good, void=void), labels)
 
 
-@pytest.mark.parametrize("name", ["maximised_entropy", "energy_margin", "likelihood_push", "dense_hybrid", "pebal"])
+@pytest.mark.parametrize(
+    "name", ["maximised_entropy", "energy_margin", "likelihood_push", "positive_energy", "dense_hybrid", "pebal"]
+)
 def test_being_unsure_of_what_is_odd_costs_less(name: str) -> None:
     labels = torch.zeros(1, 8, 8, dtype=torch.int64)
     labels[:, 2:6, 2:6] = OUTLIER

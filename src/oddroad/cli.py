@@ -133,6 +133,7 @@ def train(
     validate_every: int = 1000,
     start: Path | None = None,
     until: int | None = None,
+    fresh: tuple[str, ...] = (),
 ) -> None:
     """Train a network by a recipe; a run that was stopped goes on where it was.
 
@@ -145,10 +146,11 @@ def train(
         validate_every: steps between validations.
         start: a checkpoint of ours to start from instead of random weights.
         until: stop at this step, with the schedule unfinished.
+        fresh: beginnings of the names of parameters that --start does not give.
     """
     from oddroad.learn.train import fit
 
-    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until)}")
+    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until, fresh=fresh)}")
 
 
 def calibrate(

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from oddroad.errors import InputError, pick
-from oddroad.learn.checkpoint import save_checkpoint
+from oddroad.learn.checkpoint import read_checkpoint, save_checkpoint
 from oddroad.learn.data import Crops, Validation
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.losses import weighted
@@ -157,6 +157,7 @@ def fit(
     start: Path | None = None,
     save_every: int = 250,
     until: int | None = None,
+    fresh: tuple[str, ...] = (),
 ) -> Path:
     """Train a recipe; a run that was killed goes on from its last checkpoint.
 
@@ -168,6 +169,7 @@ def fit(
         start: a checkpoint of ours to start from instead of random weights.
         save_every: steps between checkpoints.
         until: stop at this step, with the schedule unfinished.
+        fresh: beginnings of the names of parameters that ``start`` does not give.
 
     Returns:
         the path of ``model.ckpt``.
@@ -186,9 +188,13 @@ def fit(
     L.seed_everything(recipe.seed, verbose=False)
     module, loader = Training(recipe), CropLoader(recipe, root)
     if start is not None:
-        from oddroad.learn.checkpoint import read_checkpoint
-
-        module.network.load_state_dict(read_checkpoint(start)[0])
+        given = {
+            name: each for name, each in read_checkpoint(start)[0].items() if not name.startswith(fresh or ("\0",))
+        }
+        own = module.network.state_dict()
+        if unknown := sorted(name for name, each in given.items() if name not in own or own[name].shape != each.shape):
+            raise InputError(f"'{start}' does not fit the recipe's network: {', '.join(unknown[:3])}")
+        module.network.load_state_dict({**own, **given})
     callbacks: list[Any] = [
         ModelCheckpoint(out / "state", every_n_train_steps=save_every, save_last=True, save_top_k=0),
         TQDMProgressBar(refresh_rate=20),

@@ -17,6 +17,7 @@ from oddroad.learn.losses.outlier import (
     maximised_entropy,
     outlier_head,
     pebal,
+    positive_energy,
 )
 from oddroad.learn.losses.pixel import (
     auxiliary_cross_entropy,
@@ -40,6 +41,7 @@ LOSSES: dict[str, Loss] = {
     "isomax": isomax,
     "outlier_head": outlier_head,
     "likelihood_push": likelihood_push,
+    "positive_energy": positive_energy,
     "dense_hybrid": dense_hybrid,
     "maximised_entropy": maximised_entropy,
     "energy_margin": energy_margin,

@@ -67,6 +67,16 @@ def likelihood_push(outputs: Outputs, labels: Tensor) -> Tensor:
     return mean_where(logits.logsumexp(1) - logits.mean().detach(), odd)
 
 
+def positive_energy(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Mean over odd pixels of relu(logsumexp(z)): their energy shall not be negative, and no more than that.
+
+    Unlike likelihood_push it is bounded below, so that training from random weights does not drive the logits away.
+    Source: Liu et al., "Residual Pattern Learning for Pixel-wise Out-of-Distribution Detection", 2023.
+    """
+    odd, _ = odd_and_known(labels)
+    return mean_where(F.relu(at_labels(outputs.logits, labels).logsumexp(1)), odd)
+
+
 def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_as_known: bool = False) -> Tensor:
     """Cross-entropy + beta x likelihood_push + 10 beta x cross-entropy of the outlier head.
 
