@@ -80,6 +80,8 @@ def export(
         raise InputError(f"upsample '{upsample}'; expected 'score' or 'logits'")
     if why := next((each.not_exportable for each in network.modules() if getattr(each, "not_exportable", "")), ""):
         raise InputError(str(why))
+    if about.get("untrained"):
+        raise InputError(f"the {', '.join(about['untrained'])} of this {about['network']} is untrained; train it first")
     if not scores:
         raise InputError(f"no score to export; choose from: {', '.join(SCORES)}")
     table = scores if isinstance(scores, Mapping) else {each: pick(SCORES, each, "score") for each in scores}
