@@ -296,6 +296,7 @@ def export(
     weights: Literal["float32", "float16", "int8"] = "float32",
     classes: bool = False,
     stride: int | None = None,
+    plugin: Path | None = None,
 ) -> None:
     """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
 
@@ -312,10 +313,15 @@ def export(
         weights: how the weights are stored; all compute in float32 and are equally fast.
         classes: also give the most likely class of each pixel.
         stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
+        plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
     """
     from oddroad.learn.checkpoint import load_network, load_scores
     from oddroad.learn.export import export as write
 
+    if plugin is not None:
+        from oddroad.learn.plugin import load_plugin
+
+        load_plugin(plugin)
     target = parse_size(size)
     network, about = load_network(checkpoint, **({} if stride is None else {"stride": stride}))
     table = load_scores(checkpoint, scores)
@@ -367,6 +373,7 @@ def evaluate(
     workers: int = 1,
     json: Path | None = None,
     work: Path | None = None,
+    plugin: Path | None = None,
 ) -> None:
     """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE on known classes.
 
@@ -388,6 +395,7 @@ def evaluate(
         workers: processes that share the images.
         json: file for the results, which 'oddroad report' reads; pictures of the frames go into a folder beside it.
         work: folder for the maps while it runs, 4 bytes a pixel and score; by default out/evaluate.
+        plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES; for a checkpoint.
     """
     from oddroad.evaluate import Settings, run_to_file, table
     from oddroad.predict import open_predictor
@@ -395,6 +403,12 @@ def evaluate(
     opener = open_predictor
     if Path(model).suffix == ".ckpt":
         from oddroad.learn.predict import open_checkpoint as opener
+    if plugin is not None:
+        from functools import partial
+
+        from oddroad.learn.plugin import open_with_plugin
+
+        opener = partial(open_with_plugin, str(plugin))
     settings = Settings(
         model=model,
         scores=scores,
