@@ -13,9 +13,11 @@ oddroad train --recipe recipes/embedded_second.yaml --root "$DATA" --out "$OUT/s
 oddroad train --recipe recipes/embedded_last.yaml --root "$DATA" --out "$OUT/last" \
   --start "$OUT/second/model.ckpt" --fresh final_layer.conv2 seghead_extra.conv2
 
-python runs/embedded_choose.py "$OUT/last/model.ckpt" "$DATA"
-python runs/embedded_export.py "$OUT/last/model.ckpt" "$OUT/float.onnx"
-oddroad calibrate "$OUT/float.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
+python runs/embedded_choose.py "$OUT/last/model.ckpt" "$DATA" --json "$OUT/choice.json"
+python runs/embedded_export.py "$OUT/last/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
+  --scores joint outlier_head max_logit
+oddroad calibrate "$OUT/uncalibrated.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
   --rule "alarms=1/100frames" --out "$MODEL"
-oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found --root "$DATA" \
-  --bootstrap 1000 --json "$OUT/results.json"
+oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
+  --root "$DATA" --bootstrap 1000 --json "$OUT/results.json"
+python runs/embedded_card.py "$MODEL" "$OUT/results.json"

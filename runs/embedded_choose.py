@@ -1,6 +1,6 @@
 """Which score the embedded detector should give first: every score on the validation set of held-out objects.
 
-Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size 512x1024]``. No benchmark is read. Prints AP, FPR95 and
+Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--json FILE]``. No benchmark is read. Prints AP, FPR95 and
 the median score of known and of odd pixels (the colours of the pictures) for each score, and mean
 IoU on their known pixels; the last line is JSON.
 """
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--size", default="512x1024", help="HxW of the images")
     parser.add_argument("--scenes", type=int, default=100, help="scenes of each of the two sets")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
     height, width = map(int, given.size.split("x"))
     network, about = load_network(given.checkpoint)
@@ -61,6 +62,8 @@ def main() -> None:
         found[name] = {"ap": figures["ap"], "fpr95": figures["fpr95"], "span": span}
         ap, fpr = 100 * figures["ap"], 100 * figures["fpr95"]
         print(f"{name:<13} AP {ap:6.2f}  FPR95 {fpr:6.2f}  known {span[0]:.2f} odd {span[1]:.2f}")
+    if given.json is not None:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found))
 
 
