@@ -187,7 +187,7 @@ def test_the_command_writes_json_and_a_table(home, capsys):
     (result,) = json.loads(out.read_text())["results"]
     odd, scores = pooled(LABELS, MAPS)
     assert result["ap"] == pytest.approx(average_precision_score(odd, -scores))
-    wanted = "dataset score ap fpr95 auroc f1 threshold prevalence siou ppv f1_star images input_size protocol sha256"
+    wanted = "dataset score ap fpr95 auroc f1 threshold prevalence siou ppv f1_star images input_size protocol model_hash versions seconds"
     assert set(wanted.split()) <= set(result)
     said = capsys.readouterr().out
     assert f"folder noise: {NO_INFORMATION}" in said

@@ -27,7 +27,7 @@ from oddroad.tables import (
 def result(score, dataset="road_anomaly21", ap=0.2, fpr95=0.5, **more):
     frames = [{"name": name, "ap": value} for name, value in (("a", 0.1), ("b", 0.5), ("c", None), ("d", 0.9))]
     curve = {"recall": [0.5, 1.0], "precision": [0.8, 0.2], "fpr": [0.01, 0.5]}
-    base = {"dataset": dataset, "split": "val", "score": score, "model": "net", "sha256": "0" * 64, "seconds": 1.0}
+    base = {"dataset": dataset, "split": "val", "score": score, "model": "net", "model_hash": "0" * 64, "seconds": 1.0}
     base |= {"protocol": "native", "input_size": "own", "images": 10, "versions": {"oddroad": "1"}, "notes": []}
     figures = {"ap": ap, "fpr95": fpr95, "prevalence": 0.14807, "siou": 0.3, "ppv": 0.4, "f1_star": 0.25}
     return {**base, **figures, "frames": frames, "curve": curve, **more}

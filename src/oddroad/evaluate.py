@@ -110,7 +110,7 @@ def describe_run(crew: Crew, dataset: str, split: str, samples: Sequence[Sample]
         "dataset": dataset,
         "split": split,
         "model": predictor.name,
-        "sha256": predictor.sha256,
+        "model_hash": predictor.sha256,
         "protocol": settings.protocol,
         "input_size": f"{size[0]}x{size[1]}" if size else "own",
         "images": len(samples),

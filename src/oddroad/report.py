@@ -187,9 +187,9 @@ def whole_page(results: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> st
             each["protocol"],
             each["input_size"],
         ]
-        cells += [each["sha256"][:12], f"{each['seconds']:.0f}", versions]
+        cells += [each["model_hash"][:12], f"{each['seconds']:.0f}", versions]
         rows.append(("", [html.escape(str(cell)) for cell in cells]))
-    heads = ["model", "score", "data set", "images", "protocol", "input", "sha256", "seconds", "versions"]
+    heads = ["model", "score", "data set", "images", "protocol", "input", "model hash", "seconds", "versions"]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>oddroad report</title>'
         f"<style>{STYLE}</style></head><body><h1>Anomaly segmentation of road scenes: report</h1>\n"

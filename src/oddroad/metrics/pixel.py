@@ -10,11 +10,10 @@ as evenly spread, and the result carries a proven bound of what that can cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.metrics.ranking import Ranking
 from oddroad.types import ANOMALY, IGNORE, KNOWN
 
 BINS = 1 << 16
@@ -27,6 +26,9 @@ HEAVY = 1024
 """A value that holds this part of the known or of the anomaly pixels of a frame (at least 16) is kept apart."""
 
 
+PIECE = 1 << 17
+"""Pixels that are worked on at a time, which bounds the memory of a large frame."""
+
 MINUS_ZERO = 0x7FFFFFFF
 """The one key that no score has."""
 
@@ -38,8 +40,13 @@ def keys_of(scores: np.ndarray) -> np.ndarray:
     >>> bool((np.diff(keys.astype(np.int64)) > 0).all())
     True
     """
-    bits = (scores + np.float32(0)).view(np.int32)
-    return ((bits >> 31) | np.int32(-(2**31))).view(np.uint32) ^ bits.view(np.uint32)
+    bits = (scores + np.float32(0)).view(np.int32).reshape(-1)
+    for start in range(0, len(bits), PIECE):  # in place and in pieces that stay in the cache
+        piece = bits[start : start + PIECE]
+        flip = piece >> 31
+        flip |= np.int32(-(2**31))
+        piece ^= flip
+    return bits.view(np.uint32).reshape(scores.shape)
 
 
 def floats_of(keys: np.ndarray) -> np.ndarray:
@@ -89,104 +96,6 @@ def judged(scores: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.ndarra
     return scores[keep], odd[keep]
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Counts at each score where anomaly pixels are found, from the highest down.
-
-    Attributes:
-        thresholds: (K,) float32; a pixel is predicted where ``score > threshold``.
-        found: (K,) anomaly pixels predicted.
-        false: (K,) known pixels predicted.
-        step: (K,) anomaly pixels that this threshold adds.
-        level: (K,) known pixels with the same score as those, or in the same bin.
-        mixed: (K,) whether this is a bin of several scores, whose order inside is not known.
-        best: (K,) highest precision possible at any of the added anomaly pixels.
-        worst: (K,) lowest one.
-        slack: (K,) known pixels whose order to these is not known.
-        positives: all anomaly pixels.
-        negatives: all known pixels.
-    """
-
-    thresholds: np.ndarray
-    found: np.ndarray
-    false: np.ndarray
-    step: np.ndarray
-    level: np.ndarray
-    mixed: np.ndarray
-    best: np.ndarray
-    worst: np.ndarray
-    slack: np.ndarray
-    positives: int
-    negatives: int
-
-    def result(self) -> dict[str, float]:
-        """Figures as fractions; NaN where a class of pixels is absent.
-
-        Returns:
-            ``ap`` average precision as the sum of steps over distinct scores (scikit-learn's), ``auroc`` trapezoid,
-            ``fpr95`` at the first threshold with at least 95 % of the anomaly pixels found, ``ap_error`` and
-            ``fpr95_error`` proven bounds of their errors (0 where exact), ``f1`` the best, ``threshold`` its
-            ``score > threshold``, ``prevalence``, ``pixels``, ``anomaly_pixels``.
-        """
-        total = self.positives + self.negatives
-        figures = {
-            "prevalence": self.positives / total if total else float("nan"),
-            "pixels": float(total),
-            "anomaly_pixels": float(self.positives),
-        }
-        if not self.positives or not self.negatives:
-            missing = ("ap", "ap_error", "auroc", "fpr95", "fpr95_error", "f1", "threshold")
-            return {**dict.fromkeys(missing, float("nan")), **figures}
-        ap, ap_error = self._ap()
-        fpr95, fpr95_error = self._fpr(0.95)
-        below = self.negatives - self.false + self.level / 2
-        f1 = 2 * self.found / (self.found + self.false + self.positives)
-        return {
-            "ap": ap,
-            "ap_error": ap_error,
-            "auroc": float((self.step * below).sum() / self.positives / self.negatives),
-            "fpr95": fpr95,
-            "fpr95_error": fpr95_error,
-            "f1": float(f1.max()),
-            "threshold": float(self.thresholds[f1.argmax()]),
-            **figures,
-        }
-
-    def curve(self, points: int = 400) -> dict[str, list[float]]:
-        """Points of the precision-recall and ROC curves, thinned to at most ``points``: recall, precision, fpr."""
-        if not self.positives or not self.negatives:
-            return {"recall": [], "precision": [], "fpr": []}
-        recall, fpr = self.found / self.positives, self.false / self.negatives
-        even = np.searchsorted(recall, np.linspace(0, 1, points // 2))
-        fine = np.searchsorted(fpr, np.geomspace(1 / self.negatives, 1, points // 2))
-        pick = np.unique(np.concatenate([even, fine]).clip(0, len(recall) - 1))
-        precision = self.found[pick] / (self.found[pick] + self.false[pick])
-        return {"recall": recall[pick].tolist(), "precision": precision.tolist(), "fpr": fpr[pick].tolist()}
-
-    def _ap(self) -> tuple[float, float]:
-        """AP and a bound of its error; in a mixed bin the mean precision while both kinds arrive evenly."""
-        precision = self.found / (self.found + self.false)
-        step, level = (each[self.mixed].astype(float) for each in (self.step, self.level))
-        before, false_before = self.found[self.mixed] - step, self.false[self.mixed] - level
-        share, start = step / (step + level), before + false_before + 0.5
-        mean = share + (before + 0.5 - start * share) / (step + level) * np.log1p((step + level) / start)
-        precision[self.mixed] = mean.clip(self.worst[self.mixed], self.best[self.mixed])
-        ap, best, worst = (
-            float((self.step * each).sum() / self.positives) for each in (precision, self.best, self.worst)
-        )
-        return ap, max(best - ap, ap - worst, 0.0)
-
-    def _fpr(self, share: float) -> tuple[float, float]:
-        """FPR at the first threshold that finds this share, and a bound of its error."""
-        at = int(np.argmax(self.found / self.positives >= share))
-        false, slack = float(self.false[at]), float(self.slack[at])
-        if self.mixed[at]:
-            before = int(self.found[at]) - int(self.step[at])
-            passed = min(max((share * self.positives - before) / (int(self.step[at]) + 1), 0.0), 1.0)
-            false -= int(self.level[at]) * (1 - passed)
-        return false / self.negatives, slack / self.negatives
-
-
 class PixelMetric:
     """Pixel metrics in constant memory.
 
@@ -222,15 +131,18 @@ class PixelMetric:
         """
         values, odd = judged(scores, labels, name)
         keys = keys_of(values)
-        both = np.sort(keys[~odd]), np.sort(keys[odd])
+        del values
+        both = keys[~odd], keys[odd]
+        del keys
+        for part in both:
+            part.sort()
         ties = np.union1d(heavy(both[0]), heavy(both[1])) if self.apart else np.zeros(0, np.uint32)
         counts = np.zeros((2, len(ties)), np.int64)
         for row, part in enumerate(both):
             starts, ends = np.searchsorted(part, ties), np.searchsorted(part, ties, side="right")
             counts[row] = ends - starts
             gaps = zip(np.concatenate([[0], ends]), np.concatenate([starts, [len(part)]]), strict=True)
-            rest = np.concatenate([part[start:end] for start, end in gaps]) if len(ties) else part
-            self._join(*tally(rest, row, self.shift))
+            self._count(np.concatenate([part[start:end] for start, end in gaps]) if len(ties) else part, row)
         self._join_ties(ties, counts)
 
     def merge(self, other: PixelMetric) -> None:
@@ -292,6 +204,18 @@ class PixelMetric:
         total = np.cumsum(np.concatenate([self.counts, self.tie_counts], axis=1).sum(0)[order])
         at = np.searchsorted(total, np.asarray(shares) * total[-1]).clip(0, len(total) - 1)
         return floats_of(keys[order][at])
+
+    def _count(self, keys: np.ndarray, row: int) -> None:
+        """Count sorted keys of one kind of pixel, joining as soon as there are many bins to join."""
+        waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        bins = 0
+        for start in range(0, len(keys), PIECE):
+            waiting.append(tally(keys[start : start + PIECE], row, self.shift))
+            bins += len(waiting[-1][0])
+            if bins > self.bins or start + PIECE >= len(keys):
+                lowest, highest, counts = zip(*waiting, strict=True)
+                self._join(np.concatenate(lowest), np.concatenate(highest), np.concatenate(counts, axis=1))
+                waiting, bins = [], 0
 
     def _join(self, lowest: np.ndarray, highest: np.ndarray, counts: np.ndarray) -> None:
         """Take further bins in, coarsening all until they fit."""
