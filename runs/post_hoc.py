@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from oddroad.datasets import DATASETS, read_image, read_label
+from oddroad.datasets import DATASETS, completeness, read_image, read_label
 from oddroad.datasets.read import resize_area, resize_nearest
 from oddroad.errors import InputError
 from oddroad.learn.calibrate import class_tables, look, seen
@@ -29,6 +29,7 @@ from oddroad.learn.scores import SCORES
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.scores.moments import features_of, known_pixels
 from oddroad.metrics import PixelMetric
+from oddroad.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 SIZE = (512, 1024)
@@ -125,6 +126,13 @@ def pasted(root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarra
         yield f"pasted {i}", pixels.permute(1, 2, 0).contiguous().numpy(), kinds
 
 
+def rendered() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """One frame of a rendered drive, for the picture of docs/scores.md."""
+    *_, frame = drive(seed=3, frames=41, size=SIZE)
+    assert frame.label is not None
+    yield frame.name, frame.image, frame.label
+
+
 class Tables:
     """Counts and milliseconds of every score, and what the pictures need."""
 
@@ -197,6 +205,9 @@ def keep_picture(name: str, dataset: str, image: np.ndarray, label: np.ndarray, 
     PICTURES[f"{name} on {dataset}"] = (image, label, maps)
 
 
+HEADS: dict[str, str] = {"pasted": "pasted (validation, made here)"}
+"""Columns of the tables, with what is missing of a set."""
+
 PICTURES: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
 
 
@@ -228,7 +239,7 @@ def draw(out: Path) -> None:
 
 def table_text(name: str, results: dict[str, dict[str, dict[str, float]]], sets: list[str], tables: Tables) -> str:
     """A Markdown table: AP / FPR95 measured, and below it published and correct ones where there are any."""
-    lines = ["| Score | " + " | ".join(sets) + " | ms |", "|---" * (len(sets) + 2) + "|"]
+    lines = ["| Score | " + " | ".join(HEADS.get(each, each) for each in sets) + " | ms |", "|---" * (len(sets) + 2) + "|"]
     for row, found in results.items():
         cells = [f"{100 * found[s]['ap']:.2f} / {100 * found[s]['fpr95']:.2f}" if s in found else "" for s in sets]
         cost = float(np.median(tables.spent[row]))
@@ -258,19 +269,25 @@ def main() -> None:
         except InputError as error:
             print(f"left out: {error}")
             continue
-        print(f"{each}: {found} images")
+        lacking = completeness(each, DATASETS[each].split, found)
+        HEADS[each] = f"{each} ({lacking})" if lacking else each
+        print(HEADS[each])
         sets[each] = lambda each=each: frames_of(each, given.root, given.images)
+    sets["rendered"] = rendered
     text: list[str] = []
     values: dict[str, Any] = {}
+    shown = [each for each in sets if each != "rendered"]
     for name in given.networks:
         tables = Tables()
         judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, tables)
         results: dict[str, dict[str, dict[str, float]]] = {}
         for (dataset, row), metric in tables.metrics.items():
+            if dataset == "rendered":
+                continue
             results.setdefault(row, {})[dataset] = metric.result()
         sweep = {each: results[named(each)]["pasted"]["ap"] for each in TEMPERATURES}
         chosen = max(sweep, key=lambda each: sweep[each])
-        peeking = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in sets if s != "pasted"}
+        peeking = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in shown if s != "pasted"}
         network_ms = float(np.median(tables.spent["network alone"]))
         fitted = load_network(given.out / f"{name}.calibrated.ckpt")[1]["temperature"]
         notes = (
@@ -282,7 +299,7 @@ def main() -> None:
         )
         values[name] = {"results": results, "milliseconds": {k: float(np.median(v)) for k, v in tables.spent.items()}}
         values[name] |= {"chosen": chosen, "peeking": peeking, "likelihood": fitted}
-        text.append(f"## {name}\n\n{table_text(name, results, list(sets), tables)}\n\n{notes}\n")
+        text.append(f"## {name}\n\n{table_text(name, results, shown, tables)}\n\n{notes}\n")
         (given.out / "results.json").write_text(json.dumps(values, indent=1))
         (given.out / "tables.md").write_text("\n".join(text))
         print(text[-1])
