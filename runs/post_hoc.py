@@ -239,7 +239,8 @@ def draw(out: Path) -> None:
 
 def table_text(name: str, results: dict[str, dict[str, dict[str, float]]], sets: list[str], tables: Tables) -> str:
     """A Markdown table: AP / FPR95 measured, and below it published and correct ones where there are any."""
-    lines = ["| Score | " + " | ".join(HEADS.get(each, each) for each in sets) + " | ms |", "|---" * (len(sets) + 2) + "|"]
+    heads = " | ".join(HEADS.get(each, each) for each in sets)
+    lines = [f"| Score | {heads} | ms |", "|---" * (len(sets) + 2) + "|"]
     for row, found in results.items():
         cells = [f"{100 * found[s]['ap']:.2f} / {100 * found[s]['fpr95']:.2f}" if s in found else "" for s in sets]
         cost = float(np.median(tables.spent[row]))

@@ -14,6 +14,7 @@ from oddroad.calibrate import known_data, write_card
 from oddroad.cli import main
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import load_network, save_checkpoint
+from oddroad.learn.detector import Detector
 from oddroad.learn.networks.ddrnet import DDRNet
 from oddroad.runtime import Model, read_card
 from oddroad.types import CITYSCAPES_CLASSES
@@ -63,7 +64,10 @@ def test_from_a_checkpoint_to_promises(
     assert about["temperature"] != 1
 
     assert main(["export", fitted, "--scores", "msp", "sml", "--size", "128x256", "--out", plain]) == 0
-    assert read_card(plain).temperature == about["temperature"]
+    card = read_card(plain)
+    assert card.temperature == about["temperature"]
+    assert "calibration error" in card.origin["temperature"]
+    assert card.origin["sml"].startswith("fitted on 6 frames of cityscapes_small/train, stored at another size")
     capsys.readouterr()
     assert main(["detect", str(root), "--model", plain, "--threshold", "fpr=1%", "--out", str(tmp_path / "o")]) == 2
     assert "carries no calibration of the score 'msp'; run 'oddroad calibrate'" in capsys.readouterr().err
@@ -88,6 +92,37 @@ def test_from_a_checkpoint_to_promises(
     assert "threshold fpr=1%; 95% confidence, from 60 frames of cityscapes_small/val" in capsys.readouterr().out
     assert main(["detect", shown, "--model", done, "--threshold", "alarms=1/1000frames", "--out", str(out)]) == 2
     assert "60 frames cannot promise" in capsys.readouterr().err
+
+
+def test_several_checkpoints_become_one_graph(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(1)
+    about = {"network": "ddrnet23_slim", "arguments": ARGUMENTS, "normalisation": "imagenet", "temperature": 2.0}
+    other, out = tmp_path / "other.ckpt", str(tmp_path / "both.onnx")
+    save_checkpoint(
+        other, DDRNet(**ARGUMENTS).eval(), {**about, "classes": list(CITYSCAPES_CLASSES), "temperature": 2.0}
+    )
+    words = ["--size", "64x128", "--out", out, "--scores", "mutual_information"]
+    assert main(["export", str(checkpoint), str(other), *words]) == 0
+    card = read_card(out)
+    assert (card.network, card.origin["members"]) == ("ensemble", "small.ckpt, other.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    logits = []
+    for path, t in ((checkpoint, 1.0), (other, 2.0)):
+        with torch.no_grad():
+            detector = Detector(load_network(path)[0], {}).eval()
+            logits.append(detector.outputs(torch.from_numpy(image)[None]).logits.double() / t)
+    p = torch.stack([torch.softmax(each, 1) for each in logits])
+    expected = -(p.mean(0) * p.mean(0).log()).sum(1) + (p * p.log()).sum(2).mean(0)
+    heat = Model(out)(image)
+    assert np.abs(heat[3::8, 3::8] - expected[0].numpy()).max() < 0.1 * expected.max()
+    capsys.readouterr()
+    assert main(["export", str(checkpoint), str(other), *words, "sml"]) == 2
+    assert "fitted to one network; for several use mutual_information" in capsys.readouterr().err
+    save_checkpoint(other, DDRNet(**ARGUMENTS).eval(), {**about, "classes": [str(i) for i in range(19)]})
+    assert main(["export", str(checkpoint), str(other), *words]) == 2
+    assert "classes of" in capsys.readouterr().err
 
 
 def test_known_frames_of_ones_own(root: Path) -> None:

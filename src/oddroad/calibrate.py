@@ -90,7 +90,7 @@ def own_data(names: Sequence[str], most: int | None, labelled: bool) -> Known:
             f"{', '.join(name for name, each in DATASETS.items() if each.task == 'semantic')}"
         )
     found = sources.find_sources(names)
-    counts = [sources.count_frames(each) for each in found]
+    counts = [sources.probe(each)[0] for each in found]
     total = None if None in counts else sum(each or 0 for each in counts)
 
     def read() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

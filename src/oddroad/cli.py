@@ -287,7 +287,8 @@ def convert(
 
 
 def export(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
+    checkpoint: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
     out: Path,
     scores: tuple[str, ...] = ("max_logit",),
     size: str = "any",
@@ -303,7 +304,8 @@ def export(
     Example: oddroad export erfnet.ckpt --scores msp energy --size 512x1024 --out erfnet.onnx
 
     Args:
-        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'.
+        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
+            whose scores see the mean of their probabilities, and mutual_information what they disagree on.
         out: the file to write.
         scores: score maps that the file gives; the first is the default one.
         size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
@@ -315,7 +317,7 @@ def export(
         stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
     """
-    from oddroad.learn.checkpoint import load_network, load_scores
+    from oddroad.learn.checkpoint import load_networks, load_scores
     from oddroad.learn.export import export as write
 
     if plugin is not None:
@@ -323,8 +325,8 @@ def export(
 
         load_plugin(plugin)
     target = parse_size(size)
-    network, about = load_network(checkpoint, **({} if stride is None else {"stride": stride}))
-    table = load_scores(checkpoint, scores)
+    network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
+    table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
     kept = "float16" if half and weights == "float32" else weights
     card = write(network, about, table, out, target, upsample, kept, classes, temperature)

@@ -167,6 +167,9 @@ def calibrate_checkpoint(
         "temperature": found.value,
         "calibration": {"data": val.words, "frames": found.frames, "size": seen_at, "nll": found.nll, "ece": found.ece},
     }
+    words = {"temperature": f"{found.line()} of {val.words}, seen at {seen_at}"}
+    words |= dict.fromkeys(names, f"fitted on {train.count} frames of {train.words}, seen at {seen_at}")
+    about["origin"] = {**about.get("origin", {}), **words}
     fitted = fit_scores(network, about, names, train.frames(), size, progress) if names else {}
     kept = {name: {"data": train.words, "frames": train.count, "size": seen_at} for name in fitted}
     save_checkpoint(out, network, {**about, "scores": kept}, fitted)

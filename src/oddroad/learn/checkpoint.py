@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from oddroad.errors import InputError, pick
 from oddroad.learn.detector import Score
 from oddroad.learn.networks import NETWORKS
+from oddroad.learn.networks.wrapped import Ensemble, Tempered
 from oddroad.learn.scores import FITTED, SCORES
 
 KEY = "oddroad"
@@ -101,8 +102,37 @@ def load_network(path: Path, **changes: Any) -> tuple[nn.Module, dict[str, Any]]
     return network.eval(), about
 
 
-def load_scores(path: Path, names: Sequence[str]) -> dict[str, Score]:
+def load_networks(paths: Sequence[Path], **changes: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of one checkpoint, or the ensemble of several, each at its own temperature; and what it is.
+
+    Raises:
+        InputError: if a checkpoint cannot be used, or the classes, normalisations or strides differ.
+    """
+    if len(paths) == 1:
+        return load_network(paths[0], **changes)
+    members = []
+    first: dict[str, Any] = {}
+    for path in paths:
+        network, about = load_network(path, **changes)
+        first = first or about
+        for key in ("classes", "normalisation"):
+            if about.get(key) != first.get(key):
+                raise InputError(f"{key} of '{path}' and '{paths[0]}' differ; an ensemble needs them equal")
+        members.append(Tempered(network, float(about.get("temperature", 1.0))))
+    if not members:
+        raise InputError("no checkpoint given; expected one, or several for an ensemble")
+    names = ", ".join(path.name for path in paths)
+    about = {"network": "ensemble", "origin": {"members": names}, "licence": first.get("licence", "")}
+    about |= {key: first[key] for key in ("classes", "normalisation") if key in first}
+    return Ensemble(members, known=len(first["classes"])).eval(), about
+
+
+def load_scores(path: Path | None, names: Sequence[str]) -> dict[str, Score]:
     """Scores by name: those of SCORES, and fitted ones with the state that the checkpoint holds.
+
+    Args:
+        path: the checkpoint; None for an ensemble, which has no fits.
+        names: keys in SCORES and FITTED.
 
     Raises:
         InputError: if there is no such score, or the checkpoint holds no fit of it.
@@ -114,6 +144,8 @@ def load_scores(path: Path, names: Sequence[str]) -> dict[str, Score]:
         if name not in FITTED:
             found[name] = pick({**SCORES, **FITTED}, name, "score")
             continue
+        if path is None:
+            raise InputError(f"score '{name}' is fitted to one network; for several use mutual_information or entropy")
         state, about = read_checkpoint(path)
         if name not in about.get("scores", {}):
             raise InputError(
