@@ -34,6 +34,7 @@ from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 SIZE = (512, 1024)
 TEMPERATURES = (0.5, 0.75, 1.0, 1.1, 1.5, 2.0, 5.0)
+ON_FEATURES = ("mahalanobis, a covariance a class", "nearest of 2048 features")
 FITTED = ("sml", "mahalanobis", "embedding_density")
 
 COLUMNS = ("road_anomaly21", "road_obstacle21", "fishyscapes_lost_and_found", "fishyscapes_static", "road_anomaly")
@@ -98,11 +99,17 @@ class Neighbours(nn.Module):
 
     def forward(self, outputs: Outputs) -> torch.Tensor:
         """Outputs -> (N, h, w)."""
-        maps = features_of(outputs)[..., ::2, ::2]
+        maps = features_of(outputs)
         points = maps[0].permute(1, 2, 0).reshape(-1, maps.shape[1]) / self.scale
         near = torch.cat([torch.cdist(part, self.gallery).amin(1) for part in points.split(16384)])
         small = near.reshape(1, 1, *maps.shape[-2:])
         return nn.functional.interpolate(small, size=outputs.logits.shape[-2:], mode="nearest")[:, 0]
+
+
+def undoubled(features: torch.Tensor) -> torch.Tensor:
+    """Features at their own stride, where a network repeats each over 2 x 2 pixels to match its logits."""
+    first = features[..., ::2, ::2]
+    return first if torch.equal(first, features[..., 1::2, 1::2]) else features
 
 
 def frames_of(name: str, root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -154,6 +161,7 @@ def scores_of(checkpoint: Path, network: nn.Module, about: dict[str, Any], root:
     names = ["max_logit", "entropy", "energy", "void"]
     table = {named(each): at_temperature(each) for each in TEMPERATURES} | {name: SCORES[name] for name in names}
     table |= load_scores(checkpoint, FITTED)
+    torch.manual_seed(0)
     samples = DATASETS["cityscapes_small"].load(root, "train")
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, train).astype(int)]
     lookup = class_tables(about["classes"])["cityscapes_small"]
@@ -161,16 +169,20 @@ def scores_of(checkpoint: Path, network: nn.Module, about: dict[str, Any], root:
     detector = seen(network, about, SIZE)
     near = Neighbours().fit(look(detector, frames))
     each_class = Mahalanobis(19, len(near.scale), per_class=True).fit(look(detector, frames))
-    return table | {"mahalanobis, a covariance a class": each_class, "nearest of 2048 features": near}
+    return table | dict(zip(ON_FEATURES, (each_class, near), strict=True))
 
 
-def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, tables: Tables) -> None:
-    """All scores of one network on all sets; pictures of the first frame of each."""
+def judge(
+    name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, tables: Tables, passes: bool
+) -> None:
+    """All scores of one network on all sets, with ``passes`` ODIN and dropout too; a picture of each first frame."""
     network, about = load_network(checkpoint)
     table = scores_of(checkpoint, network, about, root, images or 100)
     detector = seen(network, about, None)
     wrapped: list[tuple[nn.Module, dict[str, str]]] = [(Odin(network, known=19), {"odin T=1000": "msp"})]
-    if name == "erfnet":
+    if not passes:
+        wrapped.clear()
+    elif name == "erfnet":
         rows = {"dropout x8, entropy": "entropy", "dropout x8, information": "mutual_information"}
         wrapped.append((McDropout(network, 8, known=19), rows))
     for dataset, read in sets.items():
@@ -181,9 +193,10 @@ def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images:
                 began = time.perf_counter()
                 outputs = detector.outputs(pixels)
                 tables.spent.setdefault("network alone", []).append((time.perf_counter() - began) * 1e3)
-                tempered = outputs._replace(logits=outputs.logits / float(about["temperature"]))
+                coarse = outputs._replace(features=undoubled(features_of(outputs)))
+                tempered = coarse._replace(logits=outputs.logits / float(about["temperature"]))  # as they were fitted
                 for row, score in table.items():
-                    given = tempered if row in FITTED else outputs  # fits were made at the calibrated temperature
+                    given = tempered if row in FITTED else coarse if row in ON_FEATURES else outputs
                     maps[row] = tables.add(dataset, row, lambda s=score, o=given: s(o), label)
             torch.manual_seed(i)
             for around, rows in () if dataset == "pasted" else wrapped:
@@ -191,10 +204,10 @@ def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images:
                 with torch.no_grad():
                     began = time.perf_counter()
                     outputs = inside.outputs(pixels)
-                    passes = (time.perf_counter() - began) * 1e3
+                    needed = (time.perf_counter() - began) * 1e3
                 for row, score in rows.items():
                     maps[row] = tables.add(dataset, row, lambda s=score, o=outputs: SCORES[s](o), label)
-                    tables.spent[row][-1] += passes
+                    tables.spent[row][-1] += needed
             print(f"{name} {dataset} {i} {frame}", flush=True)
             if i == 0:
                 keep_picture(name, dataset, image, label, maps)
@@ -261,10 +274,11 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=0)
+    parser.add_argument("--no-passes", dest="passes", action="store_false", help="leave out ODIN and MC dropout")
     parser.add_argument("--networks", nargs="+", default=["erfnet", "enet"])
     given = parser.parse_args()
-    sets: dict[str, Any] = {"pasted": lambda: pasted(given.root, given.images)}
-    for each in COLUMNS:
+    sets: dict[str, Any] = {}
+    for each in reversed(COLUMNS):
         try:
             found = len(DATASETS[each].load(given.root, DATASETS[each].split))
         except InputError as error:
@@ -274,13 +288,14 @@ def main() -> None:
         HEADS[each] = f"{each} ({lacking})" if lacking else each
         print(HEADS[each])
         sets[each] = lambda each=each: frames_of(each, given.root, given.images)
+    sets["pasted"] = lambda: pasted(given.root, given.images)
     sets["rendered"] = rendered
     text: list[str] = []
     values: dict[str, Any] = {}
     shown = [each for each in sets if each != "rendered"]
     for name in given.networks:
         tables = Tables()
-        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, tables)
+        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, tables, given.passes)
         results: dict[str, dict[str, dict[str, float]]] = {}
         for (dataset, row), metric in tables.metrics.items():
             if dataset == "rendered":
