@@ -34,7 +34,10 @@ def detect(
     threshold: str | None = None,
     smallest: int | None = None,
     engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    precision: Literal["float32", "bfloat16"] = "float32",
     every: int = 1,
+    persist: int = 1,
+    latest: bool = False,
     save: tuple[Literal["overlay", "maps", "masks"], ...] = ("overlay",),
     out: Path | None = None,
 ) -> None:
@@ -51,7 +54,11 @@ def detect(
             "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
         smallest: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
         engine: what runs the network.
+        precision: what it computes in, apart from what the file itself does in 8 bits; bfloat16 needs openvino and a
+            processor that has it.
         every: of videos, cameras and streams, judge every n-th frame.
+        persist: of videos, cameras and streams, report only what has been seen in so many frames.
+        latest: of cameras and streams, judge the newest frame and drop older ones instead of falling behind.
         save: what to write beside detections.jsonl. overlay: pictures (a video for a video); maps: scores as .npy;
             masks: odd pixels as .png. An empty list writes the jsonl alone.
         out: folder for the results; by default out/NAME, NAME being the first source's.
@@ -62,7 +69,7 @@ def detect(
     from oddroad.thresholds import threshold_for
 
     sources = find_sources(source)
-    detector = Model(model, engine)
+    detector = Model(model, engine, precision=precision)
     lengths = [probe(each) for each in sources]
     level, found = None, None
     if threshold is not None:
@@ -73,11 +80,12 @@ def detect(
     counts = [count for count, _ in lengths]
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
     print(
-        f"{detector.card.name} on {detector.engine} with {detector.threads} threads, score {detector.pick_score(score)}"
+        f"{detector.card.name} on {detector.engine} with {detector.threads} threads in {detector.precision}, "
+        f"score {detector.pick_score(score)}"
     )
     print(f"threshold {found.meaning if found is not None else detector.card.threshold_rule or 'of the card'}")
     with progress_bar(total) as advance:
-        summary = run(detector, sources, folder, score, level, smallest, every, save, advance)
+        summary = run(detector, sources, folder, score, level, smallest, every, save, advance, persist, latest)
     print(f"{summary.line()}; results in {folder}")
     if summary.reading.named:
         raise InputError("; ".join(summary.reading.named[:3]))

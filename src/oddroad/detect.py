@@ -1,8 +1,10 @@
-"""Run a detector over frames and write what it finds: overlays, maps, masks and one line of JSON a frame."""
+"""Run a detector over frames and write what it finds: overlays, maps, masks and one line of JSON a frame.
+
+Reading, judging and writing overlap: frames are read ahead in one thread, drawn and written in another.
+"""
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import time
@@ -16,14 +18,16 @@ import numpy as np
 from oddroad import draw, regions
 from oddroad.errors import InputError
 from oddroad.frames import Reading, Source, VideoOut, ahead, read, write_image
+from oddroad.pipeline import Behind, newest
 from oddroad.runtime import Model
+from oddroad.tracks import Linked, Track
 from oddroad.types import Frame, Region
 
 SPARE = 16 * 2**20
 """Bytes that must stay free, so that a video can still be closed properly."""
 
 STAGES = ("decode", "model", "regions", "draw", "write")
-"""What the milliseconds of a frame are divided into; decoding runs in a thread of its own."""
+"""What the milliseconds of a frame are divided into; decoding has a thread of its own, drawing and writing another."""
 
 PRODUCTS = ("overlay", "maps", "masks")
 
@@ -37,11 +41,13 @@ class Summary:
         found: frames with at least one region.
         seconds: from the first frame to the last.
         milliseconds: sum over the frames, by stage.
+        dropped: frames of a live source that were passed over because a newer one was there.
         reading: what could not be read, and why.
     """
 
     frames: int = 0
     found: int = 0
+    dropped: int = 0
     seconds: float = 0.0
     milliseconds: dict[str, float] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
@@ -54,6 +60,8 @@ class Summary:
     def line(self) -> str:
         """The summary in one line."""
         text = f"{self.frames} frames, {self.found} with findings, {self.rate:.1f} frames a second"
+        if self.dropped:
+            text += f"; dropped {self.dropped} older frames to keep up"
         if count := len(self.reading.reasons):
             shown = "; ".join(self.reading.reasons[:3]) + ("; ..." if count > 3 else "")
             text += f"; skipped {count}: {shown}"
@@ -143,11 +151,35 @@ class Results:
         self.lines.close()
 
 
-def as_line(
-    frame: Frame, found: Sequence[Region], score: str, threshold: float, stages: dict[str, float]
-) -> dict[str, Any]:
+@dataclass
+class Judged:
+    """A frame on its way to the writer.
+
+    Attributes:
+        frame: as it was read.
+        heat: (H, W) float32 its score.
+        regions: what is reported.
+        tracks: the track of each region; none for still images.
+        milliseconds: by stage, as far as they have been gone through.
+    """
+
+    frame: Frame
+    heat: np.ndarray
+    regions: list[Region]
+    tracks: list[Track]
+    milliseconds: dict[str, float]
+
+
+def as_line(judged: Judged, score: str, threshold: float) -> dict[str, Any]:
     """The JSON of one frame."""
+    frame = judged.frame
     height, width = frame.image.shape[:2]
+    found: list[dict[str, Any]] = [
+        {"box": list(each.box), "area": each.area, "mean": round(each.mean, 4), "peak": round(each.peak, 4)}
+        for each in judged.regions
+    ]
+    for values, track in zip(found, judged.tracks, strict=False):
+        values["track"] = {"id": track.id, "age": track.age, "mean": round(track.mean, 4)}
     return {
         "frame": frame.name,
         "time": frame.time,
@@ -155,11 +187,8 @@ def as_line(
         "height": height,
         "score": score,
         "threshold": threshold,
-        "regions": [
-            {"box": list(each.box), "area": each.area, "mean": round(each.mean, 4), "peak": round(each.peak, 4)}
-            for each in found
-        ],
-        "milliseconds": {stage: round(value, 2) for stage, value in stages.items()},
+        "regions": found,
+        "milliseconds": {stage: round(value, 2) for stage, value in judged.milliseconds.items()},
     }
 
 
@@ -173,6 +202,8 @@ def run(
     every: int = 1,
     save: Sequence[str] = ("overlay",),
     progress: Callable[[Summary], None] | None = None,
+    persist: int = 1,
+    latest: bool = False,
 ) -> Summary:
     """Detect on every frame of the sources and write the results to a folder.
 
@@ -185,7 +216,9 @@ def run(
         smallest: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
         every: of moving sources, judge every n-th frame.
         save: any of "overlay", "maps", "masks".
-        progress: called after each frame.
+        progress: called after each frame, in the thread that writes.
+        persist: of moving sources, report only regions that have been seen in this many frames; see oddroad.tracks.
+        latest: of cameras and streams, judge the newest frame there is and drop older ones.
 
     Returns:
         what was done; everything written stays, whatever stops the run.
@@ -193,40 +226,66 @@ def run(
     Raises:
         InputError: if a score does not exist, nothing can be read, or nothing can be written.
     """
-    if every < 1:
-        raise InputError(f"--every is {every}; expected 1 or more")
-    if smallest is not None and smallest < 0:
-        raise InputError(f"--smallest is {smallest}; expected a number of pixels")
+    check_options(sources, every, smallest, persist, latest)
     name = model.pick_score(score)
     level = model.threshold(name) if threshold is None else threshold
     span = model.card.spans.get(name, (level - 1.0, level + 1.0))
     summary = Summary()
     results = Results(out, save, summary.reading.rates, every)
     began = time.perf_counter()
+
+    def write(judged: Judged) -> None:
+        frame, spent = judged.frame, judged.milliseconds
+        start = time.perf_counter()
+        drawn = None
+        if "overlay" in save:
+            drawn = draw.overlay(frame.image, judged.heat, judged.regions, level, span, name)
+        middle = time.perf_counter()
+        results.pictures(frame, judged.heat, level, drawn)
+        spent["draw"], spent["write"] = (middle - start) * 1e3, (time.perf_counter() - middle) * 1e3
+        results.line(as_line(judged, name, level))
+        summary.frames += 1
+        summary.found += bool(judged.regions)
+        summary.seconds = time.perf_counter() - began
+        for stage, value in spent.items():
+            summary.milliseconds[stage] = summary.milliseconds.get(stage, 0.0) + value
+        if progress is not None:
+            progress(summary)
+
+    def drop() -> None:
+        summary.dropped += 1
+
+    stream = timed(read(sources, every, summary.reading))
     try:
-        for frame, decode in ahead(timed(read(sources, every, summary.reading))):
-            marks = [time.perf_counter()]
-            heat = model(frame.image, name)
-            marks.append(time.perf_counter())
-            least = smallest if smallest is not None else heat.size // 10_000
-            found = regions.find(heat, level, least)
-            marks.append(time.perf_counter())
-            drawn = draw.overlay(frame.image, heat, found, level, span, name) if "overlay" in save else None
-            marks.append(time.perf_counter())
-            results.pictures(frame, heat, level, drawn)
-            marks.append(time.perf_counter())
-            spent = [(after - before) * 1e3 for before, after in itertools.pairwise(marks)]
-            stages: dict[str, float] = dict(zip(STAGES, (decode, *spent), strict=True))
-            results.line(as_line(frame, found, name, level, stages))
-            summary.frames += 1
-            summary.found += bool(found)
-            summary.seconds = time.perf_counter() - began
-            for stage, value in stages.items():
-                summary.milliseconds[stage] = summary.milliseconds.get(stage, 0.0) + value
-            if progress is not None:
-                progress(summary)
+        with Behind(write) as writer:
+            linked = Linked(persist)
+            for frame, decode in newest(stream, drop) if latest else ahead(stream):
+                start = time.perf_counter()
+                heat = model(frame.image, name)
+                middle = time.perf_counter()
+                found = regions.find(heat, level, heat.size // 10_000 if smallest is None else smallest)
+                reported, tracks = linked(frame, found)
+                spent = {"decode": decode, "model": (middle - start) * 1e3}
+                spent["regions"] = (time.perf_counter() - middle) * 1e3
+                writer.put(Judged(frame, heat, reported, tracks, spent))
     finally:
         results.close()
     if summary.frames == 0:
         raise InputError("nothing could be read: " + "; ".join(summary.reading.reasons[:3]))
     return summary
+
+
+def check_options(sources: Sequence[Source], every: int, smallest: int | None, persist: int, latest: bool) -> None:
+    """Raise InputError if an option of ``run`` is impossible."""
+    if every < 1:
+        raise InputError(f"--every is {every}; expected 1 or more")
+    if smallest is not None and smallest < 0:
+        raise InputError(f"--smallest is {smallest}; expected a number of pixels")
+    if persist < 1:
+        raise InputError(f"--persist is {persist}; expected a number of frames, 1 or more")
+    still = next((each.name for each in sources if not each.moving), None)
+    if persist > 1 and still is not None:
+        raise InputError(f"--persist links the frames of videos, cameras and streams; '{still}' is a still image")
+    stored = next((each.name for each in sources if each.kind not in ("camera", "stream")), None)
+    if latest and stored is not None:
+        raise InputError(f"--latest is for cameras and streams; '{stored}' is a file, of which no frame is late")

@@ -92,8 +92,18 @@ Run = Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]
 """(1, H, W, 3) uint8 and names of outputs -> their arrays."""
 
 
-def onnxruntime_engine(path: Path, threads: int) -> tuple[Card, Run]:
-    """Card and run function by ONNX Runtime."""
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""What the float part of a network may be computed in, and OpenVINO's name of it."""
+
+
+def onnxruntime_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
+    """Card and run function by ONNX Runtime.
+
+    Raises:
+        InputError: if the precision is not float32: on the CPU it computes in nothing else.
+    """
+    if precision != "float32":
+        raise InputError(f"onnxruntime does not compute in {precision} on the CPU; pass --engine openvino")
     session = onnx_session(path, threads)
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
@@ -102,18 +112,37 @@ def onnxruntime_engine(path: Path, threads: int) -> tuple[Card, Run]:
     return session_card(session, path), run
 
 
-def openvino_engine(path: Path, threads: int) -> tuple[Card, Run]:
-    """Card and run function by OpenVINO, computing in float32."""
+def openvino_config(threads: int, precision: str = "float32") -> dict[str, Any]:
+    """OpenVINO's settings for one frame at a time on the CPU.
+
+    Raises:
+        InputError: if the processor cannot compute in the precision.
+    """
     import openvino
 
-    card = session_card(onnx_session(path, 1, optimise=False), path)
-    core = openvino.Core()
-    config = {
-        "INFERENCE_PRECISION_HINT": "f32",
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision != "float32" and PRECISIONS[precision].upper() not in able:
+        raise InputError(
+            f"this processor does not compute in {precision} ({', '.join(able)}); pass --precision float32"
+        )
+    return {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
     }
+
+
+def openvino_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
+    """Card and run function by OpenVINO.
+
+    Raises:
+        InputError: if the processor cannot compute in the precision.
+    """
+    import openvino
+
+    card = session_card(onnx_session(path, 1, optimise=False), path)
+    core, config = openvino.Core(), openvino_config(threads, precision)
     compiled: dict[tuple[int, ...], Any] = {}
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
@@ -131,7 +160,7 @@ def openvino_engine(path: Path, threads: int) -> tuple[Card, Run]:
     return card, run
 
 
-ENGINES: dict[str, Callable[[Path, int], tuple[Card, Run]]] = {
+ENGINES: dict[str, Callable[..., tuple[Card, Run]]] = {
     "onnxruntime": onnxruntime_engine,
     "openvino": openvino_engine,
 }
@@ -169,22 +198,32 @@ class Model:
         model: path of an .onnx file of ours, or "default" for the embedded detector.
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
+        precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
 
     Attributes:
         card: what the detector is.
         scores: names of its score maps, the default first.
         engine: the engine that runs it.
+        precision: what it computes in, in words: "int8 and float32" for a quantised file.
 
     Raises:
         InputError: if the file or the engine cannot be used.
     """
 
-    def __init__(self, model: str | Path = "default", engine: str = "auto", threads: int | None = None):
+    def __init__(
+        self,
+        model: str | Path = "default",
+        engine: str = "auto",
+        threads: int | None = None,
+        precision: str = "float32",
+    ):
         self.path = find_model(model)
         self.engine = choose_engine(engine)
         self.threads = threads or available_cores()
-        self.card, self._run = ENGINES[self.engine](self.path, self.threads)
+        pick(PRECISIONS, precision, "precision")
+        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision)
         self.scores = self.card.scores
+        self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
 
     @cached_property
     def sha256(self) -> str:
@@ -236,7 +275,8 @@ def describe(card: Card) -> str:
     size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
     lines = [
         f"{card.name}",
-        f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weights}",
+        f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weights}, "
+        f"computed in {card.precision}",
         f"  scores      {', '.join(card.scores)} (the first is the default), computed before upsampling"
         if card.upsample == "score"
         else f"  scores      {', '.join(card.scores)} (the first is the default), computed after upsampling",
@@ -245,6 +285,11 @@ def describe(card: Card) -> str:
     if card.threshold_rule:
         lines.append(f"              {card.threshold_rule}")
     lines.append(f"  classes     {', '.join(card.classes)}")
-    for title, values in (("origin", card.origin), ("measured", card.measured), ("parity", card.parity)):
+    for title, values in (
+        ("origin", card.origin),
+        ("measured", card.measured),
+        ("parity", card.parity),
+        ("quantised", card.quantisation),
+    ):
         lines += [f"  {title:<11} {key}: {value}" for key, value in values.items()]
     return "\n".join([*lines, f"  licence     {card.licence or 'not stated'}"])

@@ -131,7 +131,9 @@ class Card:
         origin: recipe, commit, date, data: where the weights come from.
         parity: largest differences to PyTorch found by the exporter.
         measured: figures of the detector, by data set.
-        weights: storage of the weights in the file, "float32", "float16" or "int8"; computed in float32.
+        weights: storage of the weights in the file, "float32", "float16" or "int8".
+        precision: what most of the network computes in, "float32", or "int8" after quantisation.
+        quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.quantise.
         format: version of this layout.
     """
 
@@ -152,6 +154,8 @@ class Card:
     parity: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     weights: str = "float32"
+    precision: str = "float32"
+    quantisation: dict[str, Any] = field(default_factory=dict)
     format: int = CARD_FORMAT
 
     def to_json(self) -> str:

@@ -13,7 +13,7 @@ from oddroad.cli import main
 from oddroad.metrics import PixelMetric
 from oddroad.runtime import find_model, read_card
 from oddroad.scenes import drive
-from oddroad.types import CARD_FORMAT, Card
+from oddroad.types import CARD_FORMAT, Card, Frame
 
 
 def changed(tmp_path: Path, old: bytes, new: bytes) -> Path:
@@ -153,3 +153,29 @@ class TestFilesThatAreNotOurs:
         path = changed(tmp_path, b'"scores": ["' + name, b'"scores": ["' + name[::-1])
         with pytest.raises(InputError, match="lacks the outputs"):
             Model(path)
+
+
+class TestPrecision:
+    def test_it_is_stated(
+        self, model: Model, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert model.precision == ("float32" if model.card.precision == "float32" else "int8 and float32")
+        assert main(["detect", str(picture), "--save", "--out", str(tmp_path)]) == 0
+        assert f" in {model.precision}, score " in capsys.readouterr().out
+
+    def test_onnxruntime_has_no_bfloat16(self) -> None:
+        with pytest.raises(InputError, match="onnxruntime does not compute in bfloat16 on the CPU"):
+            Model(engine="onnxruntime", precision="bfloat16")
+
+    def test_a_precision_that_does_not_exist(self) -> None:
+        with pytest.raises(InputError, match="no precision called 'float31'; did you mean 'float32'"):
+            Model(precision="float31")
+
+    def test_openvino_in_bfloat16(self, frames: list[Frame]) -> None:
+        openvino = pytest.importorskip("openvino")
+        if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            with pytest.raises(InputError, match="this processor does not compute in bfloat16"):
+                Model(engine="openvino", precision="bfloat16")
+            return
+        exact, short = (Model(engine="openvino", precision=each)(frames[0].image) for each in ("float32", "bfloat16"))
+        assert 1e-3 < float(np.abs(exact - short).mean()) < 0.1 * float(exact.std()) + 0.1

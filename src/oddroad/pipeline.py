@@ -1,0 +1,133 @@
+"""Stages of a run that overlap, each in a thread of its own: work done behind, and the newest of what comes live."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+PATIENCE = 10.0
+"""Seconds to wait, at the end, for a source that does not answer."""
+
+
+class Behind(Generic[Item]):
+    """Calls a function on each item in order, in a thread that runs at most ``depth`` items behind.
+
+    >>> done = []
+    >>> with Behind(done.append) as behind:
+    ...     for number in range(3):
+    ...         behind.put(number)
+    >>> done
+    [0, 1, 2]
+
+    A slow function slows whoever puts, so memory never grows. Its failure is raised at the next ``put``, or when the
+    block is left; after a failure of the block itself, what was put before is still worked on.
+
+    Args:
+        work: called with each item.
+        depth: items that may wait.
+    """
+
+    def __init__(self, work: Callable[[Item], object], depth: int = 4):
+        self.work = work
+        self.waiting: queue.Queue[tuple[Item] | None] = queue.Queue(maxsize=max(depth, 1))
+        self.error: BaseException | None = None
+        self.worker = threading.Thread(target=self.run, daemon=True, name="work-behind")
+
+    def run(self) -> None:
+        """Work until there is nothing more, or the first failure."""
+        while (entry := self.waiting.get()) is not None:
+            try:
+                self.work(entry[0])
+            except BaseException as error:
+                self.error = error
+                return
+
+    def hand_over(self, entry: tuple[Item] | None) -> None:
+        """Queue an entry as soon as there is room; give up when the worker has failed."""
+        while self.error is None:
+            try:
+                self.waiting.put(entry, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def put(self, item: Item) -> None:
+        """Hand an item over, waiting while too many wait already.
+
+        Raises:
+            whatever the function has raised on an earlier item.
+        """
+        self.hand_over((item,))
+        if self.error is not None:
+            raise self.error
+
+    def __enter__(self) -> Behind[Item]:
+        self.worker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hand_over(None)
+        self.worker.join()
+        if kind is None and self.error is not None:
+            raise self.error
+
+
+def newest(items: Iterable[Item], dropped: Callable[[], object]) -> Iterator[Item]:
+    """The items of a live source, of which each is the newest there is: older ones that nobody took are dropped.
+
+    The last item before the end, or before an error of the source, is always given. Leaving the loop stops the source.
+
+    Args:
+        items: produced in a thread of their own, as fast as they come.
+        dropped: called for each item that is dropped.
+    """
+    changed = threading.Condition()
+    held: list[Item] = []
+    ended: list[BaseException | None] = []
+    stop = threading.Event()
+
+    def produce() -> None:
+        iterator = iter(items)
+        failure: BaseException | None = None
+        try:
+            for item in iterator:
+                with changed:
+                    if held:
+                        held.clear()
+                        dropped()
+                    held.append(item)
+                    changed.notify()
+                if stop.is_set():
+                    break
+        except BaseException as error:
+            failure = error
+        finally:
+            close: Callable[[], None] | None = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            with changed:
+                ended.append(failure)
+                changed.notify()
+
+    worker = threading.Thread(target=produce, daemon=True, name="read-newest")
+    worker.start()
+    try:
+        while True:
+            with changed:
+                changed.wait_for(lambda: held or ended)
+                item = held.pop() if held else None
+                if item is None:
+                    if ended[0] is not None:
+                        raise ended[0]
+                    return
+            yield item
+    finally:
+        stop.set()
+        worker.join(timeout=PATIENCE)

@@ -1,0 +1,237 @@
+"""Stages that overlap: order, failures of either side, memory, and the newest of a live source."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oddroad.detect
+from oddroad.cli import main
+from oddroad.detect import Results, run
+from oddroad.errors import InputError
+from oddroad.frames import Source, find_sources
+from oddroad.pipeline import Behind, newest
+from oddroad.runtime import Model
+from oddroad.types import Frame
+
+
+def alive(name: str) -> bool:
+    """Whether a thread of this name runs."""
+    return any(each.name == name for each in threading.enumerate())
+
+
+class TestBehind:
+    def test_order_is_kept_and_all_is_done(self) -> None:
+        done: list[int] = []
+        with Behind(done.append, depth=3) as behind:
+            for number in range(200):
+                behind.put(number)
+        assert done == list(range(200))
+        assert not alive("work-behind")
+
+    def test_a_slow_worker_slows_the_run_and_holds_no_more_than_its_depth(self) -> None:
+        begun = threading.Semaphore(0)
+        go = threading.Event()
+        put: list[int] = []
+
+        def work(item: int) -> None:
+            begun.release()
+            go.wait(20)
+
+        def feed() -> None:
+            with Behind(work, depth=3) as behind:
+                for number in range(50):
+                    behind.put(number)
+                    put.append(number)
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        assert begun.acquire(timeout=5)
+        time.sleep(0.5)
+        assert len(put) == 4  # one in hand and three waiting
+        go.set()
+        feeder.join(20)
+        assert len(put) == 50
+
+    def test_a_failure_of_the_worker_ends_the_run(self) -> None:
+        done: list[int] = []
+
+        def work(item: int) -> None:
+            if item == 2:
+                raise InputError("the disk is full")
+            done.append(item)
+
+        def feed() -> None:
+            with Behind(work, depth=2) as behind:
+                for number in range(1000):
+                    behind.put(number)
+
+        with pytest.raises(InputError, match="the disk is full"):
+            feed()
+        assert done == [0, 1]
+        assert not alive("work-behind")
+
+    def test_a_failure_on_the_last_item_is_not_lost(self) -> None:
+        def work(item: int) -> None:
+            time.sleep(0.05)
+            raise InputError("late")
+
+        with pytest.raises(InputError, match="late"), Behind(work) as behind:
+            behind.put(1)
+
+    def test_a_failure_of_the_run_keeps_what_was_put(self) -> None:
+        done: list[int] = []
+
+        def work(item: int) -> None:
+            time.sleep(0.01)
+            done.append(item)
+
+        def feed() -> None:
+            with Behind(work, depth=4) as behind:
+                for number in range(4):
+                    behind.put(number)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            feed()
+        assert done == [0, 1, 2, 3]
+
+
+class TestNewest:
+    def test_old_items_are_dropped_and_counted(self) -> None:
+        dropped: list[int] = []
+        taken = threading.Event()
+
+        def items() -> Iterator[int]:
+            yield 0
+            assert taken.wait(5)
+            yield from range(1, 10)
+
+        seen: list[int] = []
+        for each in newest(items(), lambda: dropped.append(1)):
+            seen.append(each)
+            if each == 0:
+                taken.set()
+                while len(dropped) < 8:
+                    time.sleep(0.005)
+        assert seen == [0, 9]
+        assert len(dropped) == 8
+        assert not alive("read-newest")
+
+    def test_nothing_is_dropped_from_a_slow_source(self) -> None:
+        def items() -> Iterator[int]:
+            for number in range(5):
+                time.sleep(0.05)
+                yield number
+
+        dropped: list[int] = []
+        assert list(newest(items(), lambda: dropped.append(1))) == [0, 1, 2, 3, 4]
+        assert dropped == []
+
+    def test_an_error_of_the_source_comes_after_the_last_item(self) -> None:
+        def items() -> Iterator[int]:
+            yield 7
+            raise InputError("the camera is gone")
+
+        seen: list[int] = []
+        with pytest.raises(InputError, match="the camera is gone"):
+            seen.extend(newest(items(), lambda: None))
+        assert seen == [7]
+
+    def test_leaving_the_loop_stops_the_source(self) -> None:
+        closed = threading.Event()
+
+        def endless() -> Iterator[int]:
+            try:
+                while True:
+                    time.sleep(0.001)
+                    yield 1
+            finally:
+                closed.set()
+
+        for _ in newest(endless(), lambda: None):
+            break
+        assert closed.wait(5)
+        assert not alive("read-newest")
+
+
+class Slow:
+    """A detector that takes its time and finds nothing."""
+
+    scores = ("msp",)
+
+    def __init__(self, model: Model, seconds: float):
+        self.card, self.seconds = model.card, seconds
+
+    def pick_score(self, score: str | None) -> str:
+        """The one score."""
+        return "msp"
+
+    def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
+        """A map of zeros."""
+        time.sleep(self.seconds)
+        return np.zeros(image.shape[:2], np.float32)
+
+
+class TestDetect:
+    def test_memory_stays_while_the_writer_is_slow(
+        self, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made, written, most = [0], [0], [0]
+
+        def frames(*_: Any) -> Iterator[Frame]:
+            for number in range(40):
+                made[0] += 1
+                most[0] = max(most[0], made[0] - written[0])
+                yield Frame(np.zeros((8, 8, 3), np.uint8), f"a#{number}", number / 10)
+
+        def slow(self: Results, *_: Any) -> None:
+            time.sleep(0.01)
+            written[0] += 1
+
+        monkeypatch.setattr(oddroad.detect, "read", frames)
+        monkeypatch.setattr(Results, "pictures", slow)
+        sources = [Source("camera", "0", "a")]
+        done = run(Slow(model, 0.0), sources, tmp_path, threshold=1.0, save=())  # type: ignore[arg-type]
+        assert done.frames == written[0] == 40
+        assert most[0] <= 13  # 4 ahead, 4 behind, one in each hand and at each hand-over
+
+    def test_a_failure_of_the_writer_ends_the_run_with_its_message(
+        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def full(self: Results, *_: Any) -> None:
+            raise InputError("the disk of 'out' is full")
+
+        monkeypatch.setattr(Results, "pictures", full)
+        assert main(["detect", str(clip), "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err == "oddroad: the disk of 'out' is full\n"
+
+    def test_latest_drops_and_says_how_many(
+        self, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def camera(*_: Any) -> Iterator[Frame]:
+            for number in range(40):
+                time.sleep(0.005)
+                yield Frame(np.zeros((8, 8, 3), np.uint8), f"cam#{number}", number / 200)
+
+        monkeypatch.setattr(oddroad.detect, "read", camera)
+        sources = [Source("camera", "0", "cam")]
+        done = run(Slow(model, 0.05), sources, tmp_path, threshold=1.0, save=(), latest=True)  # type: ignore[arg-type]
+        assert done.frames + done.dropped == 40
+        assert done.dropped > 20
+        assert f"dropped {done.dropped} older frames to keep up" in done.line()
+        assert '"cam#39"' in (tmp_path / "detections.jsonl").read_text().splitlines()[-1]
+
+    def test_latest_is_for_live_sources(self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["detect", str(clip), "--latest", "--out", str(tmp_path)]) == 2
+        assert "--latest is for cameras and streams; 'drive.mp4' is a file" in capsys.readouterr().err
+
+    def test_read_errors_still_end_the_run(self, tmp_path: Path, model: Model) -> None:
+        with pytest.raises(InputError, match="no camera 61"):
+            run(model, find_sources(["61"]), tmp_path, latest=True)
