@@ -217,3 +217,14 @@ def test_bad_requests_are_one_line(tiny, tmp_path):
             export(**arguments)
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_constant_slopes_are_the_same_function():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.PReLU(init=0.3), nn.Sequential(nn.PReLU(4)))
+    x = torch.randn(2, 4, 3, 3)
+    expected = network(x)
+    changed = exporter.constant_slopes(network)
+    assert isinstance(changed[0], nn.LeakyReLU)
+    assert isinstance(changed[1][0], nn.PReLU)
+    assert torch.equal(changed(x), expected)

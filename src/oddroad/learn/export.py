@@ -96,7 +96,9 @@ def export(
     published = detector(copy.deepcopy(network))
     with torch.inference_mode():
         published(torch.zeros(1, 8, 8, 3, dtype=torch.uint8))  # a score that this network cannot give says so here
-    folded = fold_batchnorm(network, torch.zeros(1, 3, 2 * published.multiple, 2 * published.multiple))
+    folded = fold_batchnorm(
+        constant_slopes(copy.deepcopy(network)), torch.zeros(1, 3, 2 * published.multiple, 2 * published.multiple)
+    )
     exported = detector(folded)
     short = round_weights(exported, weights)
     model = trace(exported)
@@ -174,6 +176,15 @@ def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
         for key, child in list(parent.named_children()):
             if child in merged:
                 setattr(parent, key, merged[child])
+    return network
+
+
+def constant_slopes(network: nn.Module) -> nn.Module:
+    """Replace, in place, each PReLU of one slope by a leaky ReLU: the same function, in a form that engines fuse."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.PReLU) and child.num_parameters == 1:
+                setattr(parent, name, nn.LeakyReLU(float(child.weight.detach())))
     return network
 
 

@@ -37,16 +37,18 @@ def max_pool_corners(x: Tensor) -> tuple[Tensor, Tensor]:
         the maxima (N, C, h, w), and masks (N, C, 4, h, w) of 0 and 1, one 1 in each window: the first in reading order
         that equals the maximum.
     """
-    views = corners(x)
-    largest = F.max_pool2d(x, 2)
-    first, second, third = (each == largest for each in views[:3])
+    upper_left, upper_right, lower_left, lower_right = corners(x)
+    upper, lower = torch.maximum(upper_left, upper_right), torch.maximum(lower_left, lower_right)
+    # a knock-out: each comparison is between values of one kind, so that exactly one corner wins in 8 bits too
+    in_upper = (upper >= lower).to(x.dtype)
+    left_of_upper = (upper_left >= upper_right).to(x.dtype)
+    left_of_lower = (lower_left >= lower_right).to(x.dtype)
+    in_lower = 1 - in_upper
     masks = (
-        first,
-        second & ~first,
-        third & ~(first | second),
-        ~(first | second | third),
+        *(in_upper * left_of_upper, in_upper * (1 - left_of_upper)),
+        *(in_lower * left_of_lower, in_lower * (1 - left_of_lower)),
     )
-    return largest, torch.stack([each.to(x.dtype) for each in masks], 2)
+    return torch.maximum(upper, lower), torch.stack(masks, 2)
 
 
 def max_unpool_corners(x: Tensor, masks: Tensor) -> Tensor:
