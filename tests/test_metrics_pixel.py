@@ -64,7 +64,7 @@ def test_figures_are_those_of_scikit_learn(kind, data):
     assert f1 == pytest.approx(result["f1"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=scored(), bins=st.integers(2, 12))
 def test_the_bound_of_the_error_holds_however_few_the_bins(data, bins):
     scores, odd = data
@@ -199,3 +199,10 @@ def test_curves_pass_through_known_points():
     at = np.searchsorted(curve["recall"], 0.95)
     assert curve["fpr"][at] == pytest.approx(metric.result()["fpr95"], abs=0.02)
     assert metric.quantiles([0.5])[0] == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", [PixelMetric, ExactPixelMetric])
+def test_exactly_95_percent_found_is_enough(kind):
+    odd = np.array([True] * 19 + [False] * 10 + [True])
+    result = added(kind(), -np.arange(30, dtype=np.float32), odd).result()
+    assert result["fpr95"] == 0

@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 
+from oddroad import InputError
+from oddroad.datasets import DATASETS
 from oddroad.evaluate import evaluate
 from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.detector import Detector
@@ -14,7 +17,7 @@ from oddroad.learn.scores import SCORES
 from oddroad.metrics import SemanticMetric
 from oddroad.passes import Settings
 from oddroad.predict import sha256_of
-from oddroad.types import CITYSCAPES_CLASSES
+from oddroad.types import CITYSCAPES_CLASSES, Card
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +77,52 @@ def test_miou_of_a_checkpoint(home):
     assert result["miou"] == pytest.approx(metric.result()["miou"], abs=1e-3)
     assert result["ece"] == pytest.approx(metric.result()["ece"], abs=1e-3)
     assert result["notes"] == ["2 of 500 images: incomplete"]
+
+
+def write_onnx(path, outputs):
+    """A detector whose msp is the darkness of a pixel, and which sees class 1 where a pixel is not black."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "h", "w", 3])
+    kinds = {"msp": TensorProto.FLOAT, "classes": TensorProto.UINT8}
+    maps = [helper.make_tensor_value_info(name, kinds[name], [1, "h", "w"]) for name in outputs]
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axis"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "white"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["msp"]),
+        helper.make_node("Greater", ["light", "grey"], ["odd"]),
+        helper.make_node("Cast", ["odd"], ["classes"], to=TensorProto.UINT8),
+    ]
+    values = [helper.make_tensor("axis", TensorProto.INT64, [1], [3])] + [
+        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+        for name, value in (("white", 255), ("one", 1), ("grey", 0.5))
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [image], maps, values), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    model.ir_version = 9
+    card = Card("tiny", "none", ("msp",), None, 1, ("dark", "light"), thresholds={"msp": 0.25})
+    helper.set_model_props(model, {"oddroad": card.to_json()})
+    path.write_bytes(model.SerializeToString())
+    return str(path)
+
+
+def test_an_exported_file(tmp_path, monkeypatch):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    image = np.uint8([[0, 51, 204, 255]] * 4)
+    cv2.imwrite(str(tmp_path / "images/a.png"), cv2.merge([image] * 3))
+    cv2.imwrite(str(tmp_path / "masks/a.png"), np.uint8([[1, 1, 0, 1]] * 4))
+    model = write_onnx(tmp_path / "tiny.onnx", ("msp", "classes"))
+    settings = Settings(model, work=tmp_path / "work")
+    (result,) = evaluate(settings, ["folder"], tmp_path)
+    assert result["ap"] == pytest.approx((1 / 3) * (1 + 1 + 3 / 4))
+    assert result["model_hash"] == sha256_of(tmp_path / "tiny.onnx")
+    assert result["deployed"]["threshold"] == 0.25
+    entry = DATASETS["folder"]
+    monkeypatch.setitem(DATASETS, "folder", type(entry)(entry.load, "", "semantic", {}, ("dark", "light")))
+    (result,) = evaluate(settings, ["folder"], tmp_path)
+    assert result["accuracy"] == 1 / 4
+    assert result["ece"] == pytest.approx((0.2 + 0.8) / 4, abs=1e-6)
+    without = write_onnx(tmp_path / "without.onnx", ("msp",))
+    with pytest.raises(InputError, match="has no output 'classes'"):
+        list(evaluate(Settings(without), ["folder"], tmp_path))

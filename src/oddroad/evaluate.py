@@ -95,6 +95,7 @@ def judge_anomaly(
         "seconds": time.perf_counter() - start,
         "seconds_in_network": whole.seconds,
         "frames_computed": whole.computed,
+        "saved_maps": crew.predictor.saved,
     }
     for name in names:
         yield anomaly_result(settings, common, dataset, name, whole, pixel[name], metrics[name])
@@ -139,7 +140,7 @@ def anomaly_result(
         notes.append(NO_INFORMATION)
     if pixel["ap_error"] > 1e-4:
         notes.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
-    if common["frames_computed"] < common["judged_images"] and common["frames_computed"]:
+    if not common["saved_maps"] and common["frames_computed"] < common["judged_images"]:
         notes.append("went on from an interrupted run; the seconds do not count its frames")
     result = {
         **common,

@@ -141,8 +141,9 @@ def with_published(table: Table) -> Table:
 
 def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
     """Measured and published AP and FPR95 of the same score on the same set, a line each, with what is to be said."""
-    lines = []
+    lines: list[list[str]] = []
     for result, name in zip(results, names, strict=True):
+        seen: set[tuple[str, float]] = set()  # the second table repeats a line of the first
         for paper in published():
             for table in paper["tables"]:
                 at = {column: number + 1 for number, column in enumerate(table["columns"])}
@@ -154,6 +155,9 @@ def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[l
                         continue
                     known = DATASETS[result["dataset"]].prevalence
                     prevalence = result["prevalence"] if known is None else known
+                    if (paper["short"], row[at[key]]) in seen:
+                        continue
+                    seen.add((paper["short"], row[at[key]]))
                     empty = row[at[key]] <= 100 * prevalence + 0.005
                     fpr95 = row[at[f"{result['dataset']} fpr95"]]
                     lines.append([
