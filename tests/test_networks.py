@@ -12,7 +12,7 @@ from torch import nn
 
 from oddroad.learn.checkpoint import load_network, save_checkpoint
 from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
-from oddroad.learn.networks import NETWORKS
+from oddroad.learn.networks import NETWORKS, enet
 from oddroad.learn.networks.blocks import IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
 from oddroad.runtime import ENGINES
@@ -208,6 +208,14 @@ def test_export_is_equal_in_both_engines(name, size, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["erfnet", "enet"])
+def test_export_at_stride_2(name, tmp_path):
+    network = lively(name, classes=5, outlier=True, stride=2)
+    about = {"network": name, "normalisation": "unit", "classes": list("abcd")}
+    card = export(network, about, ["max_logit", "void"], tmp_path / "a.onnx", size=(32, 64))
+    assert card.stride == 2
+
+
+@pytest.mark.parametrize("name", ["erfnet", "enet"])
 def test_stride_2_averages_the_published_logits(name):
     full, half = lively(name, classes=7, outlier=True), lively(name, classes=7, outlier=True, stride=2)
     images = torch.rand(1, 3, 48, 80)
@@ -226,6 +234,24 @@ def test_average_2x2(shape, bias):
     layer = nn.ConvTranspose2d(6, 4, *shape, bias=bias)
     x = torch.randn(2, 6, 5, 7)
     assert torch.allclose(F.avg_pool2d(layer(x), 2), average_2x2(x, layer), atol=1e-6)
+
+
+@needs_golden
+def test_enet_in_8_bits_is_the_published_function_in_8_bits(monkeypatch):
+    """With the output of every layer rounded to few values, so that ties are everywhere, both forms still agree."""
+    state = {key: torch.from_numpy(np.asarray(each)) for key, each in golden_state("enet").items()}
+    network = NETWORKS["enet"]().eval()
+    network.load_state_dict(state)
+    for each in network.modules():
+        if isinstance(each, (nn.Conv2d, nn.BatchNorm2d, nn.PReLU, nn.ReLU)):
+            each.register_forward_hook(lambda module, given, result: (result * 4).round().clamp(-128, 127) / 4)
+    images = torch.from_numpy(golden_input("enet"))
+    with torch.inference_mode():
+        ours = network(images).logits
+        monkeypatch.setattr(enet, "max_pool_corners", lambda x: F.max_pool2d(x, 2, return_indices=True))
+        monkeypatch.setattr(enet, "max_unpool_corners", lambda x, indices: F.max_unpool2d(x, indices, 2))
+        published = network(images).logits
+    assert torch.equal(ours, published)
 
 
 @pytest.mark.parametrize("values", ["continuous", "ties", "flat"])

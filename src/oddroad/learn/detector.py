@@ -148,8 +148,8 @@ class Detector(nn.Module):
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
     """
 
-    mean: Tensor
-    std: Tensor
+    colour_mean: Tensor
+    colour_std: Tensor
 
     def __init__(
         self,
@@ -174,8 +174,8 @@ class Detector(nn.Module):
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("colour_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("colour_std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
     def outputs(self, images: Tensor) -> Outputs:
         """Outputs of the network for (N, H, W, 3) uint8 RGB images, at the network's stride."""
@@ -188,7 +188,7 @@ class Detector(nn.Module):
 
     def look(self, pixels: Tensor) -> Outputs:
         """Outputs of the network for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature."""
-        outputs = self.network((pixels - self.mean) / self.std)
+        outputs = self.network((pixels - self.colour_mean) / self.colour_std)
         if self.known is not None:
             outputs = split_void(outputs, self.known)
         if self.temperature != 1.0:
