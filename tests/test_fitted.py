@@ -112,6 +112,15 @@ def test_mahalanobis_is_the_distance_by_direct_inversion(per_class: bool) -> Non
     assert expected.mean() == pytest.approx(8, rel=0.3)
 
 
+@pytest.mark.parametrize("per_class", [False, True])
+def test_a_class_that_the_data_lacks_is_far_from_everything(per_class: bool) -> None:
+    outputs, labels = scenes(1)[0]
+    five, four = (Mahalanobis(classes, 8, per_class).fit([(outputs, labels)]) for classes in (5, 4))
+    middle = outputs._replace(features=five.centre.view(1, 8, 1, 1).expand(1, 8, 12, 16))
+    assert four(middle).min() > 1
+    assert torch.allclose(five(middle), four(middle), rtol=1e-4)
+
+
 def test_a_class_with_few_pixels_uses_the_shared_covariance() -> None:
     outputs, labels = scenes(1)[0]
     labels[labels == 3] = 0
@@ -169,6 +178,15 @@ def test_the_minimum_over_layers_is_standardised() -> None:
     value = score(stream[0][0])
     assert value.shape == (1, 12, 16)
     assert abs(value.mean().item()) < 1.5
+    outputs = stream[0][0]
+    parts = [
+        (flow(maps) - usual) / deviation
+        for flow, maps, usual, deviation in zip(
+            score.flows, (outputs.layers[0], outputs.features), score.usual, score.deviation, strict=True
+        )
+    ]
+    coarse = torch.nn.functional.interpolate(parts[0][:, None], size=(12, 16), mode="bilinear")[:, 0]
+    assert torch.allclose(value, torch.minimum(coarse, parts[1]), atol=1e-5)
     with pytest.raises(InputError, match="fitted on 2 layers and got 1"):
         score(stream[0][0]._replace(layers=()))
 
