@@ -1,0 +1,181 @@
+"""Verbs that make a detector: train, convert, calibrate, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from oddroad.recipe import Recipe
+from oddroad.verbs.common import parse_size, ticking_bar
+
+
+def train(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    validate_every: int = 1000,
+    start: Path | None = None,
+    until: int | None = None,
+    fresh: tuple[str, ...] = (),
+) -> None:
+    """Train a network by a recipe; a run that was stopped goes on where it was.
+
+    Example: oddroad train --recipe recipes/embedded.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
+
+    Args:
+        recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
+        root: folder that holds the data sets.
+        out: folder for logs, checkpoints and, at the end, model.ckpt.
+        validate_every: steps between validations.
+        start: a checkpoint of ours to start from instead of random weights.
+        until: stop at this step, with the schedule unfinished.
+        fresh: beginnings of the names of parameters that --start does not give.
+    """
+    from oddroad.learn.train import fit
+
+    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until, fresh=fresh)}")
+
+
+def convert(
+    file: Annotated[Path, tyro.conf.Positional],
+    network: str,
+    out: Path,
+    classes: tuple[str, ...] = (),
+    normalisation: str | None = None,
+    licence: str = "",
+) -> None:
+    """Read a published checkpoint (.pth, .pth.tar, .safetensors) and write one of ours; no code in it is run.
+
+    Example: oddroad convert erfnet_pretrained.pth --network erfnet --out erfnet.ckpt
+
+    Args:
+        file: the checkpoint.
+        network: which network it is for: erfnet, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s.
+        out: the file to write.
+        classes: names of its classes, without void; by default those of Cityscapes.
+        normalisation: of its input: unit (RGB in [0, 1]), imagenet, or cityscapes; by default the published one.
+        licence: terms of use of the weights; they are written into the checkpoint and every file exported from it.
+    """
+    from oddroad.learn.convert import convert_file
+
+    done = convert_file(file, network, out, classes=classes, normalisation=normalisation, licence=licence)
+    print("\n".join([*done.lines(), f"written: {out}, {out.stat().st_size / 1e6:.1f} MB"]))
+
+
+def calibrate(
+    model: Annotated[str, tyro.conf.Positional] = "default",
+    /,
+    data: tuple[str, ...] = ("cityscapes",),
+    root: Path = Path("data"),
+    scores: tuple[str, ...] = (),
+    split: str = "val",
+    most: int = 500,
+    size: str = "any",
+    stride: int | None = None,
+    rule: str = "fpr=0.1%",
+    confidence: float = 0.95,
+    smallest: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Learn from known scenes: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
+
+    Example: oddroad calibrate my_detector.onnx --data my_drive.mp4 --rule alarms=1/100frames
+
+    Args:
+        model: an .onnx file of ours, "default", or a checkpoint (.ckpt).
+        data: scenes on which nothing is odd: data sets with classes; for an .onnx also images, folders and videos.
+        root: folder that holds the data sets.
+        scores: of an .onnx, the scores to calibrate, by default all; of a checkpoint, the scores to fit, such as sml,
+            mahalanobis, embedding_density; they are fitted on the split "train".
+        split: of the data sets, for the thresholds or the temperature; not what the network was trained on.
+        most: frames of each data set at most.
+        size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any" for the image's own; as in the export.
+        stride: of a checkpoint of erfnet or enet: 1 or 2; as in the export.
+        rule: of an .onnx, the default threshold: "fpr=0.1%", "alarms=1/100frames".
+        confidence: of an .onnx, how surely the promises shall hold.
+        smallest: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
+        out: file to write; by default the model's name with ".calibrated" before the ending, in this folder.
+    """
+    from oddroad.calibrate import find_thresholds, known_data, write_card
+
+    if model.endswith(".ckpt"):
+        from oddroad.learn.calibrate import calibrate_checkpoint, class_tables
+        from oddroad.learn.checkpoint import read_checkpoint
+
+        path = Path(model)
+        tables = class_tables(read_checkpoint(path)[1]["classes"])
+        val = known_data(data, root, split, most, tables)
+        train = known_data(data, root, "train", most, tables) if scores else val
+        out = out or Path(f"{path.stem}.calibrated.ckpt")
+        total = (val.count or 0) + (train.count or 0 if scores else 0)
+        with ticking_bar(total) as advance:
+            found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
+        print(f"{found.line()} of {val.words}")
+        print("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
+        print(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
+        return
+    from oddroad.runtime import Model
+    from oddroad.thresholds import threshold_for
+
+    detector = Model(model)
+    known = known_data(data, root, split, most)
+    out = out or Path(f"{detector.path.stem}.calibrated.onnx")
+    with ticking_bar(known.count) as advance:
+        card = find_thresholds(
+            detector, known.frames(), known.words, scores, rule, confidence, smallest=smallest, progress=advance
+        )
+    write_card(detector.path, card, out)
+    for name in card.calibration["scores"]:
+        print(threshold_for(card, rule, name).meaning)
+    print(f"written: {out}")
+
+
+def export(
+    checkpoint: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    out: Path,
+    scores: tuple[str, ...] = ("max_logit",),
+    size: str = "any",
+    upsample: Literal["score", "logits"] = "score",
+    half: bool = False,
+    weights: Literal["float32", "float16", "int8"] = "float32",
+    classes: bool = False,
+    stride: int | None = None,
+    plugin: Path | None = None,
+) -> None:
+    """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
+
+    Example: oddroad export erfnet.ckpt --scores msp energy --size 512x1024 --out erfnet.onnx
+
+    Args:
+        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
+            whose scores see the mean of their probabilities, and mutual_information what they disagree on.
+        out: the file to write.
+        scores: score maps that the file gives; the first is the default one.
+        size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
+        upsample: score: compute the scores at the network's stride and enlarge the maps; logits: enlarge the class
+            logits first, slower and as most papers do.
+        half: store the weights in 16 bits; the same as --weights float16.
+        weights: how the weights are stored; all compute in float32 and are equally fast.
+        classes: also give the most likely class of each pixel.
+        stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
+        plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
+    """
+    from oddroad.learn.checkpoint import load_networks, load_scores
+    from oddroad.learn.export import export as write
+
+    if plugin is not None:
+        from oddroad.learn.plugin import load_plugin
+
+        load_plugin(plugin)
+    target = parse_size(size)
+    network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
+    table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
+    temperature = float(about.get("temperature", 1.0))
+    kept = "float16" if half and weights == "float32" else weights
+    card = write(network, about, table, out, target, upsample, kept, classes, temperature)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
+    for name, value in card.parity.items():
+        print(f"  {name}: {value}")

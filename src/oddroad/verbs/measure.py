@@ -1,0 +1,118 @@
+"""Verbs that measure: data verify, evaluate, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from oddroad.errors import pick
+from oddroad.verbs.common import default_out, parse_size
+
+
+def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> None:
+    """List what data sets a folder holds: images, sizes, labels, prevalence, against the published counts.
+
+    Example: oddroad data verify --root ~/datasets
+
+    Ends with exit code 1 if a set is incomplete or something else is wrong with it.
+
+    Args:
+        root: folder at or below which the sets lie, in their official layouts or as Validation_Dataset.
+        data: names of the sets to look for; by default all.
+        json: print one JSON object a line.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from oddroad.datasets import DATASETS
+    from oddroad.datasets.verify import describe, verify
+
+    names = [name for name in data if pick(DATASETS, name, "data set")]
+    sound = True
+    for inventory in verify(root, names):
+        sound = sound and not inventory.problems
+        print(dumps(asdict(inventory)) if json else describe(inventory), flush=True)
+    if not sound:
+        raise SystemExit(1)
+
+
+def evaluate(
+    model: Annotated[str, tyro.conf.Positional],
+    data: tuple[str, ...],
+    root: Path,
+    scores: tuple[str, ...] = (),
+    protocol: Literal["native", "network"] = "native",
+    size: str | None = None,
+    threshold: float | None = None,
+    bootstrap: int = 0,
+    exact: bool = False,
+    workers: int = 1,
+    json: Path | None = None,
+    work: Path | None = None,
+    plugin: Path | None = None,
+) -> None:
+    """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE on known classes.
+
+    Example: oddroad evaluate default --data road_anomaly road_obstacle21 --root ~/datasets --json default.json
+
+    Run again after an interruption, it goes on where it stopped.
+
+    Args:
+        model: "default", an .onnx file or a checkpoint of ours, or a folder of saved maps (.npy, or SMIYC's .hdf5).
+        data: names of data sets, each optionally with its split: road_anomaly camvid:val.
+        root: folder at or below which the sets lie; for "folder" the set itself.
+        scores: which of the model's scores; by default its own.
+        protocol: native: maps are enlarged to the labels, as the benchmarks do. network: images and labels are
+            resized to --size and frames without an anomaly are left out, as the first paper does.
+        size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
+        threshold: judge components at this threshold too, instead of the one deployed with the model.
+        bootstrap: number of resamples of the images for 95 % intervals, such as 1000; no second run of the model.
+        exact: sort all scores instead of counting them; 4 bytes a pixel.
+        workers: processes that share the images.
+        json: file for the results, which 'oddroad report' reads; pictures of the frames go into a folder beside it.
+        work: folder for the maps while it runs, 4 bytes a pixel and score; by default out/evaluate.
+        plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES; for a checkpoint.
+    """
+    from oddroad.evaluate import Settings, run_to_file, table
+    from oddroad.predict import open_predictor
+
+    opener = open_predictor
+    if Path(model).suffix == ".ckpt":
+        from oddroad.learn.predict import open_checkpoint as opener
+    if plugin is not None:
+        from functools import partial
+
+        from oddroad.learn.plugin import open_with_plugin
+
+        opener = partial(open_with_plugin, str(plugin))
+    settings = Settings(
+        model=model,
+        scores=scores,
+        protocol=protocol,
+        size=parse_size(size) if size else None,
+        exact=exact,
+        threshold=threshold,
+        bootstrap=bootstrap,
+        workers=workers,
+        work=work or default_out("evaluate"),
+        pictures=json.with_suffix(".frames") if json else None,
+        opener=opener,
+    )
+    print(table(run_to_file(settings, data, root, json)))
+
+
+def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+    """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
+
+    Example: oddroad report default.json erfnet.json --out report
+
+    Args:
+        results: files of 'oddroad evaluate --json'; the pictures beside them are used.
+        out: folder for report.html and the tables (.md, .csv, .tex) and figures (.png) in it.
+    """
+    from oddroad.report import write_report
+
+    for path in write_report(results, out):
+        print(path)
