@@ -130,6 +130,7 @@ def test_pictures_tell_labels_apart():
     assert of_truth(label)[0].tolist() == [[40, 40, 40], [255, 140, 0], [150, 150, 150]]
     heat = of_heat(np.uint8([[255, 255, 255]]), label)[0]
     assert heat[0].tolist() == heat[1].tolist() != heat[2].tolist()
+    assert of_heat(np.zeros((4, 6), np.uint8), label).shape == (4, 6, 3)  # the label of another protocol
 
 
 def test_the_command_makes_one_page_with_all_of_it(tmp_path, capsys):
@@ -162,6 +163,7 @@ def test_the_command_makes_one_page_with_all_of_it(tmp_path, capsys):
 
 def test_wrong_files_are_named(tmp_path, capsys):
     (tmp_path / "wrong.json").write_text("[]")
+    (tmp_path / "old.json").write_text('{"results": [{"dataset": "camvid", "score": ""}]}')
     (tmp_path / "empty.json").write_text('{"results": []}')
     for name, message in (
         ("wrong", "is no file of results"),

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from oddroad.datasets.read import resize_nearest
 from oddroad.errors import InputError
 from oddroad.types import ANOMALY, IGNORE
 
@@ -121,6 +122,7 @@ def of_truth(label: np.ndarray) -> np.ndarray:
 def of_heat(heat: np.ndarray, label: np.ndarray) -> np.ndarray:
     """A map (H, W) uint8 as a picture, faded where it is not judged."""
     bgr = cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO)
+    label = resize_nearest(label, (heat.shape[0], heat.shape[1]))
     bgr[label == IGNORE] = bgr[label == IGNORE] // 3 + 130
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
@@ -180,6 +182,6 @@ def grid(results: Results, names: Sequence[str], folders: Sequence[Path], path: 
             axis.set(xticks=[], yticks=[])
             axis.grid(visible=False)
     for axis, title in zip(axes[0], ["image", "truth", *(name for _, name, _ in shown)], strict=True):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title.replace(" (", "\n("), fontsize=9)
     figure.subplots_adjust(wspace=0.04, hspace=0.2)
     return save(figure, path)

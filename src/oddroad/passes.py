@@ -238,9 +238,10 @@ def second_look(
 def draw(folder: Path, sample: Sample, label: np.ndarray, maps: dict[str, np.ndarray], scale: dict[str, Any]) -> None:
     """Small pictures of one frame: image (.jpg), truth and maps (.png, one byte a pixel, one scale for all frames)."""
     folder.mkdir(parents=True, exist_ok=True)
-    height, width = label.shape
+    image = read_image(sample)
+    height, width = image.shape[:2]
     size = (PICTURE_WIDTH, round(PICTURE_WIDTH * height / width))
-    image = cv2.resize(read_image(sample), size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(folder / f"{sample.name}.image.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     cv2.imwrite(str(folder / f"{sample.name}.truth.png"), resize_nearest(label, (size[1], size[0])))
     for name, heat in maps.items():

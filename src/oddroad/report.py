@@ -26,6 +26,11 @@ from oddroad.tables import (
     with_published,
 )
 
+NEEDED = (
+    "dataset", "score", "model", "model_hash", "protocol", "input_size", "images", "seconds", "versions", "notes",
+)  # fmt: skip
+"""What every result has."""
+
 
 def load_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """All results of some files of 'oddroad evaluate --json', each with its ``file``.
@@ -37,7 +42,7 @@ def load_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for path in paths:
         try:
             results = json.loads(path.read_text())["results"]
-            found += [{**each, "file": path, "dataset": each["dataset"], "score": each["score"]} for each in results]
+            found += [{**each, **{key: each[key] for key in NEEDED}, "file": path} for each in results]
         except OSError as error:
             raise InputError(f"cannot read results '{path}': {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
