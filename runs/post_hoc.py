@@ -172,11 +172,16 @@ def scores_of(checkpoint: Path, network: nn.Module, about: dict[str, Any], root:
     return table | dict(zip(ON_FEATURES, (each_class, near), strict=True))
 
 
-def judge(
-    name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, tables: Tables, passes: bool
-) -> None:
-    """All scores of one network on all sets, with ``passes`` ODIN and dropout too; a picture of each first frame."""
+def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, passes: bool, out: Path) -> None:
+    """All scores of one network on all sets, with ``passes`` ODIN and dropout too; a picture of each first frame.
+
+    Each set is written to ``out`` when it is done, and left out when it is there already.
+    """
     network, about = load_network(checkpoint)
+    done = read_results(out)
+    sets = {dataset: read for dataset, read in sets.items() if dataset not in done["results"].get("msp", {})}
+    if not sets:
+        return
     table = scores_of(checkpoint, network, about, root, images or 100)
     detector = seen(network, about, None)
     wrapped: list[tuple[nn.Module, dict[str, str]]] = [(Odin(network, known=19), {"odin T=1000": "msp"})]
@@ -186,6 +191,7 @@ def judge(
         rows = {"dropout x8, entropy": "entropy", "dropout x8, information": "mutual_information"}
         wrapped.append((McDropout(network, 8, known=19), rows))
     for dataset, read in sets.items():
+        tables = Tables()
         for i, (frame, image, label) in enumerate(read()):
             pixels = torch.from_numpy(image)[None]
             maps = {}
@@ -210,66 +216,81 @@ def judge(
                     tables.spent[row][-1] += needed
             print(f"{name} {dataset} {i} {frame}", flush=True)
             if i == 0:
-                keep_picture(name, dataset, image, label, maps)
+                draw(out.with_name(f"{name}_on_{dataset}.jpg"), f"{name} on {dataset}", image, label, maps)
+        for row, metric in tables.metrics.items():
+            done["results"].setdefault(row, {})[dataset] = metric.result()
+        done["milliseconds"][dataset] = {row: float(np.median(times)) for row, times in tables.spent.items()}
+        done["temperature"] = about["temperature"]
+        out.write_text(json.dumps(done, indent=1))
 
 
-def keep_picture(name: str, dataset: str, image: np.ndarray, label: np.ndarray, maps: dict[str, np.ndarray]) -> None:
-    """Keep the maps of one frame for the picture; drawn at the end."""
-    PICTURES[f"{name} on {dataset}"] = (image, label, maps)
+def read_results(path: Path) -> dict[str, Any]:
+    """What an earlier run left."""
+    return json.loads(path.read_text()) if path.is_file() else {"results": {}, "milliseconds": {}}
 
 
 HEADS: dict[str, str] = {"pasted": "pasted (validation, made here)"}
 """Columns of the tables, with what is missing of a set."""
 
-PICTURES: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
 
-
-def draw(out: Path) -> None:
-    """A picture for each network and set: a frame under every score, coloured from its 50th to its 99.5th centile."""
+def draw(path: Path, title: str, image: np.ndarray, label: np.ndarray, maps: dict[str, np.ndarray]) -> None:
+    """A picture of a frame under every score, each coloured from its 50th to its 99.5th centile."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    for title, (image, label, maps) in PICTURES.items():
-        kept = {row: heat for row, heat in maps.items() if not row.startswith("msp T")}
-        columns = 3
-        rows = -(-(len(kept) + 1) // columns)
-        figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.35 * rows), layout="constrained")
-        for axis in axes.flat:
-            axis.set_axis_off()
-        axes.flat[0].imshow(image[::2, ::2])
-        axes.flat[0].contour(label[::2, ::2] == ANOMALY, levels=[0.5], colors="cyan", linewidths=1)
-        axes.flat[0].set_title("the frame, the anomaly outlined", fontsize=8)
-        for axis, (row, heat) in zip(axes.flat[1:], kept.items(), strict=False):
-            low, high = np.quantile(heat, [0.5, 0.995])
-            axis.imshow(heat[::2, ::2], cmap="inferno", vmin=low, vmax=max(high, low + 1e-9))
-            axis.set_title(row, fontsize=8)
-        figure.suptitle(title, fontsize=9)
-        figure.savefig(out / f"{title.replace(' ', '_')}.jpg", dpi=90)
-        plt.close(figure)
+    kept = {row: heat for row, heat in maps.items() if not row.startswith("msp T")}
+    columns = 3
+    rows = -(-(len(kept) + 1) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.35 * rows), layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    axes.flat[0].imshow(image[::2, ::2])
+    axes.flat[0].contour(label[::2, ::2] == ANOMALY, levels=[0.5], colors="cyan", linewidths=1)
+    axes.flat[0].set_title("the frame, the anomaly outlined", fontsize=8)
+    for axis, (row, heat) in zip(axes.flat[1:], kept.items(), strict=False):
+        low, high = np.quantile(heat, [0.5, 0.995])
+        axis.imshow(heat[::2, ::2], cmap="inferno", vmin=low, vmax=max(high, low + 1e-9))
+        axis.set_title(row, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
-def table_text(name: str, results: dict[str, dict[str, dict[str, float]]], sets: list[str], tables: Tables) -> str:
-    """A Markdown table: AP / FPR95 measured, and below it published and correct ones where there are any."""
+def table_text(name: str, done: dict[str, Any]) -> str:
+    """Markdown: AP / FPR95 measured, below it published and correct ones where there are any; then the temperatures."""
+    results = done["results"]
+    sets = [each for each in results["msp"] if each != "rendered"]
     heads = " | ".join(HEADS.get(each, each) for each in sets)
     lines = [f"| Score | {heads} | ms |", "|---" * (len(sets) + 2) + "|"]
+    cost = {
+        row: float(np.median([spent[row] for spent in done["milliseconds"].values() if row in spent]))
+        for row in [*results, "network alone"]
+    }
     for row, found in results.items():
         cells = [f"{100 * found[s]['ap']:.2f} / {100 * found[s]['fpr95']:.2f}" if s in found else "" for s in sets]
-        cost = float(np.median(tables.spent[row]))
-        lines.append(f"| {row} | " + " | ".join(cells) + f" | {cost:.1f} |")
+        lines.append(f"| {row} | " + " | ".join(cells) + f" | {cost[row]:.1f} |")
         for what, figures in (("paper", PUBLISHED), ("correct, authors' weights", CORRECT)):
             if known := figures.get(name, {}).get(row):
                 pairs = dict(zip(COLUMNS, zip(known[::2], known[1::2], strict=True), strict=True))
                 cells = [f"{pairs[s][0]:.2f} / {pairs[s][1]:.2f}" if s in pairs else "" for s in sets]
                 lines.append(f"| *{what}* | " + " | ".join(cells) + " | |")
-    prevalence = next(iter(results.values()))
-    cells = [f"{100 * prevalence[s]['prevalence']:.2f} / 95" for s in sets]
-    return "\n".join([*lines, "| chance | " + " | ".join(cells) + " | |"])
+    cells = [f"{100 * results['msp'][s]['prevalence']:.2f} / 95" for s in sets]
+    lines += ["| chance | " + " | ".join(cells) + " | |", ""]
+    best = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in sets}
+    lines.append(
+        f"Network alone {cost['network alone']:.0f} ms an image (PyTorch, {torch.get_num_threads()} threads). "
+        f"Temperature by validation likelihood (calibration): {done['temperature']:.3f}; of the sweep, "
+        f"chosen on pasted validation objects: {best.pop('pasted', float('nan')):g}; what peeking at each test set would choose: "
+        + ", ".join(f"{s} {t:g}" for s, t in best.items())
+        + "."
+    )
+    return f"## {name}\n\n" + "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Run everything, write results.json, tables.md and the pictures."""
+    """Run everything; write a .json for each network, tables.md and the pictures. Goes on where it was stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -290,36 +311,13 @@ def main() -> None:
         sets[each] = lambda each=each: frames_of(each, given.root, given.images)
     sets["pasted"] = lambda: pasted(given.root, given.images)
     sets["rendered"] = rendered
-    text: list[str] = []
-    values: dict[str, Any] = {}
-    shown = [each for each in sets if each != "rendered"]
+    text = []
     for name in given.networks:
-        tables = Tables()
-        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, tables, given.passes)
-        results: dict[str, dict[str, dict[str, float]]] = {}
-        for (dataset, row), metric in tables.metrics.items():
-            if dataset == "rendered":
-                continue
-            results.setdefault(row, {})[dataset] = metric.result()
-        sweep = {each: results[named(each)]["pasted"]["ap"] for each in TEMPERATURES}
-        chosen = max(sweep, key=lambda each: sweep[each])
-        peeking = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in shown if s != "pasted"}
-        network_ms = float(np.median(tables.spent["network alone"]))
-        fitted = load_network(given.out / f"{name}.calibrated.ckpt")[1]["temperature"]
-        notes = (
-            f"{name}: network alone {network_ms:.0f} ms an image (PyTorch, {torch.get_num_threads()} threads). "
-            f"Temperature by validation likelihood (calibration): {fitted:.3f}. Temperature of the sweep chosen on "
-            f"pasted validation objects: {chosen:g}. What peeking at each test set would choose: "
-            + ", ".join(f"{s} {t:g}" for s, t in peeking.items())
-            + "."
-        )
-        values[name] = {"results": results, "milliseconds": {k: float(np.median(v)) for k, v in tables.spent.items()}}
-        values[name] |= {"chosen": chosen, "peeking": peeking, "likelihood": fitted}
-        text.append(f"## {name}\n\n{table_text(name, results, shown, tables)}\n\n{notes}\n")
-        (given.out / "results.json").write_text(json.dumps(values, indent=1))
-        (given.out / "tables.md").write_text("\n".join(text))
+        found = given.out / f"{name}.json"
+        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, given.passes, found)
+        text.append(table_text(name, read_results(found)))
         print(text[-1])
-    draw(given.out)
+        (given.out / "tables.md").write_text("\n".join(text))
 
 
 if __name__ == "__main__":
