@@ -17,6 +17,7 @@ import tyro
 
 from oddroad.errors import InputError, pick
 from oddroad.recipe import read_flags
+from oddroad.verbs.benchmark import benchmark
 from oddroad.verbs.make import calibrate, convert, export, train
 from oddroad.verbs.measure import evaluate, report, verify_data
 from oddroad.verbs.run import demo, detect, info
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "export": export,
     "data verify": verify_data,
     "evaluate": evaluate,
+    "benchmark": benchmark,
     "report": report,
     "calibrate": calibrate,
 }

@@ -1,0 +1,94 @@
+"""Where the time of a graph goes: resize, network and score, from the engine's own profile."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddroad.runtime import Model, onnx_session, openvino_config, openvino_graph
+
+PARTS = ("resize", "network", "score")
+"""Of a graph: what comes before its first convolution, what goes to its last one, and what comes after that."""
+
+
+def divide(nodes: Sequence[tuple[str, float]]) -> dict[str, float] | None:
+    """Milliseconds of each part of one call.
+
+    >>> divide([("Cast", 1.0), ("Conv", 5.0), ("Relu", 1.0), ("FusedConv", 4.0), ("Exp", 0.5)])
+    {'resize': 1.0, 'network': 10.0, 'score': 0.5}
+
+    Args:
+        nodes: kind and milliseconds of each node in the order of their execution.
+
+    Returns:
+        None if there is no convolution.
+    """
+    places = [at for at, (kind, _) in enumerate(nodes) if "conv" in kind.lower() and "convert" not in kind.lower()]
+    if not places:
+        return None
+    first, last = places[0], places[-1] + 1
+    ranges = (nodes[:first], nodes[first:last], nodes[last:])
+    return {part: sum(spent for _, spent in each) for part, each in zip(PARTS, ranges, strict=True)}
+
+
+def onnxruntime_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> list[list[tuple[str, float]]]:
+    """Nodes of each call, by ONNX Runtime."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        session = onnx_session(model.path, model.threads, profile=str(Path(folder) / "profile"))
+        wanted = onnxruntime.RunOptions()
+        wanted.only_execute_path_to_fetches = True
+        for image in images:
+            session.run([score], {"image": image[None]}, wanted)
+        events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text())
+    calls = [each for each in events if each.get("cat") == "Session" and each["name"] == "model_run"]
+    nodes = [each for each in events if each.get("cat") == "Node" and each["name"].endswith("_kernel_time")]
+    nodes.sort(key=lambda each: each["ts"])
+    return [
+        [
+            (str(each["args"]["op_name"]), each["dur"] / 1e3)
+            for each in nodes
+            if call["ts"] <= each["ts"] <= call["ts"] + call["dur"]
+        ]
+        for call in calls
+    ]
+
+
+def openvino_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> list[list[tuple[str, float]]]:
+    """Nodes of each call, by OpenVINO."""
+    import openvino
+
+    core = openvino.Core()
+    graph = openvino_graph(core, model.path, [1, *images[0].shape], [score])
+    config = openvino_config(model.threads, model.float_precision) | {"PERF_COUNT": True}
+    request = core.compile_model(graph, "CPU", config).create_infer_request()
+    found: list[list[tuple[str, float]]] = []
+    for image in images:
+        request.infer({"image": image[None]})
+        found.append([(each.node_type, each.real_time.total_seconds() * 1e3) for each in request.get_profiling_info()])
+    return found
+
+
+PROFILERS = {"onnxruntime": onnxruntime_nodes, "openvino": openvino_nodes}
+
+
+def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) -> dict[str, list[float]]:
+    """Milliseconds of each part of the graph for each image but the first few, in a session of its own.
+
+    Args:
+        model: the detector.
+        images: (H, W, 3) uint8, all of one size.
+        score: its score.
+        warm_up: number of images at the beginning that are not counted.
+    """
+    found: dict[str, list[float]] = {}
+    for nodes in PROFILERS[model.engine](model, images, score)[warm_up:]:
+        for part, spent in (divide(nodes) or {}).items():
+            found.setdefault(part, []).append(spent)
+    return found
