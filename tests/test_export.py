@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import onnx
 import onnxruntime
+import openvino
 import pytest
 import torch
 from torch import nn
@@ -141,6 +142,10 @@ def test_short_weights_are_computed_when_the_file_is_loaded(tmp_path):
     assert nodes["float32"] == nodes["float16"] == nodes["int8"]
     assert set(kinds["int8"]) == {onnx.TensorProto.INT8}
     assert set(kinds["float16"]) == {onnx.TensorProto.FLOAT16}
+    for weights in ("float16", "int8"):
+        compiled = openvino.Core().compile_model(str(tmp_path / f"{weights}.onnx"), "CPU")
+        types = {node.get_output_element_type(0) for node in compiled.get_runtime_model().get_ordered_ops()}
+        assert not types & {openvino.Type.i8, openvino.Type.f16}, "OpenVINO has not computed the weights at load"
 
 
 def test_int8_is_the_nearest_of_255_values_for_each_channel(tiny, tmp_path):
@@ -149,7 +154,7 @@ def test_int8_is_the_nearest_of_255_values_for_each_channel(tiny, tmp_path):
     held = {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(out).graph.initializer}
     folded = fold_batchnorm(tiny, torch.zeros(1, 3, 16, 16))
     for name, axis, wanted in (("down.0", 0, folded.down[0]), ("up", 1, folded.up)):
-        stored = held[f"detector.network.{name}.weight.stored"]
+        stored = held[f"detector.network.{name}.weight.stored"].reshape(wanted.weight.shape)
         scale = held[f"detector.network.{name}.weight.scale"]
         assert stored.dtype == np.int8
         assert scale.shape[axis] == 64
