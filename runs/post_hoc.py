@@ -282,7 +282,7 @@ def table_text(name: str, done: dict[str, Any]) -> str:
     lines.append(
         f"Network alone {cost['network alone']:.0f} ms an image (PyTorch, {torch.get_num_threads()} threads). "
         f"Temperature by validation likelihood (calibration): {done['temperature']:.3f}; of the sweep, "
-        f"chosen on pasted validation objects: {best.pop('pasted', float('nan')):g}; what peeking at each test set would choose: "
+        f"chosen on pasted validation objects: {best.pop('pasted', float('nan')):g}; what peeking would choose: "
         + ", ".join(f"{s} {t:g}" for s, t in best.items())
         + "."
     )
