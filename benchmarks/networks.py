@@ -11,6 +11,7 @@ line is the same as JSON.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -75,7 +76,7 @@ def calls(network: nn.Module, images: Tensor, threads: int, folder: Path) -> dic
     """One call without arguments for each engine."""
     module = Logits(network).eval()
     last = Logits(constant_slopes(fold_batchnorm(network, images))).eval()
-    channels_last = Logits(network).eval().to(memory_format=torch.channels_last)
+    channels_last = Logits(copy.deepcopy(network)).eval().to(memory_format=torch.channels_last)
     striped = images.contiguous(memory_format=torch.channels_last)
     path, array = folder / "network.onnx", images.numpy()
     with quiet():
