@@ -217,7 +217,7 @@ def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images:
             print(f"{name} {dataset} {i} {frame}", flush=True)
             if i == 0:
                 draw(out.with_name(f"{name}_on_{dataset}.jpg"), f"{name} on {dataset}", image, label, maps)
-        for row, metric in tables.metrics.items():
+        for (_, row), metric in tables.metrics.items():
             done["results"].setdefault(row, {})[dataset] = metric.result()
         done["milliseconds"][dataset] = {row: float(np.median(times)) for row, times in tables.spent.items()}
         done["temperature"] = about["temperature"]
