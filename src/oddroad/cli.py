@@ -146,6 +146,7 @@ EXTRAS = {
     "report": ("matplotlib", "h5py"),
     "learn": (
         "torch", "lightning", "albumentations", "onnx", "onnxscript", "yaml", "safetensors", "transformers", "scipy",
+        "nncf",
     ),
 }  # fmt: skip
 """Extra of the package -> modules that come with it."""

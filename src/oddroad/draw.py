@@ -13,6 +13,13 @@ BOX = (255, 40, 40)
 INK = (255, 255, 255)
 SHADE = (0, 0, 0)
 
+LEVELS = np.arange(256, dtype=np.uint8)[:, None]
+OPACITY = np.clip(LEVELS * 0.9 - 40, 0, 120)[..., None]  # of 255, by level
+INFERNO = cv2.cvtColor(cv2.applyColorMap(LEVELS, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+KEPT = np.repeat(255 - OPACITY.round(), 3, 2).astype(np.uint8)
+ADDED = (INFERNO * (OPACITY / 255)).round().astype(np.uint8)
+"""By level, what the heat map leaves of the image (times 255) and what it adds to it: two look-ups for each pixel."""
+
 
 def heat_levels(heat: np.ndarray, low: float, high: float) -> np.ndarray:
     """(H, W) uint8: 0 at ``low`` and below, 255 at ``high`` and above. The range is given, never taken from the map."""
@@ -39,12 +46,8 @@ def overlay(
         title: text beside the legend.
     """
     levels = heat_levels(heat, *span)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    opacity = cv2.LUT(levels, np.clip(np.arange(256) * 0.9 - 40, 0, 120).astype(np.uint8))
-    weight = cv2.merge([opacity] * 3)
-    drawn = cv2.add(
-        cv2.multiply(image, cv2.bitwise_not(weight), scale=1 / 255), cv2.multiply(colours, weight, scale=1 / 255)
-    )
+    drawn = cv2.multiply(image, cv2.applyColorMap(levels, KEPT), scale=1 / 255)
+    cv2.add(drawn, cv2.applyColorMap(levels, ADDED), dst=drawn)
     height = image.shape[0]
     line = max(round(height / 360), 1)
     font = max(height / 900, 0.35)

@@ -115,3 +115,22 @@ def tidy(model: onnx.ModelProto) -> None:
     for each in graph.initializer:
         each.doc_string = ""
     onnx.checker.check_model(model)
+
+
+def drop_output(model: onnx.ModelProto, name: str) -> None:
+    """Remove an output, and the nodes and initializers that served nothing else. In place."""
+    graph = model.graph
+    kept = [each for each in graph.output if each.name != name]
+    del graph.output[:]
+    graph.output.extend(kept)
+    needed = {each.name for each in kept}
+    nodes: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(nodes))
+    held = [each for each in graph.initializer if each.name in needed]
+    del graph.initializer[:]
+    graph.initializer.extend(held)

@@ -1,0 +1,95 @@
+"""Helper of runs/speed.sh: checkpoints with random weights, and the table of everything that it measured.
+
+python runs/speed.py random OUT NETWORK ...
+python runs/speed.py table OUT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from oddroad.types import CITYSCAPES_CLASSES
+
+PUBLIC = "torch eager on cpu"
+"""The row that the others are compared with: the public form of a network, eager, in float32."""
+
+
+def random_checkpoint(path: Path, name: str) -> None:
+    """A network with random weights and batch norms that have seen noise, unless the file is there."""
+    import torch
+
+    from oddroad.learn.checkpoint import save_checkpoint
+    from oddroad.learn.networks import NETWORKS
+
+    if path.exists():
+        return
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+    with torch.no_grad():
+        for _ in range(8):
+            network.train()(torch.randn(2, 3, 256, 256))
+    about = {"network": name, "arguments": {}, "normalisation": "imagenet", "classes": list(CITYSCAPES_CLASSES)}
+    save_checkpoint(path, network.eval(), {**about, "licence": "random weights, for timing only"})
+
+
+def whole(row: dict[str, Any]) -> float:
+    """Milliseconds from the image to the map: the call of a file; network and score of a checkpoint."""
+    return row["stages"]["model" if "model" in row["stages"] else "frame"]["median"]
+
+
+def rows_of(out: Path) -> list[list[str]]:
+    """The cells of the table, the header first."""
+    header = ["network", "file", "engine", "precision", "network ms", "times", "image to map ms", "p95", "times"]
+    header += ["frames/s, no overlap", "frames/s, overlays", "frames/s, jsonl", "peak MB", "others busy"]
+    table = [header]
+    for file in ("networks.json", "cuda.json", "end_to_end.json"):
+        if not (out / file).exists():
+            continue
+        rows = json.loads((out / file).read_text())["rows"]
+        public = {row["network"]: row for row in rows if row["engine"] == PUBLIC}
+        for row in sorted(rows, key=lambda each: (each["network"], each["engine"] != PUBLIC, -whole(each))):
+            alone, all_of_it = row["stages"].get("network", {}).get("median"), whole(row)
+            ratios = ["", ""]
+            if row["network"] in public:
+                base = public[row["network"]]
+                ratios[0] = f"{base['stages']['network']['median'] / alone:.2f}" if alone else ""
+                ratios[1] = f"{whole(base) / all_of_it:.2f}"
+            end = [
+                row["fps_without_overlap"],
+                row.get("fps_overlap_overlay", ""),
+                row.get("fps_overlap_jsonl_only", ""),
+            ]
+            p95 = row["stages"]["model" if "model" in row["stages"] else "frame"]["p95"]
+            cells = [row["network"], row["model"], row["engine"], row["precision"], alone and f"{alone:.2f}", ratios[0]]
+            cells += [f"{all_of_it:.2f}", f"{p95:.2f}", ratios[1], *end, row["peak_mb"], row["others_busy"]]
+            table.append([str(each) for each in cells])
+    return table
+
+
+def main() -> None:
+    """Do what the first word says."""
+    verb, out, *names = sys.argv[1:]
+    if verb == "random":
+        for name in names:
+            random_checkpoint(Path(out) / f"{name}.ckpt", name)
+        return
+    table = rows_of(Path(out))
+    lines = ["| " + " | ".join(row) + " |" for row in table]
+    lines.insert(1, "|" + " --- |" * len(table[0]))
+    (Path(out) / "speed.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    files = {
+        each.stem: json.loads(each.read_text()) for each in sorted(Path(out).glob("*.json")) if each.stem != "speed"
+    }
+    for name in ("floor", "tracks"):
+        if (Path(out) / f"{name}.txt").exists():
+            files[name] = json.loads((Path(out) / f"{name}.txt").read_text().splitlines()[-1])
+    (Path(out) / "speed.json").write_text(json.dumps(files) + "\n")
+    print(json.dumps(files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""8-bit files: what they cost is measured, layers that hurt stay in float32, and the report is in the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from fabricated import training_root
+from torch import Tensor, nn
+
+from oddroad.cli import main
+from oddroad.errors import InputError
+from oddroad.learn import quantise
+from oddroad.learn.checkpoint import save_checkpoint
+from oddroad.learn.detector import Outputs
+from oddroad.learn.export import export
+from oddroad.learn.networks import NETWORKS
+from oddroad.learn.quantise import export_int8
+from oddroad.runtime import Model, read_card
+from oddroad.types import CITYSCAPES_CLASSES
+
+SIZE = (64, 128)
+
+
+class Contrast(nn.Module):
+    """Odd is what is rough: local contrast, smoothed; the objects of the fabricated data are noise.
+
+    Args:
+        fragile: one inner channel is thousands of times larger than those that carry the answer, so that 8 bits for
+            the whole layer lose it.
+    """
+
+    stride = 1
+
+    def __init__(self, fragile: bool = False):
+        super().__init__()
+        self.edges = nn.Conv2d(3, 4, 3, padding=1)
+        self.mixed = nn.Conv2d(4, 4, 1)
+        self.smooth = nn.Conv2d(4, 4, 9, padding=4)
+        self.head = nn.Conv2d(4, 19, 1)
+        for each in (self.edges, self.mixed, self.smooth, self.head):
+            nn.init.zeros_(each.weight)
+            nn.init.zeros_(each.bias)
+        with torch.no_grad():
+            kernel = torch.tensor([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]]) / 8
+            self.edges.weight[0, :] = kernel / 3
+            self.edges.weight[1, :] = -kernel / 3
+            for channel in (0, 1):
+                self.mixed.weight[channel, channel] = 1.0
+                self.smooth.weight[0, channel] = 1 / 81
+            if fragile:
+                self.mixed.weight[3, 0] = 40.0
+                self.mixed.bias[3] = 5000.0
+            self.head.weight[:, 0] = -10.0
+            self.head.bias[:] = torch.linspace(1.0, 0.0, 19)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """(N, 3, H, W) -> logits, all the lower the rougher it is."""
+        x = self.edges(images).relu()
+        x = self.mixed(x).relu()
+        x = self.smooth(x).relu()
+        return Outputs(self.head(x))
+
+
+ABOUT: dict[str, Any] = {"network": "contrast", "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets."""
+    return training_root(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float32 file of a network that 8 bits do not hurt."""
+    path = tmp_path_factory.mktemp("plain") / "float.onnx"
+    export(Contrast(), ABOUT, ["max_logit"], path, size=SIZE, classes=True)
+    return path
+
+
+def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp_path: Path) -> None:
+    card = export_int8(Contrast(), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
+    assert read_card(tmp_path / "c.onnx") == card
+    assert (card.precision, card.weights, card.name) == ("int8", "int8", "c")
+    report = card.quantisation
+    assert all({"ap", "miou", "onnxruntime_ms", "openvino_ms"} <= each.keys() for each in report["candidates"].values())
+    assert set(report["candidates"]) == {"nncf", "onnxruntime"}
+    assert report["by"].split()[0] in report["candidates"]
+    assert report["float32"]["ap"] > 0.25  # so that there is something to lose
+    assert abs(report["change"]["ap"]) <= quantise.MOST_COST
+    assert report["change"]["ap"] == pytest.approx(report["int8"]["ap"] - report["float32"]["ap"], abs=2e-4)
+    assert report["layers"] == "4 of 4 convolutions in 8 bits"
+    assert report["float_layers"] == []
+    assert "quantised" in __import__("oddroad.runtime").runtime.describe(card)
+    image = quantise.scene(*SIZE, 0)[0]
+    export(Contrast(), ABOUT, ["max_logit"], tmp_path / "f.onnx", size=SIZE)
+    exact = Model(tmp_path / "f.onnx")(image)
+    for engine in ("onnxruntime", "openvino"):
+        model = Model(tmp_path / "c.onnx", engine)
+        assert model.precision == "int8 and float32"
+        off = np.abs(model(image) - exact)
+        assert 0 < off.mean() < 0.1 * exact.std()
+    graph = onnx.load(tmp_path / "c.onnx").graph
+    assert [each.name for each in graph.output] == ["max_logit"]
+    assert not any(node.op_type == "ArgMax" for node in graph.node)
+    assert any(node.op_type == "QuantizeLinear" for node in graph.node)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the engines here, which is quicker; the first test does it in processes of their own."""
+    functions = {"try_engines": quantise.try_engines, "race": quantise.race}
+    monkeypatch.setattr(
+        quantise, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
+    )
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_layers_that_cost_too_much_stay_in_float(root: Path, tmp_path: Path) -> None:
+    network = Contrast(fragile=True)
+    out = tmp_path / "c.onnx"
+    card = export_int8(network, ABOUT, ["max_logit"], out, root, by="nncf", classes=True, size=SIZE)
+    report = card.quantisation
+    assert report["float32"]["ap"] - report["candidates"]["nncf"]["ap"] > quantise.MOST_COST
+    assert report["float_layers"][0] == "smooth"  # whose input 8 bits cannot hold
+    assert report["float32"]["ap"] - report["int8"]["ap"] <= quantise.MOST_COST
+    assert "classes" in [each.name for each in onnx.load(out).graph.output]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_cannot_be_saved_is_refused(
+    root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "MOST_COST", -1.0)
+    with pytest.raises(InputError, match=r"points of AP or mean IoU.* in float32, and -100\.0 are allowed"):
+        quantise.quantise(plain, tmp_path / "c.onnx", root, by="nncf")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_crash_of_an_engine_is_survived(
+    root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = quantise.in_own_process
+
+    def crashes(function: str, trial: quantise.Trial) -> dict[str, Any]:
+        if "nncf" in trial.paths[0]:
+            raise RuntimeError("the measuring process ended with -11: ")
+        return real(function, trial)
+
+    monkeypatch.setattr(quantise, "in_own_process", crashes)
+    card = quantise.quantise(plain, tmp_path / "c.onnx", root)
+    assert card.quantisation["by"].startswith("onnxruntime")
+    assert "an engine crashes on it (the measuring process ended with -11" in card.quantisation["refused"]["nncf"]
+
+
+class TestVerb:
+    def test_int8_needs_data(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        torch.manual_seed(0)
+        path = tmp_path / "net.ckpt"
+        about = {"network": "enet", "arguments": {}, "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
+        save_checkpoint(path, NETWORKS["enet"](), about)
+        assert main(["export", str(path), "--int8", "--out", str(tmp_path / "x.onnx")]) == 2
+        assert "--int8 and --calibration DATA go together" in capsys.readouterr().err
+        words = ["--int8", "--calibration", str(tmp_path), "--size", "64x128", "--out", str(tmp_path / "x.onnx")]
+        assert main(["export", str(path), *words]) == 2
+        assert "cityscapes_small" in capsys.readouterr().err
+        assert not (tmp_path / "x.onnx").exists()
