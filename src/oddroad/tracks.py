@@ -1,7 +1,7 @@
 """Regions linked over the frames of a video: a track has an identity, an age and a mean score.
 
-A region continues the track whose predicted place is nearest. The prediction is the track's own motion and growth,
-plus the shift of the whole picture since the last frame, so that a camera that shakes or turns loses nothing.
+A region continues the track whose predicted place is nearest. The prediction is the track's own motion plus
+the shift of the whole picture since the last frame, so that a camera that shakes or turns loses nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ class Track:
         mean: mean over those frames of the region's mean score.
         missed: frames since it was last seen.
         velocity: (x, y) motion of its centre in pixels a frame, that of the picture taken off.
-        growth: ratio of its diagonal to the one a frame before.
     """
 
     id: int
@@ -51,7 +50,6 @@ class Track:
     mean: float
     missed: int = 0
     velocity: tuple[float, float] = (0.0, 0.0)
-    growth: float = 1.0
 
 
 def place(box: tuple[int, int, int, int]) -> tuple[float, float, float]:
@@ -138,7 +136,6 @@ class Tracker:
             x, y, diagonal = place(track.box)
             x += shift[0] + track.velocity[0] * track.missed
             y += shift[1] + track.velocity[1] * track.missed
-            diagonal *= track.growth**track.missed
             for number, region in enumerate(regions):
                 at_x, at_y, size = place(region.box)
                 reach = SLACK * width * track.missed + 0.35 * (diagonal + size)
@@ -150,16 +147,14 @@ class Tracker:
 
 def follow(track: Track, region: Region, shift: tuple[float, float]) -> None:
     """Continue a track by a region, in place; ``shift`` is that of the picture since the last frame."""
-    x, y, diagonal = place(track.box)
-    at_x, at_y, size = place(region.box)
+    x, y, _ = place(track.box)
+    at_x, at_y, _ = place(region.box)
     step_x, step_y = (at_x - x - shift[0]) / track.missed, (at_y - y - shift[1]) / track.missed
-    grown = min(max((size / diagonal) ** (1 / track.missed), 0.8), 1.25)
     weight = 1.0 if track.age == 1 else 0.5
     track.velocity = (
         track.velocity[0] + weight * (step_x - track.velocity[0]),
         track.velocity[1] + weight * (step_y - track.velocity[1]),
     )
-    track.growth += weight * (grown - track.growth)
     track.mean += (region.mean - track.mean) / (track.age + 1)
     track.box, track.missed, track.age = region.box, 0, track.age + 1
 

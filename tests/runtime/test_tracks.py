@@ -82,6 +82,22 @@ class TestTracker:
         assert (x, y) == (pytest.approx(-5, abs=0.2), pytest.approx(3, abs=0.2))
         assert shift_between(picture, np.random.default_rng(1).random((96, 160)).astype(np.float32)) == (0.0, 0.0)
 
+    def test_what_gathers_speed_is_followed(self) -> None:
+        tracker, x = Tracker(), 10
+        for step in (0, 6, 12, 18, 24, 30, 36, 42):
+            x += step
+            (track,) = tracker.update(FLAT, [box(x, 50)])
+        assert (track.id, track.age) == (1, 8)
+        assert track.velocity[0] > 25
+
+    def test_what_is_not_seen_goes_with_the_picture(self) -> None:
+        world = np.random.default_rng(3).integers(0, 256, (60, 120, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        tracker = Tracker()
+        for number, (x, seen) in enumerate([(0, True), (0, True), (60, False), (60, True)]):
+            found = [box(300 - x, 200, 12)] if seen else []
+            tracks = tracker.update(world[:360, x : x + 640], found)
+            assert [each.id for each in tracks] == [1] * seen, number
+
     @pytest.mark.parametrize("sharp", [True, False])
     def test_a_camera_that_shakes_loses_nothing(self, sharp: bool) -> None:
         draw = np.random.default_rng(3)
