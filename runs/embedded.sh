@@ -15,7 +15,7 @@ oddroad train --recipe recipes/embedded_last.yaml --root "$DATA" --out "$OUT/las
 
 python runs/embedded_choose.py "$OUT/last/model.ckpt" "$DATA" --json "$OUT/choice.json"
 python runs/embedded_export.py "$OUT/last/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
-  --scores joint outlier_head max_logit
+  --scores outlier_head joint max_logit
 oddroad calibrate "$OUT/uncalibrated.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
   --rule "alarms=1/100frames" --out "$MODEL"
 oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
