@@ -76,13 +76,13 @@ def open_onnx(model: str, scores: Sequence[str], threads: int) -> Predictor:
     def classes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         wanted = ["classes", "msp"] if "msp" in detector.scores else ["classes"]
         try:
-            found = detector._run(np.ascontiguousarray(image[None]), wanted)
-        except Exception as error:  # the engines raise classes of their own for an unknown output
+            found = detector.outputs(image, wanted)
+        except InputError as error:
             raise InputError(
                 f"{detector.path.name} has no output 'classes', so the classes of a set cannot be judged; "
                 "export it with --classes, or pass the checkpoint"
             ) from error
-        return found[0][0], 1 - found[1][0] if len(found) > 1 else None
+        return found["classes"], 1 - found["msp"] if "msp" in found else None
 
     return Predictor(
         name=detector.path.stem,

@@ -272,11 +272,24 @@ class Model:
         Raises:
             InputError: if the image has another shape or type, or a score does not exist.
         """
+        names = [self.pick_score(name) for name in scores] if scores is not None else list(self.scores)
+        return self.outputs(image, names)
+
+    def outputs(self, image: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Any outputs (H, W) of the file for an image (H, W, 3) uint8 RGB: scores, or ``classes`` (uint8).
+
+        Raises:
+            InputError: if the image has another shape or type, or an output does not exist.
+        """
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
-        names = [self.pick_score(name) for name in scores] if scores is not None else list(self.scores)
-        found = self._run(np.ascontiguousarray(image[None]), names)
+        try:
+            found = self._run(np.ascontiguousarray(image[None]), names)
+        except Exception as error:  # the engines raise classes of their own for an unknown output
+            if set(names) <= set(self.scores):
+                raise
+            raise InputError(f"{self.path.name} does not give all of: {', '.join(names)}") from error
         return {name: values[0] for name, values in zip(names, found, strict=True)}
 
     def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:

@@ -1,8 +1,8 @@
 """PIDNet-S: three branches, for detail, context and boundaries; the boundaries say where detail wins over context.
 
 Source: Xu, Xiong, Bhattacharyya, "PIDNet: A Real-time Semantic Segmentation Network Inspired by PID Controllers", CVPR
-2023 (arXiv 2206.02066). Written from the paper, with the parameter names of the authors' public code
-(XuJiacong/PIDNet), so that its checkpoints load.
+2023 (arXiv 2206.02066). The structure and the parameter names are those of the authors' public code
+(XuJiacong/PIDNet, MIT), which it was compared with by reading; no stored outputs were at hand.
 """
 
 from __future__ import annotations
