@@ -169,7 +169,7 @@ def openvino_engine(path: Path, threads: int, precision: str = "float32") -> tup
             graph = openvino_graph(core, path, *key)
             compiled[key] = core.compile_model(graph, "CPU", config).create_infer_request()
         request = compiled[key]
-        request.infer({"image": images})
+        request.infer({"image": images}, share_inputs=True)
         return [request.get_tensor(name).data.copy() for name in names]
 
     return card, run

@@ -179,3 +179,18 @@ class TestPrecision:
             return
         exact, short = (Model(engine="openvino", precision=each)(frames[0].image) for each in ("float32", "bfloat16"))
         assert 1e-3 < float(np.abs(exact - short).mean()) < 0.1 * float(exact.std()) + 0.1
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_one_score_alone_is_that_of_all_of_them(engine: str, frames: list[Frame]) -> None:
+    if importlib.util.find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed here")
+    model = Model(engine=engine)
+    together = model.maps(frames[0].image)
+    assert list(together) == list(model.scores)
+    for name in model.scores:
+        assert np.allclose(model(frames[0].image, name), together[name], atol=1e-4)
+    first = model(frames[0].image)
+    kept = first.copy()
+    model(frames[-1].image)
+    assert np.array_equal(first, kept)  # a later call does not write into an earlier map

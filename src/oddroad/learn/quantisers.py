@@ -99,7 +99,7 @@ def outside(model: Graph) -> list[str]:
 
 
 def layers(model: Graph) -> dict[str, list[str]]:
-    """The network's convolutions by the part of it that they belong to: six parts or more, where there are as many."""
+    """The network's convolutions by the part of it that they belong to: 6 to 12 parts, where there are as many."""
     found: dict[str, list[str]] = {}
     for depth in (1, 2, 3):
         found = {}
@@ -107,4 +107,9 @@ def layers(model: Graph) -> dict[str, list[str]]:
             found.setdefault(".".join(weight.split(".")[:-1][:depth]), []).append(node)
         if len(found) >= 6:
             break
-    return found
+    names = list(found)
+    joined: dict[str, list[str]] = {}
+    for chunk in np.array_split(np.arange(len(names)), min(len(names), 12)):
+        title = names[chunk[0]] if len(chunk) == 1 else f"{names[chunk[0]]} to {names[chunk[-1]]}"
+        joined[title] = [node for each in chunk for node in found[names[each]]]
+    return joined
