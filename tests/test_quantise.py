@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from oddroad.cli import main
 from oddroad.errors import InputError
-from oddroad.learn import quantise
+from oddroad.learn import data, quantise
 from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.detector import Outputs
 from oddroad.learn.export import export
@@ -64,6 +64,23 @@ class Contrast(nn.Module):
         x = self.mixed(x).relu()
         x = self.smooth(x).relu()
         return Outputs(self.head(x))
+
+
+@pytest.fixture(autouse=True)
+def large_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Larger than real obstacles are: in scenes of 64 rows, small ones lose their roughness when they are shrunk."""
+
+    def large(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[tuple[int, int], int]:
+        rows, columns = label.shape
+        foot = (int(rng.integers(columns)), int(rng.uniform(0.4, 1.05) * rows))
+        if on_road:
+            ys, xs = np.nonzero(label == 0)
+            chosen = int(rng.integers(len(ys)))
+            foot = (int(xs[chosen]), int(ys[chosen]))
+        height = max(foot[1] - 0.4 * rows, 4.0) * rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.35))
+        return foot, int(np.clip(height, 5, 0.75 * rows))
+
+    monkeypatch.setattr(data, "place", large)
 
 
 ABOUT: dict[str, Any] = {"network": "contrast", "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
