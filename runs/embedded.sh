@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Repeats the embedded detector: three stages of training, the choice of the score, the file, its thresholds, its figures.
+# Repeats the embedded detector: five stages of training, the choice of the score, the file, its thresholds, its figures.
 # Needs the data sets below DATA (cityscapes_small, camvid, idd20k_lite, coco128-seg; the benchmarks for the last step)
-# and everything installed (make test). About 1.5 hours on one 2026 server core; stopped runs go on where they were.
+# and everything installed (make test). About 2 hours on one 2026 server core; stopped runs go on where they were.
 set -euo pipefail
 DATA=${1:?usage: runs/embedded.sh DATA [OUT]}
 OUT=${2:-checkpoints/embedded}
@@ -10,12 +10,14 @@ MODEL=$OUT/oddroad-small.onnx
 oddroad train --recipe recipes/embedded_first.yaml --root "$DATA" --out "$OUT/first" --until 3000
 oddroad train --recipe recipes/embedded_second.yaml --root "$DATA" --out "$OUT/second" --until 1250 \
   --start "$OUT/first/model.ckpt"
-oddroad train --recipe recipes/embedded_last.yaml --root "$DATA" --out "$OUT/last" \
+oddroad train --recipe recipes/embedded_third.yaml --root "$DATA" --out "$OUT/third" \
   --start "$OUT/second/model.ckpt" --fresh final_layer.conv2 seghead_extra.conv2
+oddroad train --recipe recipes/embedded_fourth.yaml --root "$DATA" --out "$OUT/fourth" --start "$OUT/third/model.ckpt"
+oddroad train --recipe recipes/embedded_fifth.yaml --root "$DATA" --out "$OUT/fifth" --start "$OUT/fourth/model.ckpt"
 
-python runs/embedded_choose.py "$OUT/last/model.ckpt" "$DATA" --json "$OUT/choice.json"
-python runs/embedded_export.py "$OUT/last/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
-  --scores outlier_head joint max_logit
+python runs/embedded_choose.py "$OUT/fifth/model.ckpt" "$DATA" --json "$OUT/choice.json"
+python runs/embedded_export.py "$OUT/fifth/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
+  --scores joint outlier_head max_logit
 oddroad calibrate "$OUT/uncalibrated.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
   --rule "alarms=1/100frames" --out "$MODEL"
 oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \

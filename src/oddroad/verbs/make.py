@@ -23,7 +23,7 @@ def train(
 ) -> None:
     """Train a network by a recipe; a run that was stopped goes on where it was.
 
-    Example: oddroad train --recipe recipes/embedded.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
+    Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
 
     Args:
         recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
