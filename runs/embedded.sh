@@ -19,7 +19,7 @@ python runs/embedded_choose.py "$OUT/fifth/model.ckpt" "$DATA" --json "$OUT/choi
 python runs/embedded_export.py "$OUT/fifth/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
   --scores joint outlier_head max_logit
 oddroad calibrate "$OUT/uncalibrated.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
-  --rule "alarms=1/100frames" --out "$MODEL"
+  --rule "alarms=10/100frames" --out "$MODEL"
 oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
   --root "$DATA" --bootstrap 1000 --json "$OUT/results.json"
 python runs/embedded_card.py "$MODEL" "$OUT/results.json"
