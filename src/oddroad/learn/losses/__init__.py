@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -25,6 +27,7 @@ from oddroad.learn.losses.pixel import (
     focal,
     group_cross_entropy,
     isomax,
+    isomax_focal,
     logit_norm,
     ohem,
 )
@@ -39,6 +42,7 @@ LOSSES: dict[str, Loss] = {
     "ohem": ohem,
     "logit_norm": logit_norm,
     "isomax": isomax,
+    "isomax_focal": isomax_focal,
     "outlier_head": outlier_head,
     "likelihood_push": likelihood_push,
     "positive_energy": positive_energy,
@@ -50,8 +54,14 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def weighted(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], tuple[Tensor, dict[str, Tensor]]]:
+def weighted(
+    terms: Mapping[str, float], class_weights: Tensor | None = None
+) -> Callable[[Outputs, Tensor], tuple[Tensor, dict[str, Tensor]]]:
     """The sum of the named losses with weights; returns the total and each term, unweighted.
+
+    Args:
+        terms: key in LOSSES -> its weight.
+        class_weights: (C,) weights of the classes, for those losses that take them.
 
     Raises:
         InputError: if a name is not in LOSSES.
@@ -61,7 +71,11 @@ def weighted(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], tuple[Te
             "isomax together with logit_norm collapses: the norm divides away the distances that isomax scores by",
             stacklevel=2,
         )
-    parts = {name: (pick(LOSSES, name, "loss"), weight) for name, weight in terms.items()}
+    parts: dict[str, tuple[Loss, float]] = {}
+    for name, weight in terms.items():
+        loss = pick(LOSSES, name, "loss")
+        takes = class_weights is not None and "weights" in inspect.signature(loss).parameters
+        parts[name] = (functools.partial(loss, weights=class_weights) if takes else loss, weight)
 
     def total(outputs: Outputs, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         values = {name: loss(outputs, labels) for name, (loss, _) in parts.items()}
