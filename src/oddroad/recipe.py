@@ -113,6 +113,8 @@ class Optimiser:
         average: decay of the exponential moving average of the weights; 0 for none.
         frozen: beginnings of the names of parts of the network that are not trained: no gradient, no dropout, and
             batch norm by the statistics that they came with.
+        faster: beginnings of the names of parts that learn at ``factor`` times the rate, such as a new classifier.
+        factor: see ``faster``.
         norms: "batch": batch norm by the statistics of each batch; "frozen": by those that it came with.
     """
 
@@ -127,6 +129,8 @@ class Optimiser:
     clip: float = 5.0
     average: float = 0.998
     frozen: tuple[str, ...] = ()
+    faster: tuple[str, ...] = ()
+    factor: float = 10.0
     norms: Literal["batch", "frozen"] = "batch"
 
 

@@ -148,16 +148,17 @@ class Training(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser, and a schedule with warm-up and polynomial decay."""
         how = self.recipe.optimiser
-        trained = [each for each in self.network.parameters() if each.requires_grad]
-        groups = [
-            {"params": [each for each in trained if each.ndim >= 2], "weight_decay": how.decay},
-            {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
-        ]
+        groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+        for name, each in self.network.named_parameters():
+            if each.requires_grad:
+                kind = name.startswith(how.faster or ("\0",)), each.ndim >= 2
+                rate, decay = how.rate * (how.factor if kind[0] else 1), how.decay if kind[1] else 0.0
+                groups.setdefault(kind, {"params": [], "lr": rate, "weight_decay": decay})["params"].append(each)
         kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
         optimiser = (
-            torch.optim.SGD(groups, lr=how.rate, momentum=0.9)
+            torch.optim.SGD(groups.values(), lr=how.rate, momentum=0.9)
             if how.name == "sgd"
-            else kinds[how.name](groups, lr=how.rate)
+            else kinds[how.name](groups.values(), lr=how.rate)
         )
 
         def factor(step: int) -> float:
@@ -195,16 +196,16 @@ def still_parts(network: nn.Module, how: Optimiser) -> list[nn.Module]:
     Raises:
         InputError: if the network has no such part.
     """
+    names = [name for name, _ in network.named_parameters()]
+    for part in (*how.frozen, *how.faster):
+        if not any(name.startswith(part) for name in names):
+            parts = sorted({name.split(".")[0] for name in names})
+            raise InputError(f"no part of the network begins with '{part}'; there are: {', '.join(parts)}")
     found = []
     for part in how.frozen:
-        inside = [each for name, each in network.named_modules() if name.startswith(part)]
-        own = [each for name, each in network.named_parameters() if name.startswith(part)]
-        if not own:
-            parts = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
-            raise InputError(f"optimiser.frozen: no part begins with '{part}'; there are: {', '.join(parts)}")
-        for each in own:
-            each.requires_grad = False
-        found += inside
+        for name, each in network.named_parameters():
+            each.requires_grad &= not name.startswith(part)
+        found += [each for name, each in network.named_modules() if name.startswith(part)]
     if how.norms == "frozen":
         found += [each for each in network.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
     return found
