@@ -3,11 +3,11 @@
     python benchmarks/training.py --root DATA --json training.json
 
 A step is what 'oddroad train' does: forward, cross-entropy, backward, clipping, Adam, on crops of real scenes with
-pasted objects and distortions. Modes: float32 in the usual layout of memory, float32 channels_last (what training uses),
-and bfloat16 autocast channels_last. The modes of a network take turns, so that a disturbance hits each alike; medians
-are reported, and beside them the ratio to the first. Waiting is the time spent in ``next`` of the loader in a loop of
-steps: with the crops prepared between the steps (workers 0), and by one process beside (workers 1). Time does not depend
-on the weights, which are random.
+pasted objects and distortions. Modes: float32 in the usual layout of memory, float32 channels_last (what training
+uses), and bfloat16 autocast channels_last. The modes of a network take turns, so that a disturbance hits each alike;
+medians are reported, and beside them the ratio to the first. Waiting is the time spent in ``next`` of the loader in a
+loop of steps: with the crops prepared between the steps (workers 0), and by one process beside (workers 1). Time does
+not depend on the weights, which are random.
 """
 
 from __future__ import annotations

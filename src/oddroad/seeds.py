@@ -86,9 +86,8 @@ def lines_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[tup
     """
     semantic: dict[str, list[Mapping[str, Any]]] = {}
     found: dict[tuple[str, str, str], Line] = {}
-    datasets: list[str] = [
-        each for each in DATASETS if any(result["dataset"] == each and "ap" in result for result in results)
-    ]
+    judged = {each["dataset"] for each in results if "miou" not in each}
+    datasets = [each for each in DATASETS if each in judged]
     for each in results:
         if "miou" in each:
             semantic.setdefault(each["row"], []).append(each)
