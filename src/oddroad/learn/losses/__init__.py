@@ -23,6 +23,7 @@ from oddroad.learn.losses.outlier import (
 )
 from oddroad.learn.losses.pixel import (
     auxiliary_cross_entropy,
+    auxiliary_ohem,
     cross_entropy,
     focal,
     group_cross_entropy,
@@ -38,6 +39,7 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "group_cross_entropy": group_cross_entropy,
     "auxiliary_cross_entropy": auxiliary_cross_entropy,
+    "auxiliary_ohem": auxiliary_ohem,
     "focal": focal,
     "ohem": ohem,
     "logit_norm": logit_norm,

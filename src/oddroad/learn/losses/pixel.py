@@ -150,3 +150,9 @@ def auxiliary_cross_entropy(outputs: Outputs, labels: Tensor, weights: Tensor | 
     """Cross-entropy summed over the heads that exist in training only."""
     heads = (cross_entropy(Outputs(each), labels, weights) for each in outputs.auxiliary)
     return sum(heads, outputs.logits.new_zeros(()))  # type: ignore[return-value]
+
+
+def auxiliary_ohem(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """``ohem`` summed over the heads that exist in training only, as in BiSeNet's training."""
+    heads = (ohem(Outputs(each), labels, weights) for each in outputs.auxiliary)
+    return sum(heads, outputs.logits.new_zeros(()))  # type: ignore[return-value]
