@@ -204,7 +204,9 @@ def test_seeds_are_gathered_beside_the_published_row():
 
 def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, capsys):
     files = tmp_path / "results.json"
-    files.write_text(json.dumps({"results": [repeated("LN", seed) for seed in range(2)]}))
+    files.write_text(
+        json.dumps({"results": [repeated("LN", at, temperature=t) for at in range(2) for t in ("1", "2")]})
+    )
     for name in ("ln", "ce"):
         path = tmp_path / name / "0" / "log" / "metrics.csv"
         path.parent.mkdir(parents=True)
@@ -212,7 +214,10 @@ def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, caps
     out = tmp_path / "report"
     assert main(["report", str(files), str(tmp_path / "ln" / "0"), str(tmp_path / "ce" / "0"), "--out", str(out)]) == 0
     names = {path.name for path in out.iterdir()}
-    assert names == {"seeds.md", "seeds.csv", "seeds.tex", "learning_curves.png", "report.html"}
+    tables = {f"{name}.{ending}" for name in ("seeds", "temperatures") for ending in ("md", "csv", "tex")}
+    assert names == tables | {"learning_curves.png", "report.html"}
+    assert "(T 2)" not in (out / "seeds.md").read_text()
+    assert "MSP (T 2), LN" in (out / "temperatures.md").read_text()
     assert cv2.imread(str(out / "learning_curves.png")).shape[1] > 600
     page = (out / "report.html").read_text()
     assert "20.00 ± 0.00" in page

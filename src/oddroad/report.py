@@ -119,15 +119,7 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
         (out / name).write_text(text, encoding="utf-8")
         written.append(out / name)
 
-    if repeated := [each for each in everything if "seed" in each]:
-        lines, columns = seeds.lines_of(repeated)
-        for ending, writer in {"md": seeds.markdown, "csv": seeds.comma_separated, "tex": seeds.latex}.items():
-            put(f"seeds.{ending}", writer(lines, columns))
-        cells = [("", [html.escape(cell) for cell in seeds.cells_of(line, columns)]) for line in lines]
-        page += ["<h2>Trainings with several seeds, beside the published rows</h2>"]
-        page += [html_table(seeds.heads_of(columns), cells)]
-        page += ['<p class="note">Percent; mean ± standard deviation over the seeds. † published AP at or below the '
-                 "prevalence of its set: it carries no information.</p>"]  # fmt: skip
+    page += seed_tables([each for each in everything if "seed" in each], put)
     names = method_names(results)
     page += result_tables(results, names, put)
     page += figure_sections(results, names, out, written)
@@ -137,6 +129,29 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
         page += ["<h2>Learning curves</h2>", picture(written[-1], "loss and mean IoU over the steps")]
     put("report.html", whole_page([each for each in everything if each.get("temperature", "1") == "1"], page))
     return written
+
+
+def seed_tables(results: Sequence[dict[str, Any]], put: Callable[[str, str], None]) -> list[str]:
+    """The parts of the page with trainings of several seeds, which are also written as files."""
+    if not results:
+        return []
+    lines, columns = seeds.lines_of(results)
+    page: list[str] = []
+    trained = [line for line in lines if line.temperature == seeds.AS_TRAINED]
+    cooled = [line for line in lines if line.temperature != seeds.AS_TRAINED]
+    titles = {"seeds": "Trainings with several seeds, beside the published rows", "temperatures": "The same at other T"}
+    for name, chosen in (("seeds", trained), ("temperatures", cooled)):
+        if not chosen:
+            continue
+        for ending, writer in {"md": seeds.markdown, "csv": seeds.comma_separated, "tex": seeds.latex}.items():
+            put(f"{name}.{ending}", writer(chosen, columns))
+        cells = [("", [html.escape(cell) for cell in seeds.cells_of(line, columns)]) for line in chosen]
+        page += [f"<h2>{titles[name]}</h2>", html_table(seeds.heads_of(columns), cells)]
+    page.append(
+        '<p class="note">Percent; mean ± standard deviation over the seeds. † published AP at or below the prevalence '
+        "of its set: it carries no information.</p>"
+    )
+    return page
 
 
 def run_name(folder: Path, folders: Sequence[Path]) -> str:
