@@ -123,12 +123,11 @@ class Training(L.LightningModule):
         hit = np.diag(confusion)
         union = confusion.sum(0) + confusion.sum(1) - hit
         present = confusion.sum(1) > 0
-        one = {"rank_zero_only": False, "sync_dist": False}
-        self.log("miou", float((hit[present] / union[present]).mean()) if present.any() else 0.0, prog_bar=True, **one)
+        self.log("miou", float((hit[present] / union[present]).mean()) if present.any() else 0.0, prog_bar=True)
         for name, metric in pixels.items():
             figures = metric.result()
             if figures["anomaly_pixels"]:
-                self.log_dict({f"ap_{name}": figures["ap"], f"fpr95_{name}": figures["fpr95"]}, prog_bar=True, **one)
+                self.log_dict({f"ap_{name}": figures["ap"], f"fpr95_{name}": figures["fpr95"]}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a schedule with warm-up and polynomial decay."""

@@ -33,7 +33,7 @@ from oddroad.learn.losses.pixel import (
     ohem,
 )
 
-Loss = Callable[[Outputs, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
