@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from fabricated import training_root
+from fabricated import training_root, write_pair
 from golden import DATA, golden, needs_data, needs_golden
 
 from oddroad.errors import InputError
+from oddroad.learn import data
 from oddroad.learn.checkpoint import load_network, read_checkpoint
-from oddroad.learn.data import Crops, Validation, class_counts, class_weights, named_classes, read_scenes
+from oddroad.learn.data import Crops, SceneList, Validation, class_counts, class_weights, named_classes, read_scenes
 from oddroad.learn.detector import Outputs
 from oddroad.learn.losses import LOSSES, weighted
 from oddroad.learn.module import Training
@@ -167,6 +168,42 @@ class TestData:
         assert sum((label == OUTLIER).any() for _, label in (held_out[i] for i in range(len(held_out)))) >= 3
         clean = Validation(root, "coco128-seg", 2, (64, 128), clean=True)
         assert not any((clean[i][1] == OUTLIER).any() for i in range(len(clean)))
+
+    def test_scenes_are_decoded_when_asked_for_and_kept_while_they_fit(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(data, "MOST_KEPT", 64 * 64 * 4)  # one scene
+        scenes = SceneList(root, ("cityscapes_small", "cityscapes_small"), "train")
+        assert len(scenes) == 6
+        assert not scenes.kept
+        first, second = scenes[0], scenes[1]
+        assert scenes[0] is first
+        assert scenes[3] is first  # the set named twice is decoded once
+        assert scenes[1] is not second
+        assert np.array_equal(scenes[1].image, second.image)
+        assert scenes.samples[4][0] == "cityscapes_small"
+
+    def test_official_cityscapes(self, tmp_path: Path) -> None:
+        for split in ("train", "val"):
+            image, ids = np.full((64, 128, 3), 90, np.uint8), np.full((64, 128), 7, np.uint8)
+            ids[:20], ids[50:] = 23, 1  # sky, ego vehicle
+            place = tmp_path / "{}" / split / "bochum"
+            write_pair(
+                Path(str(place / "a_leftImg8bit.png").format("leftImg8bit")),
+                Path(str(place / "a_gtFine_labelIds.png").format("gtFine")), image, ids,
+            )  # fmt: skip
+        recipe = read_recipe(
+            ROOT / "recipes" / "full" / "void_erfnet.yaml",
+            ["--scenes.crop", "32", "64", "--scenes.scale", "0.2", "0.2", "--optimiser.steps", "1",
+             "--optimiser.batch", "2", "--optimiser.precision", "fp32"],
+        )  # fmt: skip
+        model = fit(recipe, tmp_path, tmp_path / "run", validate_every=1, validation_scenes=1)
+        network, about = load_network(model)
+        with torch.no_grad():
+            assert network(torch.zeros(1, 3, 32, 64)).logits.shape == (1, 20, 32, 64)
+        assert len(about["classes"]) == 19
+        assert json.loads((tmp_path / "run" / "class_counts.json").read_text())[19] == 14 * 128
+        assert "miou" in (tmp_path / "run" / "log" / "metrics.csv").read_text()
 
     @needs_data
     def test_the_real_sets(self) -> None:
