@@ -152,7 +152,7 @@ def fit(
         val_check_interval=validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=20,
+        log_every_n_steps=min(20, max(steps // 20, 1)),
         logger=[CurveLogger(out / PLACE, step), TensorBoardLogger(out, name="", version="log", purge_step=step)],
         callbacks=callbacks,
         plugins=[WholeFiles()],
