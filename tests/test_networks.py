@@ -127,6 +127,20 @@ def test_number_of_parameters(name):
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_isomax_takes_the_place_of_the_classifier_alone(name):
+    network = NETWORKS[name](classes=5, auxiliary=True, isomax=8).train()
+    outputs = network(torch.rand(2, 3, 64, 128))
+    assert outputs.logits.shape[1] == 5
+    assert outputs.features.shape[1] == 8
+    assert (outputs.logits <= 0).all()
+    assert all(each.shape[1] == 5 for each in outputs.auxiliary)
+    again = network.isomax(outputs.features)
+    assert torch.allclose(again, outputs.logits)
+    outputs.logits.square().mean().backward()
+    assert network.isomax.prototypes.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_shapes_heads_and_backward(name):
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,10 +21,15 @@ def train(
     start: Path | None = None,
     until: int | None = None,
     fresh: tuple[str, ...] = (),
+    save_every: int = 250,
+    validation_scenes: int = 30,
+    workers: int = 0,
 ) -> None:
-    """Train a network by a recipe; a run that was stopped goes on where it was.
+    """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
 
     Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
+
+    On several devices: torchrun --nproc-per-node 2 -m oddroad.cli train ...
 
     Args:
         recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
@@ -33,10 +39,15 @@ def train(
         start: a checkpoint of ours to start from instead of random weights.
         until: stop at this step, with the schedule unfinished.
         fresh: beginnings of the names of parameters that --start does not give.
+        save_every: steps between the states that a stopped run goes on from.
+        validation_scenes: validation scenes of each data set.
+        workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
     """
     from oddroad.learn.train import fit
 
-    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until, fresh=fresh)}")
+    model = fit(recipe, root, out, validate_every, start, save_every, until, fresh, validation_scenes, workers)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"trained: {model}")
 
 
 def convert(

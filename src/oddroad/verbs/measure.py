@@ -106,10 +106,11 @@ def evaluate(
 def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
     """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
 
-    Example: oddroad report default.json erfnet.json --out report
+    Example: oddroad report default.json erfnet.json runs/one --out report
 
     Args:
-        results: files of 'oddroad evaluate --json'; the pictures beside them are used.
+        results: files of 'oddroad evaluate --json', the pictures beside them are used; and folders of 'oddroad train',
+            whose learning curves are drawn.
         out: folder for report.html and the tables (.md, .csv, .tex) and figures (.png) in it.
     """
     from oddroad.report import write_report

@@ -21,4 +21,6 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ddrnet23_slim": DDRNet,
     "pidnet_s": PIDNetS,
 }
-"""Each is called with ``classes``, ``outlier`` and ``auxiliary`` and has ``stride`` (of its outputs)."""
+"""Each is called with ``classes``, ``outlier``, ``auxiliary`` and, where asked for, ``isomax``; it has ``stride`` (of
+its outputs).
+"""

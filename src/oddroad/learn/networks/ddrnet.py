@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
+from oddroad.learn.networks.blocks import IsoMax
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -126,6 +127,7 @@ class DDRNet(nn.Module):
         planes: channels of the first stage.
         pooled: channels of a branch of the pyramid pooling.
         head: channels of the features before the classifier.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     stride = 8
@@ -139,8 +141,10 @@ class DDRNet(nn.Module):
         planes: int = 32,
         pooled: int = 128,
         head: int = 64,
+        isomax: int = 0,
     ):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         fine = 2 * planes
 
         def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -168,7 +172,7 @@ class DDRNet(nn.Module):
         )
         self.spp = PyramidPooling(16 * planes, pooled, 4 * planes)
         self.seghead_extra = Head(fine, head, classes) if auxiliary else None
-        self.final_layer = Head(4 * planes, head, classes)
+        self.final_layer = Head(4 * planes, head, isomax or classes)
         self.outlier = nn.Conv2d(head, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
@@ -192,10 +196,13 @@ class DDRNet(nn.Module):
         fine = self.layer5_(torch.relu(fine))
         coarse = resize(self.spp(self.layer5(torch.relu(joined))), size)
         logits, features = self.final_layer(coarse + fine)
+        outlier = None if self.outlier is None else self.outlier(features)[:, 0]
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         outputs = Outputs(
             logits=logits,
             features=features,
-            outlier=None if self.outlier is None else self.outlier(features)[:, 0],
+            outlier=outlier,
             auxiliary=(self.seghead_extra(early)[0],) if self.seghead_extra is not None and self.training else (),
         )
         return crop_outputs(outputs, height, width, self.stride)
