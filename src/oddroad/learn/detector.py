@@ -24,6 +24,7 @@ class Outputs(NamedTuple):
         disagreement: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
+        deep: queries and masks after each inner decoder layer of a mask network, in training only.
         layers: (N, D', h', w') outputs of inner layers, where they are asked for.
         boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
@@ -36,6 +37,7 @@ class Outputs(NamedTuple):
     disagreement: Tensor | None = None
     masks: Tensor | None = None
     queries: Tensor | None = None
+    deep: tuple[tuple[Tensor, Tensor], ...] = ()
     layers: tuple[Tensor, ...] = ()
     boundary: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
@@ -100,6 +102,7 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         void=cut(outputs.void),
         disagreement=cut(outputs.disagreement),
         masks=cut(outputs.masks),
+        deep=tuple((queries, masks[..., :rows, :columns]) for queries, masks in outputs.deep),
         boundary=cut(outputs.boundary),
     )
 
@@ -214,6 +217,7 @@ class Detector(nn.Module):
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
                 disagreement=whole(outputs.disagreement),
+                masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
         maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
         likely = outputs.logits.argmax(1, keepdim=True).float() if self.classes else None

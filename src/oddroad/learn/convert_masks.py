@@ -1,0 +1,105 @@
+"""Names of published mask networks -> ours, which are those of Hugging Face: checkpoints of detectron2.
+
+The authors of Mask2Former and of Mask2Anomaly publish checkpoints of detectron2, with ResNet-50 or Swin behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+PIXEL = "model.pixel_level_module."
+DECODER = "model.transformer_module."
+LAYER = DECODER + r"decoder.layers.\1."
+SWIN_BLOCK = PIXEL + r"encoder.encoder.layers.\1.blocks.\2."
+
+RULES: list[tuple[str, str]] = [
+    # the transformer decoder
+    (r"transformer_self_attention_layers\.(\d+)\.self_attn\.", LAYER + "self_attn."),
+    (r"transformer_self_attention_layers\.(\d+)\.norm\.", LAYER + "self_attn_layer_norm."),
+    (r"transformer_cross_attention_layers\.(\d+)\.multihead_attn_(foreground|background)\.", LAYER + r"cross_attn.\2."),
+    (r"transformer_cross_attention_layers\.(\d+)\.multihead_attn\.", LAYER + "cross_attn."),
+    (r"transformer_cross_attention_layers\.(\d+)\.norm\.", LAYER + "cross_attn_layer_norm."),
+    (r"transformer_ffn_layers\.(\d+)\.linear(\d)\.", LAYER + r"fc\2."),
+    (r"transformer_ffn_layers\.(\d+)\.norm\.", LAYER + "final_layer_norm."),
+    (r"decoder_norm\.", DECODER + "decoder.layernorm."),
+    (r"query_feat\.", DECODER + "queries_features."),
+    (r"query_embed\.", DECODER + "queries_embedder."),
+    (r"level_embed\.", DECODER + "level_embed."),
+    (r"mask_embed\.layers\.(\d+)\.", DECODER + r"decoder.mask_predictor.mask_embedder.\1.0."),
+    (r"class_embed\.", "class_predictor."),
+    # the pixel decoder
+    (r"pixel_decoder\.input_proj\.", PIXEL + "decoder.input_projections."),
+    (r"pixel_decoder\.transformer\.level_embed$", PIXEL + "decoder.level_embed"),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.", PIXEL + r"decoder.encoder.layers.\1.self_attn_layer_norm."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm2\.", PIXEL + r"decoder.encoder.layers.\1.final_layer_norm."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.linear(\d)\.", PIXEL + r"decoder.encoder.layers.\1.fc\2."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.", PIXEL + "decoder.encoder.layers."),
+    (r"pixel_decoder\.mask_features\.", PIXEL + "decoder.mask_projection."),
+    (r"pixel_decoder\.(adapter|layer)_1\.norm\.", PIXEL + r"decoder.\1_1.1."),
+    (r"pixel_decoder\.(adapter|layer)_1\.", PIXEL + r"decoder.\1_1.0."),
+    # ResNet-50
+    (r"backbone\.stem\.conv1\.norm\.", PIXEL + "encoder.embedder.embedder.normalization."),
+    (r"backbone\.stem\.conv1\.", PIXEL + "encoder.embedder.embedder.convolution."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.norm\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.shortcut.normalization."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.shortcut.convolution."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.layer.\3.normalization."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.layer.\3.convolution."),
+    # Swin
+    (r"backbone\.patch_embed\.proj\.", PIXEL + "encoder.embeddings.patch_embeddings.projection."),
+    (r"backbone\.patch_embed\.norm\.", PIXEL + "encoder.embeddings.norm."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.norm1\.", SWIN_BLOCK + "layernorm_before."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.norm2\.", SWIN_BLOCK + "layernorm_after."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.proj\.", SWIN_BLOCK + "attention.output.dense."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.", SWIN_BLOCK + "attention.self."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.", SWIN_BLOCK + "intermediate.dense."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.", SWIN_BLOCK + "output.dense."),
+    (r"backbone\.layers\.(\d+)\.downsample\.", PIXEL + r"encoder.encoder.layers.\1.downsample."),
+    (r"backbone\.norm(\d)\.", PIXEL + r"encoder.hidden_states_norms.stage\1."),
+]  # fmt: skip
+"""Beginnings of detectron2's names, its ``sem_seg_head.`` and ``predictor.`` taken off, and of ours."""
+
+LOWERED = (r"(encoder\.encoder\.stages\.)(\d)", r"(layers\.\d+\.layer\.)(\d)", r"(hidden_states_norms\.stage)(\d)")
+"""Where detectron2 counts from 2 (res2) or 1 (conv1) and we from 0; Swin's norms the other way round."""
+
+
+def is_detectron2(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict has the names of detectron2's Mask2Former, with or without the parts around its decoder."""
+    return any("transformer_cross_attention_layers." in name for name in state)
+
+
+def our_name(name: str) -> str | None:
+    """Our name of a parameter of detectron2's Mask2Former, or None where there is none."""
+    bare = re.sub(r"^(module\.)?(sem_seg_head\.)?(predictor\.)?", "", name)
+    for pattern, replacement in RULES:
+        found, count = re.subn("^" + pattern, replacement, bare)
+        if count:
+            for number, shift in zip(LOWERED, (-2, -1, 1), strict=True):
+                found = re.sub(number, lambda m, by=shift: f"{m[1]}{int(m[2]) + by}", found)
+            return found
+    return None
+
+
+def from_detectron2(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """A state dict of detectron2's Mask2Former or Mask2Anomaly under our names; and what has no place in ours.
+
+    Attention projections that are stacked there and separate here are cut in three. Unused there too, and left out:
+    Mask2Anomaly's ``fusion_layer``, the loss's ``criterion``, and what is computed anew (``relative_position_index``).
+    """
+    ours: dict[str, Tensor] = {}
+    left: list[str] = []
+    for name, value in state.items():
+        to = our_name(name)
+        if to is None or ".fusion_layer." in name or to.endswith("relative_position_index"):
+            left.append(name)
+        elif ".self_attn.in_proj_" in to or ".attention.self.qkv." in to:
+            kinds = ("q_proj.", "k_proj.", "v_proj.") if "in_proj_" in to else ("query.", "key.", "value.")
+            stacked = "in_proj_" if "in_proj_" in to else "qkv."
+            for kind, part in zip(kinds, torch.chunk(value, 3), strict=True):
+                ours[to.replace(stacked, kind)] = part
+        else:
+            ours[to] = value
+    return ours, left
