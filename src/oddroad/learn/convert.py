@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import KEY, save_checkpoint
+from oddroad.learn.convert_masks import OF_MASKS, from_detectron2, is_detectron2, number_of_queries
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.networks import NETWORKS
 from oddroad.types import CITYSCAPES_CLASSES
@@ -52,6 +53,14 @@ PUBLISHED: dict[str, Published] = {
     "bisenetv2": Published(("head.conv_out.1.weight", 0), "cityscapes", "those of CoinCheung/BiSeNet are MIT"),
     "ddrnet23_slim": Published(("final_layer.conv2.weight", 0), "imagenet", "those of ydhongHIT/DDRNet are MIT"),
     "pidnet_s": Published(("final_layer.conv2.weight", 0), "imagenet", "those of XuJiacong/PIDNet are MIT"),
+    **{
+        name: Published(
+            ("class_predictor.weight", 0),
+            "imagenet",
+            "those of facebookresearch/Mask2Former and of shyam671/Mask2Anomaly are MIT, those of Hugging Face name theirs",
+        )
+        for name in OF_MASKS
+    },
 }
 """Beside these terms stand those of the training data: Cityscapes is for research and other non-commercial use."""
 
@@ -222,6 +231,12 @@ def convert(
         pick(NORMALISATION, normalisation, "normalisation")
     found, where, beside = find_state(read_any(path), path)
     recognised = [f"a state dict{f' under {where}' if where else ''} of {len(found)} tensors"]
+    told: list[str] = []
+    if name in OF_MASKS and is_detectron2(found):
+        recognised.append("the names of detectron2, brought to those of Hugging Face")
+        found, told = from_detectron2(found)
+        if unused := sum(".fusion_layer." in each for each in told):
+            recognised.append(f"{unused} values of fusion_layer, which Mask2Anomaly's own code never uses; left out")
     everything = list(make(auxiliary=True).state_dict())
     state, prefix, outside = strip_prefix(found, everything)
     if prefix:
@@ -245,12 +260,15 @@ def convert(
         )
     else:
         outputs = isomax[0] if isomax else int(state[key].shape[axis])
+        outputs -= name in OF_MASKS  # "no object" is no output of the semantic map
     known = known_classes(outputs, classes, path)
     if len(known) < outputs:
         recognised.append(f"{outputs} outputs: {len(known)} classes, the last one taken as void")
     elif not headless:
         recognised.append(f"{outputs} outputs, one for each class")
     arguments = {"classes": outputs, "outlier": False, **arguments}
+    if name in OF_MASKS:
+        arguments["queries"] = number_of_queries(state, path)
     bare = set(make(**arguments, auxiliary=False).state_dict())
     heads = [each for each in make(**arguments, auxiliary=True).state_dict() if each not in bare]
     arguments["auxiliary"] = bool(heads) and all(each in state for each in heads)
@@ -260,7 +278,7 @@ def convert(
     own = network.state_dict()
     missing = fill(own, state, path, name, untrained=("decoder.",) if headless else ())
     network.load_state_dict(own)
-    ignored = [*(each for each in state if each not in own), *outside, *beside]
+    ignored = [*(each for each in state if each not in own), *outside, *beside, *told]
     origin = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from oddroad.errors import InputError
+
+OF_MASKS = tuple(
+    f"{name}{backbone}" for name in ("mask2former", "mask2anomaly") for backbone in ("", "_swin", "_small")
+)
+"""The mask networks among NETWORKS."""
 
 PIXEL = "model.pixel_level_module."
 DECODER = "model.transformer_module."
@@ -64,6 +72,18 @@ RULES: list[tuple[str, str]] = [
 
 LOWERED = (r"(encoder\.encoder\.stages\.)(\d)", r"(layers\.\d+\.layer\.)(\d)", r"(hidden_states_norms\.stage)(\d)")
 """Where detectron2 counts from 2 (res2) or 1 (conv1) and we from 0; Swin's norms the other way round."""
+
+
+def number_of_queries(state: Mapping[str, Tensor], path: Path) -> int:
+    """How many queries a state dict under our names has.
+
+    Raises:
+        InputError: if it holds no queries.
+    """
+    name = f"{DECODER}queries_features.weight"
+    if name not in state:
+        raise InputError(f"'{path}' holds no mask network: it has no {name}")
+    return int(state[name].shape[0])
 
 
 def is_detectron2(state: Mapping[str, Tensor]) -> bool:

@@ -80,6 +80,11 @@ def export(
         raise InputError(f"upsample '{upsample}'; expected 'score' or 'logits'")
     if why := next((each.not_exportable for each in network.modules() if getattr(each, "not_exportable", "")), ""):
         raise InputError(str(why))
+    if size is None and any(getattr(each, "fixed_size", False) for each in network.modules()):
+        raise InputError(
+            f"{about['network']} runs at one size only; choose it with --size, such as --size 512x1024 (images of other "
+            "sizes are resized by the file)"
+        )
     if about.get("untrained"):
         raise InputError(f"the {', '.join(about['untrained'])} of this {about['network']} is untrained; train it first")
     if not scores:

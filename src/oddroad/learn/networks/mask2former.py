@@ -95,7 +95,11 @@ def swin(name: str) -> nn.Module:
     """A Swin transformer with random weights: maps at strides 4, 8, 16 and 32."""
     from transformers import AutoBackbone, SwinConfig
 
-    return AutoBackbone.from_config(SwinConfig(out_features=STAGES, drop_path_rate=0.3, **SWIN[name]))
+    backbone = AutoBackbone.from_config(SwinConfig(out_features=STAGES, drop_path_rate=0.3, **SWIN[name]))
+    for each in (backbone, getattr(backbone, "swin", backbone)):
+        if hasattr(each, "layernorm"):  # of its classifier; published mask networks have none
+            each.layernorm = nn.Identity()
+    return backbone
 
 
 def light() -> nn.Module:
