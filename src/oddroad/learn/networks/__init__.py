@@ -17,7 +17,7 @@ from oddroad.learn.networks.mask2former import Mask2Former
 from oddroad.learn.networks.pidnet import PIDNetS
 
 SMALL: dict[str, Any] = {
-    "backbone": "ddrnet23_slim", "queries": 32, "hidden": 64, "encoder_layers": 2, "decoder_layers": 3,
+    "backbone": "ddrnet23_slim", "queries": 32, "hidden": 64, "encoder_layers": 1, "decoder_layers": 3,
     "feedforward": 256, "heads": 4,
 }  # fmt: skip
 """A mask network that trains on two cores."""
