@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from oddroad.datasets import driving
 from oddroad.errors import InputError, pick
 from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
+from oddroad.learn.surfaces import vary
 from oddroad.recipe import Outliers, Scenes
 from oddroad.types import IGNORE, OUTLIER, Sample
 
@@ -201,6 +202,8 @@ class Crops(Dataset):
                     objects.append(draw(self.odd, rng))
         image, label = with_objects(scene, objects, self.outliers.on_road, rng)
         image, label = crop(image, label, scene.aspect, self.scenes, rng)
+        if rng.random() < self.scenes.surfaces:
+            image = vary(image, label, self.textures, rng)
         self.distort.set_random_seed(int(rng.integers(2**31)))
         return as_tensors(self.distort(image=image)["image"], label)
 
@@ -211,14 +214,16 @@ class Validation(Dataset):
     Args:
         root: folder that holds the data sets.
         objects: folder of the COCO objects, below the root.
-        scenes: number of scenes of each set.
+        scenes: number of scenes of each set, or other scenes.
         size: (H, W) of the images given out.
         clean: paste nothing, to count false alarms.
     """
 
-    def __init__(self, root: Path, objects: str, scenes: int, size: tuple[int, int], clean: bool = False):
+    def __init__(self, root: Path, objects: str, scenes: int | list[Scene], size: tuple[int, int], clean: bool = False):
         self.size, self.clean = size, clean
-        self.scenes = read_scenes(root, ("cityscapes_small", "camvid"), "val", scenes)
+        if isinstance(scenes, int):
+            scenes = read_scenes(root, ("cityscapes_small", "camvid"), "val", scenes)
+        self.scenes = scenes
         self.odd = [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
 
     def __len__(self) -> int:
@@ -231,5 +236,6 @@ class Validation(Dataset):
         count = 0 if self.clean else int(rng.integers(1, 4))
         image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], 0.8, rng)
         rows, columns = self.size
-        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
+        image = cv2.resize(image, (columns, rows), interpolation=way)
         return as_tensors(image, cv2.resize(label, (columns, rows), interpolation=cv2.INTER_NEAREST))
