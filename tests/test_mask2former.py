@@ -169,7 +169,7 @@ class TestPublishedFiles:
         assert f"{block}intermediate.dense.weight" in names
         assert "model.pixel_level_module.encoder.embeddings.patch_embeddings.projection.weight" in names
         assert "model.pixel_level_module.encoder.hidden_states_norms.stage1.weight" in names
-        assert not [name for name in names if ".swin." in name or "q_proj" in name and ".blocks." in name]
+        assert not [name for name in names if ".swin." in name or ("q_proj" in name and ".blocks." in name)]
 
 
 def detectron2_names() -> list[str]:
@@ -270,5 +270,5 @@ def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
     state = NETWORKS["mask2anomaly_small"]().state_dict()
     del state["model.transformer_module.queries_features.weight"]
     torch.save(state, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="holds no mask network: it has no model.transformer_module.queries_features"):
+    with pytest.raises(InputError, match="holds no mask network: it has no model"):
         convert(tmp_path / "a.pth", "mask2anomaly_small")

@@ -214,7 +214,7 @@ class TestScores:
         weight = p[:, :19].amax(1) - p[:, 19]
         wanted = -(weight[:, None, None] * outputs.masks[0].sigmoid()).sum(0)
         assert torch.allclose(SCORES["uno"](outputs)[0], wanted)
-        with pytest.raises(InputError, match="train it with network.classes = 20"):
+        with pytest.raises(InputError, match="this network's queries have 19 classes: train it"):
             SCORES["uno"](self.outputs())
 
     def test_outputs_beyond_the_known_classes_do_not_count(self) -> None:

@@ -57,7 +57,7 @@ PUBLISHED: dict[str, Published] = {
         name: Published(
             ("class_predictor.weight", 0),
             "imagenet",
-            "those of facebookresearch/Mask2Former and of shyam671/Mask2Anomaly are MIT, those of Hugging Face name theirs",
+            "see facebookresearch/Mask2Former and shyam671/Mask2Anomaly, or the page on Hugging Face",
         )
         for name in OF_MASKS
     },

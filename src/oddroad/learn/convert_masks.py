@@ -14,13 +14,17 @@ from torch import Tensor
 
 from oddroad.errors import InputError
 
-OF_MASKS = tuple(
-    f"{name}{backbone}" for name in ("mask2former", "mask2anomaly") for backbone in ("", "_swin", "_small")
+OF_MASKS = (
+    *(f"{name}{backbone}" for name in ("mask2former", "mask2anomaly") for backbone in ("", "_swin", "_small")),
+    "mask2anomaly_frozen",
+    "mask2anomaly_lean",
 )
 """The mask networks among NETWORKS."""
 
 PIXEL = "model.pixel_level_module."
 DECODER = "model.transformer_module."
+SCALES = PIXEL + r"decoder.encoder.layers.\1."
+BLOCK = PIXEL + r"encoder.encoder.stages.\1.layers.\2."
 LAYER = DECODER + r"decoder.layers.\1."
 SWIN_BLOCK = PIXEL + r"encoder.encoder.layers.\1.blocks.\2."
 
@@ -42,9 +46,9 @@ RULES: list[tuple[str, str]] = [
     # the pixel decoder
     (r"pixel_decoder\.input_proj\.", PIXEL + "decoder.input_projections."),
     (r"pixel_decoder\.transformer\.level_embed$", PIXEL + "decoder.level_embed"),
-    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.", PIXEL + r"decoder.encoder.layers.\1.self_attn_layer_norm."),
-    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm2\.", PIXEL + r"decoder.encoder.layers.\1.final_layer_norm."),
-    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.linear(\d)\.", PIXEL + r"decoder.encoder.layers.\1.fc\2."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.", SCALES + "self_attn_layer_norm."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm2\.", SCALES + "final_layer_norm."),
+    (r"pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.linear(\d)\.", SCALES + r"fc\2."),
     (r"pixel_decoder\.transformer\.encoder\.layers\.", PIXEL + "decoder.encoder.layers."),
     (r"pixel_decoder\.mask_features\.", PIXEL + "decoder.mask_projection."),
     (r"pixel_decoder\.(adapter|layer)_1\.norm\.", PIXEL + r"decoder.\1_1.1."),
@@ -52,10 +56,10 @@ RULES: list[tuple[str, str]] = [
     # ResNet-50
     (r"backbone\.stem\.conv1\.norm\.", PIXEL + "encoder.embedder.embedder.normalization."),
     (r"backbone\.stem\.conv1\.", PIXEL + "encoder.embedder.embedder.convolution."),
-    (r"backbone\.res(\d)\.(\d+)\.shortcut\.norm\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.shortcut.normalization."),
-    (r"backbone\.res(\d)\.(\d+)\.shortcut\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.shortcut.convolution."),
-    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.layer.\3.normalization."),
-    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.", PIXEL + r"encoder.encoder.stages.\1.layers.\2.layer.\3.convolution."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.norm\.", BLOCK + "shortcut.normalization."),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.", BLOCK + "shortcut.convolution."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.", BLOCK + r"layer.\3.normalization."),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.", BLOCK + r"layer.\3.convolution."),
     # Swin
     (r"backbone\.patch_embed\.proj\.", PIXEL + "encoder.embeddings.patch_embeddings.projection."),
     (r"backbone\.patch_embed\.norm\.", PIXEL + "encoder.embeddings.norm."),

@@ -149,6 +149,7 @@ class Detector(nn.Module):
         temperature: logits are divided by it before the scores.
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
+        mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
     """
 
     colour_mean: Tensor
@@ -164,6 +165,7 @@ class Detector(nn.Module):
         temperature: float = 1.0,
         known: int | None = None,
         classes: bool = False,
+        mirror: bool = False,
     ):
         super().__init__()
         self.network = network
@@ -174,6 +176,7 @@ class Detector(nn.Module):
         self.temperature = temperature
         self.known = known
         self.classes = classes
+        self.mirror = mirror
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
@@ -227,6 +230,13 @@ class Detector(nn.Module):
                 likely = F.interpolate(likely, scale_factor=self.stride, mode="nearest")
         return maps, likely
 
+    def mirrored(self, pixels: Tensor, maps: Tensor) -> Tensor:
+        """The mean of maps (N, S, h, w) and of those of the mirrored pixels, mirrored back."""
+        other, width = self.maps(pixels.flip(-1))[0], pixels.shape[-1]
+        if isinstance(width, int):  # else an export is traced, at multiples of the stride
+            maps, other = maps[..., :width], other[..., :width]
+        return (maps + other.flip(-1)) / 2
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8.
 
@@ -237,6 +247,8 @@ class Detector(nn.Module):
         if self.size is None:
             pixels = pad_to_multiple(pixels, self.multiple)
         maps, likely = self.maps(pixels)
+        if self.mirror:
+            maps = self.mirrored(pixels, maps)
         if self.size is not None:
             rows, columns = self.size
             maps = F.interpolate(maps[..., :rows, :columns], size=(height, width), mode="bilinear", align_corners=False)

@@ -135,13 +135,11 @@ def mask_matching(outputs: Outputs, labels: Tensor) -> Tensor:
         InputError: if the network is no mask network.
     """
     last = parts_of(outputs, "the loss mask_matching")
-    return sum(
-        (set_loss(queries, masks, labels) for queries, masks in (*outputs.deep, last)), last[0].new_zeros(())
-    )  # type: ignore[return-value]
+    return sum((set_loss(queries, masks, labels) for queries, masks in (*outputs.deep, last)), last[0].new_zeros(()))  # type: ignore[return-value]
 
 
 def largest_share(outputs: Outputs, loss: str) -> Tensor:
-    """max over the classes of the semantic map S, (N, h, w).
+    """Max over the classes of the semantic map S, (N, h, w).
 
     Raises:
         InputError: if the network is no mask network.
@@ -150,7 +148,7 @@ def largest_share(outputs: Outputs, loss: str) -> Tensor:
 
 
 def halves(known: Tensor, odd: Tensor, labels: Tensor) -> Tensor:
-    """Half the mean of ``known`` over known pixels plus half the mean of ``odd`` over odd ones; 0 where there is none."""
+    """Half the mean of ``known`` over known pixels plus half that of ``odd`` over odd ones; 0 where there is none."""
     is_odd, is_known = odd_and_known(labels)
     return 0.5 * (mean_where(known, is_known) + mean_where(odd, is_odd))
 

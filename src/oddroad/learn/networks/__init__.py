@@ -31,6 +31,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "pidnet_s": PIDNetS,
     "mask2former": Mask2Former,
     "mask2anomaly": partial(Mask2Former, global_mask=True),
+    "mask2anomaly_frozen": partial(Mask2Former, global_mask=True, frozen=True),
+    "mask2anomaly_lean": partial(Mask2Former, global_mask=True, frozen=True, checkpointing=True),
     "mask2former_swin": partial(Mask2Former, backbone="swin_tiny"),
     "mask2anomaly_swin": partial(Mask2Former, global_mask=True, backbone="swin_tiny"),
     "mask2former_small": partial(Mask2Former, **SMALL),

@@ -57,7 +57,7 @@ def rba(outputs: Outputs) -> Tensor:
 
 
 def eam(outputs: Outputs) -> Tensor:
-    """1 - sum over the queries of M x max_c P_c. Source: Grcic et al., "On Advantages of Mask-level Recognition", 2023."""
+    """1 - sum over the queries of M x max_c P_c. Source: Grcic et al., "Advantages of Mask-level Recognition", 2023."""
     queries, masks = parts_of(outputs, "eam")
     best = class_probabilities(queries)[..., : outputs.logits.shape[1]].amax(-1, keepdim=True)
     return 1 - marginal(best, masks.sigmoid())[:, 0]
@@ -134,5 +134,5 @@ INFERENCE: dict[str, Callable[[Outputs], Tensor]] = {
 
 
 def mask2anomaly(outputs: Outputs) -> Tensor:
-    """(1 - max S) x (1 - refinement mask). Source: Rai et al., "Unmasking Anomalies in Road-Scene Segmentation", 2023."""
+    """(1 - max S) x (1 - refinement mask). Source: Rai et al., "Unmasking Anomalies in Road Scenes", 2023."""
     return INFERENCE["mask_msp"](outputs) * (1 - refinement_mask(outputs))
