@@ -12,7 +12,8 @@ from golden import GOLDEN, golden, golden_weight, needs_golden
 
 from oddroad.errors import InputError
 from oddroad.learn.convert import convert
-from oddroad.learn.convert_masks import from_detectron2, our_name
+from oddroad.learn.convert_masks import from_detectron2, from_others, our_name
+from oddroad.learn.export import export
 from oddroad.learn.masks import semantic_map
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.mask2former import GlobalMaskAttention, Mask2Former
@@ -272,3 +273,37 @@ def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "a.pth")
     with pytest.raises(InputError, match="holds no mask network: it has no model"):
         convert(tmp_path / "a.pth", "mask2anomaly_small")
+
+
+def test_a_resnet50_of_torchvision_is_where_training_starts(tmp_path: Path) -> None:
+    """Barlow Twins' file: a ResNet-50 without classifier; the rest is new and is trained before it is exported."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    names = ["conv1.weight", *(f"bn1.{each}" for each in norm)]
+    for stage, blocks in zip((1, 2, 3, 4), (3, 4, 6, 3), strict=True):
+        for block in range(blocks):
+            at = f"layer{stage}.{block}."
+            names += [f"{at}conv{n}.weight" for n in (1, 2, 3)] + [f"{at}bn{n}.{e}" for n in (1, 2, 3) for e in norm]
+            if block == 0:
+                names += [f"{at}downsample.0.weight", *(f"{at}downsample.1.{each}" for each in norm)]
+    own = NETWORKS["mask2anomaly_frozen"]().state_dict()
+    ours, left, _ = from_others({**dict.fromkeys(names, torch.ones(1)), "fc.weight": torch.ones(1)})
+    encoder = {name for name in own if name.startswith("model.pixel_level_module.encoder.")}
+    assert set(ours) == encoder
+    assert left == ["fc.weight"]
+    draw = torch.Generator().manual_seed(0)
+    back = dict(zip(names, from_others({name: torch.ones(1) for name in names})[0], strict=True))
+    state = {name: torch.rand(own[back[name]].shape, generator=draw) for name in names}
+    torch.save(state, tmp_path / "resnet50.pth")
+    done = convert(tmp_path / "resnet50.pth", "mask2anomaly_frozen")
+    assert "a backbone alone" in "\n".join(done.lines())
+    loaded = done.network.state_dict()
+    assert torch.equal(
+        loaded["model.pixel_level_module.encoder.encoder.stages.3.layers.0.shortcut.convolution.weight"],
+        state["layer4.0.downsample.0.weight"],
+    )
+    assert torch.equal(
+        loaded["model.pixel_level_module.encoder.encoder.stages.1.layers.3.layer.2.normalization.running_var"],
+        state["layer2.3.bn3.running_var"],
+    )
+    with pytest.raises(InputError, match="is untrained; train it first"):
+        export(done.network, done.about, ["mask2anomaly"], tmp_path / "a.onnx", size=(64, 64))

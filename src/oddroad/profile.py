@@ -13,8 +13,8 @@ import numpy as np
 from oddroad.runtime import Model, onnx_session, openvino_config, openvino_graph
 
 PARTS = ("resize", "network", "attention", "score")
-"""Of a graph: what comes before its first convolution or attention, what goes to its last one, of which in attention, and
-what comes after that."""
+"""Of a graph: what comes before its first convolution or attention, what goes to its last one, what of that is spent in
+attention, and what comes after."""
 
 ATTENTION = "attention/"
 """The exporter begins the names of the nodes of attention modules with this; engines keep it when they fuse nodes."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import KEY, save_checkpoint
-from oddroad.learn.convert_masks import OF_MASKS, from_detectron2, is_detectron2, number_of_queries
+from oddroad.learn.convert_masks import OF_MASKS, UNTRAINED, from_others, is_backbone, number_of_queries
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.networks import NETWORKS
 from oddroad.types import CITYSCAPES_CLASSES
@@ -232,11 +232,9 @@ def convert(
     found, where, beside = find_state(read_any(path), path)
     recognised = [f"a state dict{f' under {where}' if where else ''} of {len(found)} tensors"]
     told: list[str] = []
-    if name in OF_MASKS and is_detectron2(found):
-        recognised.append("the names of detectron2, brought to those of Hugging Face")
-        found, told = from_detectron2(found)
-        if unused := sum(".fusion_layer." in each for each in told):
-            recognised.append(f"{unused} values of fusion_layer, which Mask2Anomaly's own code never uses; left out")
+    if name in OF_MASKS:
+        found, told, words = from_others(found)
+        recognised += words
     everything = list(make(auxiliary=True).state_dict())
     state, prefix, outside = strip_prefix(found, everything)
     if prefix:
@@ -253,6 +251,9 @@ def convert(
         outputs = len(classes) or len(CITYSCAPES_CLASSES)
         recognised.append(f"an ERFNet encoder without its decoder, which gets {outputs} outputs")
         state = {each: value for each, value in state.items() if not each.startswith("encoder.output_conv.")}
+    elif name in OF_MASKS and key not in state and is_backbone(state):
+        headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
+        recognised.append(f"a backbone alone; everything behind it is new, with {outputs} outputs")
     elif key not in state:
         raise InputError(
             f"'{path}' does not fit {name}: it has no {key} ({len(state)} entries, such as "
@@ -267,7 +268,7 @@ def convert(
     elif not headless:
         recognised.append(f"{outputs} outputs, one for each class")
     arguments = {"classes": outputs, "outlier": False, **arguments}
-    if name in OF_MASKS:
+    if name in OF_MASKS and not headless:
         arguments["queries"] = number_of_queries(state, path)
     bare = set(make(**arguments, auxiliary=False).state_dict())
     heads = [each for each in make(**arguments, auxiliary=True).state_dict() if each not in bare]
@@ -276,7 +277,7 @@ def convert(
         recognised.append(f"the heads for training: {grouped(heads)}")
     network = make(**arguments)
     own = network.state_dict()
-    missing = fill(own, state, path, name, untrained=("decoder.",) if headless else ())
+    missing = fill(own, state, path, name, untrained=("decoder.", *UNTRAINED) if headless else ())
     network.load_state_dict(own)
     ignored = [*(each for each in state if each not in own), *outside, *beside, *told]
     origin = {

@@ -78,6 +78,20 @@ LOWERED = (r"(encoder\.encoder\.stages\.)(\d)", r"(layers\.\d+\.layer\.)(\d)", r
 """Where detectron2 counts from 2 (res2) or 1 (conv1) and we from 0; Swin's norms the other way round."""
 
 
+TORCHVISION: list[tuple[str, str]] = [
+    (r"conv1\.", PIXEL + "encoder.embedder.embedder.convolution."),
+    (r"bn1\.", PIXEL + "encoder.embedder.embedder.normalization."),
+    (r"layer(\d)\.(\d+)\.conv(\d)\.", BLOCK + r"layer.\3.convolution."),
+    (r"layer(\d)\.(\d+)\.bn(\d)\.", BLOCK + r"layer.\3.normalization."),
+    (r"layer(\d)\.(\d+)\.downsample\.0\.", BLOCK + "shortcut.convolution."),
+    (r"layer(\d)\.(\d+)\.downsample\.1\.", BLOCK + "shortcut.normalization."),
+]
+"""The same of torchvision's ResNet-50, which Barlow Twins publishes its weights as; both count from 1."""
+
+UNTRAINED = (PIXEL + "decoder.", DECODER, "class_predictor.")
+"""What a file with a backbone alone does not have."""
+
+
 def number_of_queries(state: Mapping[str, Tensor], path: Path) -> int:
     """How many queries a state dict under our names has.
 
@@ -90,6 +104,13 @@ def number_of_queries(state: Mapping[str, Tensor], path: Path) -> int:
     return int(state[name].shape[0])
 
 
+def is_backbone(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict under our names has a backbone and nothing behind it."""
+    return any(name.startswith(PIXEL + "encoder.") for name in state) and not any(
+        name.startswith(UNTRAINED) for name in state
+    )
+
+
 def is_detectron2(state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict has the names of detectron2's Mask2Former, with or without the parts around its decoder."""
     return any("transformer_cross_attention_layers." in name for name in state)
@@ -98,13 +119,39 @@ def is_detectron2(state: Mapping[str, Tensor]) -> bool:
 def our_name(name: str) -> str | None:
     """Our name of a parameter of detectron2's Mask2Former, or None where there is none."""
     bare = re.sub(r"^(module\.)?(sem_seg_head\.)?(predictor\.)?", "", name)
-    for pattern, replacement in RULES:
-        found, count = re.subn("^" + pattern, replacement, bare)
+    return renamed(bare, RULES, (-2, -1, 1))
+
+
+def renamed(name: str, rules: list[tuple[str, str]], shifts: tuple[int, int, int]) -> str | None:
+    """A name by the first rule that fits its beginning, with the counts of LOWERED moved; None if none fits."""
+    for pattern, replacement in rules:
+        found, count = re.subn("^" + pattern, replacement, name)
         if count:
-            for number, shift in zip(LOWERED, (-2, -1, 1), strict=True):
+            for number, shift in zip(LOWERED, shifts, strict=True):
                 found = re.sub(number, lambda m, by=shift: f"{m[1]}{int(m[2]) + by}", found)
             return found
     return None
+
+
+def from_others(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str], list[str]]:
+    """A state dict under our names: from those of detectron2, of torchvision's ResNet-50, or as it is.
+
+    Returns:
+        the entries that have a place in ours, the names of the others, and what was recognised, in words.
+    """
+    if is_detectron2(state):
+        ours, left = from_detectron2(state)
+        words = ["the names of detectron2, brought to those of Hugging Face"]
+        if unused := sum(".fusion_layer." in each for each in left):
+            words.append(f"{unused} values of fusion_layer, which Mask2Anomaly's own code never uses; left out")
+        return ours, left, words
+    bare = {name: re.sub(r"^(module\.|backbone\.)*", "", name) for name in state}
+    if "layer4.2.bn3.weight" in bare.values() and "layer4.2.conv3.weight" in bare.values():
+        names = {name: renamed(each, TORCHVISION, (-1, -1, 0)) for name, each in bare.items()}
+        ours = {to: state[name] for name, to in names.items() if to}
+        words = ["the names of torchvision's ResNet-50, brought to those of Hugging Face"]
+        return ours, [name for name, to in names.items() if not to], words
+    return dict(state), [], []
 
 
 def from_detectron2(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
