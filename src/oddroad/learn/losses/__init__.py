@@ -11,6 +11,14 @@ from torch import Tensor
 
 from oddroad.errors import pick
 from oddroad.learn.detector import Outputs
+from oddroad.learn.losses.masks import (
+    mask_bce,
+    mask_bce_literal,
+    mask_contrastive,
+    mask_contrastive_literal,
+    mask_matching,
+    mask_rba,
+)
 from oddroad.learn.losses.outlier import (
     deep_gambler,
     dense_hybrid,
@@ -57,6 +65,12 @@ LOSSES: dict[str, Loss] = {
     "energy_cross_entropy": energy_cross_entropy,
     "pebal": pebal,
     "deep_gambler": deep_gambler,
+    "mask_matching": mask_matching,
+    "mask_contrastive": mask_contrastive,
+    "mask_contrastive_literal": mask_contrastive_literal,
+    "mask_bce": mask_bce,
+    "mask_bce_literal": mask_bce_literal,
+    "mask_rba": mask_rba,
 }
 
 
