@@ -136,7 +136,7 @@ def test_number_of_parameters(name):
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if not name.startswith("mask2")])
 def test_isomax_takes_the_place_of_the_classifier_alone(name):
     network = NETWORKS[name](classes=5, auxiliary=True, isomax=8).train()
     outputs = network(torch.rand(2, 3, 64, 128))
