@@ -87,5 +87,6 @@ def open_checkpoint(
         maps=maps,
         classes=classes,
         class_names=names,
-        about={"engine": "torch", "upsample": upsample, "weights": "float32"} | ({"mirror": True} if mirror else {}),
+        about={"engine": "torch", "upsample": upsample, "weights": "float32"}
+        | ({"mirror": "averaged"} if mirror else {}),
     )
