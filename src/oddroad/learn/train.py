@@ -159,7 +159,10 @@ def fit(
         enable_model_summary=False,
     )
     began = time.time()
-    trainer.fit(module, loader, ckpt_path=None if state is None else str(state))
+    try:
+        trainer.fit(module, loader, ckpt_path=None if state is None else str(state))
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
     if first:
         origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began)}
         save_checkpoint(result, module.network, about(recipe, origin))
