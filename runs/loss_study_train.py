@@ -86,16 +86,16 @@ class Memory:
 
 
 def plan(seeds: Sequence[int], sweep: Sequence[int]) -> list[Run]:
-    """All runs, seed by seed: rows, the void classifier of ERFNet, the sweep of weights; then the other networks."""
-    runs: list[Run] = []
-    for seed in seeds:
-        runs += [Run(name, name, seed) for name in LOSSES]
-        runs += [Run("void_erfnet", "void_erfnet", seed)] if seed == seeds[0] else []
-        for weight in WEIGHTS if seed in sweep else ():
+    """All runs: the rows seed by seed, the void classifiers, the sweep of weights."""
+    runs = [Run(name, name, seed) for seed in seeds for name in LOSSES]
+    runs += [Run("void_erfnet", "void_erfnet", 0), Run("void_enet", "void_enet", 0, "enet")]
+    runs.append(Run("void_bisenetv2", "void_bisenetv2", 0, ""))
+    for seed in sweep:
+        for weight in WEIGHTS:
             focal, entropy = (("isomax", "1", "isomax_focal", weight), ("logit_norm", "1", "cross_entropy", weight))
             runs.append(Run(f"eiml_fl_{weight}", "eiml_fl", seed, words=("--losses", *focal)))
             runs.append(Run(f"ln_ce_{weight}", "ln_ce", seed, words=("--losses", *entropy)))
-    return [*runs, Run("void_enet", "void_enet", 0, "enet"), Run("void_bisenetv2", "void_bisenetv2", 0, "")]
+    return runs
 
 
 def main() -> None:
