@@ -47,6 +47,7 @@ class Scenes:
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
         distort: probability of each photometric distortion (colour, blur, noise, JPEG).
+        surfaces: share of the crops with other light, and with tinted, textured and marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
         validation: names of the data sets whose validation scenes are judged.
     """
@@ -55,6 +56,7 @@ class Scenes:
     crop: tuple[int, int] = (256, 512)
     scale: tuple[float, float] = (1.0, 2.2)
     distort: float = 0.3
+    surfaces: float = 0.0
     loss_stride: int = 2
     validation: tuple[str, ...] = ("cityscapes_small", "camvid")
 

@@ -17,6 +17,7 @@ from oddroad.datasets import driving
 from oddroad.datasets.read import read_raw_label
 from oddroad.errors import InputError, pick
 from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
+from oddroad.learn.surfaces import vary
 from oddroad.recipe import Outliers, Scenes, Weights
 from oddroad.types import GROUPS, IGNORE, OUTLIER, Sample
 
@@ -292,6 +293,8 @@ class Crops(Dataset):
                     objects.append(draw(self.odd, rng))
         image, label = with_objects(scene, objects, self.outliers.on_road, rng)
         image, label = crop(image, label, scene.aspect, self.scenes, rng)
+        if rng.random() < self.scenes.surfaces:
+            image = vary(image, label, self.textures, rng)
         if self.scenes.distort == 0:
             return as_tensors(image, label)
         self.distort.set_random_seed(int(rng.integers(2**31)))
@@ -318,7 +321,7 @@ class Validation(Dataset):
     Args:
         root: folder that holds the data sets.
         objects: folder of the COCO objects, below the root.
-        scenes: number of scenes of each set.
+        scenes: number of scenes of each set, or other scenes.
         size: (H, W) of the images given out.
         clean: paste nothing, to count false alarms.
         sets: the data sets.
@@ -328,13 +331,13 @@ class Validation(Dataset):
         self,
         root: Path,
         objects: str,
-        scenes: int,
+        scenes: int | Sequence[Scene],
         size: tuple[int, int],
         clean: bool = False,
         sets: Sequence[str] = ("cityscapes_small", "camvid"),
     ):
         self.size, self.clean = size, clean
-        self.scenes = SceneList(root, sets, "val", scenes)
+        self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
         self.odd = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
 
     def __len__(self) -> int:
@@ -347,5 +350,6 @@ class Validation(Dataset):
         count = 0 if self.clean else int(rng.integers(1, 4))
         image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], 0.8, rng)
         rows, columns = self.size
-        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
+        image = cv2.resize(image, (columns, rows), interpolation=way)
         return as_tensors(image, cv2.resize(label, (columns, rows), interpolation=cv2.INTER_NEAREST))

@@ -24,6 +24,7 @@ class Outputs(NamedTuple):
         disagreement: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
+        deep: queries and masks after each inner decoder layer of a mask network, in training only.
         layers: (N, D', h', w') outputs of inner layers, where they are asked for.
         boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
@@ -36,6 +37,7 @@ class Outputs(NamedTuple):
     disagreement: Tensor | None = None
     masks: Tensor | None = None
     queries: Tensor | None = None
+    deep: tuple[tuple[Tensor, Tensor], ...] = ()
     layers: tuple[Tensor, ...] = ()
     boundary: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
@@ -100,6 +102,7 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         void=cut(outputs.void),
         disagreement=cut(outputs.disagreement),
         masks=cut(outputs.masks),
+        deep=tuple((queries, masks[..., :rows, :columns]) for queries, masks in outputs.deep),
         boundary=cut(outputs.boundary),
     )
 
@@ -146,6 +149,7 @@ class Detector(nn.Module):
         temperature: logits are divided by it before the scores.
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
+        mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
     """
 
     colour_mean: Tensor
@@ -161,6 +165,7 @@ class Detector(nn.Module):
         temperature: float = 1.0,
         known: int | None = None,
         classes: bool = False,
+        mirror: bool = False,
     ):
         super().__init__()
         self.network = network
@@ -171,6 +176,7 @@ class Detector(nn.Module):
         self.temperature = temperature
         self.known = known
         self.classes = classes
+        self.mirror = mirror
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
@@ -214,6 +220,7 @@ class Detector(nn.Module):
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
                 disagreement=whole(outputs.disagreement),
+                masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
         maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
         likely = outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
@@ -222,6 +229,13 @@ class Detector(nn.Module):
             if likely is not None and self.stride > 1:
                 likely = F.interpolate(likely, scale_factor=self.stride, mode="nearest")
         return maps, likely
+
+    def mirrored(self, pixels: Tensor, maps: Tensor) -> Tensor:
+        """The mean of maps (N, S, h, w) and of those of the mirrored pixels, mirrored back."""
+        other, width = self.maps(pixels.flip(-1))[0], pixels.shape[-1]
+        if isinstance(width, int):  # else an export is traced, at multiples of the stride
+            maps, other = maps[..., :width], other[..., :width]
+        return (maps + other.flip(-1)) / 2
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8.
@@ -233,6 +247,8 @@ class Detector(nn.Module):
         if self.size is None:
             pixels = pad_to_multiple(pixels, self.multiple)
         maps, likely = self.maps(pixels)
+        if self.mirror:
+            maps = self.mirrored(pixels, maps)
         if self.size is not None:
             rows, columns = self.size
             maps = F.interpolate(maps[..., :rows, :columns], size=(height, width), mode="bilinear", align_corners=False)

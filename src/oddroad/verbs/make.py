@@ -64,7 +64,8 @@ def convert(
 
     Args:
         file: the checkpoint.
-        network: which network it is for: erfnet, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s.
+        network: which network it is for: erfnet, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former,
+            mask2anomaly, mask2former_swin, mask2anomaly_swin.
         out: the file to write.
         classes: names of its classes, without void; by default those of Cityscapes.
         normalisation: of its input: unit (RGB in [0, 1]), imagenet, or cityscapes; by default the published one.
@@ -159,6 +160,7 @@ def export(
     int8: bool = False,
     calibration: Path | None = None,
     quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
+    mirror: bool = False,
 ) -> None:
     """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
 
@@ -180,6 +182,7 @@ def export(
         int8: compute in 8 bits: two to three times faster; what it costs is measured and written into the card.
         calibration: for --int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --int8: nncf, onnxruntime, or the better of the two.
+        mirror: each score is the mean over the image and its mirror image; twice the time, which is printed.
     """
     from oddroad.learn.checkpoint import load_networks, load_scores
     from oddroad.learn.export import export as write
@@ -194,6 +197,8 @@ def export(
     temperature = float(about.get("temperature", 1.0))
     if int8 != (calibration is not None):
         raise InputError("--int8 and --calibration DATA go together: the ranges and the report come from the data")
+    if int8 and mirror:
+        raise InputError("--mirror doubles the time that --int8 saves; leave one of them out")
     if int8 and calibration is not None:
         from oddroad.learn.quantise import export_int8
 
@@ -204,7 +209,15 @@ def export(
             print(f"  {name}: {value}")
         return
     kept = "float16" if half and weights == "float32" else weights
-    card = write(network, about, table, out, target, upsample, kept, classes, temperature)
+    card = write(network, about, table, out, target, upsample, kept, classes, temperature, mirror=mirror)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
+    if mirror:
+        import torch
+
+        from oddroad.learn.detector import Detector
+        from oddroad.learn.predict import cost_of_mirror
+
+        detector = Detector(network, table, size=target, upsample=upsample, known=len(card.classes)).eval()
+        print(f"  {cost_of_mirror(detector, torch.zeros(1, *(target or (512, 1024)), 3, dtype=torch.uint8))} (PyTorch)")

@@ -11,12 +11,22 @@ from torch import Tensor
 
 from oddroad.errors import pick
 from oddroad.learn.detector import Outputs
+from oddroad.learn.losses.masks import (
+    mask_bce,
+    mask_bce_literal,
+    mask_contrastive,
+    mask_contrastive_literal,
+    mask_matching,
+    mask_rba,
+)
 from oddroad.learn.losses.outlier import (
     deep_gambler,
     dense_hybrid,
+    energy_cross_entropy,
     energy_margin,
     likelihood_push,
     maximised_entropy,
+    outlier_cross_entropy,
     outlier_head,
     pebal,
     positive_energy,
@@ -46,13 +56,21 @@ LOSSES: dict[str, Loss] = {
     "isomax": isomax,
     "isomax_focal": isomax_focal,
     "outlier_head": outlier_head,
+    "outlier_cross_entropy": outlier_cross_entropy,
     "likelihood_push": likelihood_push,
     "positive_energy": positive_energy,
     "dense_hybrid": dense_hybrid,
     "maximised_entropy": maximised_entropy,
     "energy_margin": energy_margin,
+    "energy_cross_entropy": energy_cross_entropy,
     "pebal": pebal,
     "deep_gambler": deep_gambler,
+    "mask_matching": mask_matching,
+    "mask_contrastive": mask_contrastive,
+    "mask_contrastive_literal": mask_contrastive_literal,
+    "mask_bce": mask_bce,
+    "mask_bce_literal": mask_bce_literal,
+    "mask_rba": mask_rba,
 }
 
 
