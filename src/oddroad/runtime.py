@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import resources
@@ -98,8 +99,8 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 """What the float part of a network may be computed in, and OpenVINO's name of it."""
 
 
-def onnxruntime_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
-    """Card and run function by ONNX Runtime.
+def onnxruntime_engine(path: Path, threads: int, precision: str = "float32", parallel: int = 1) -> tuple[Card, Run]:
+    """Card and run function by ONNX Runtime, which may be called ``parallel`` times at once, each with its threads.
 
     Raises:
         InputError: if the precision is not float32: on the CPU it computes in nothing else.
@@ -108,7 +109,7 @@ def onnxruntime_engine(path: Path, threads: int, precision: str = "float32") -> 
         raise InputError(f"onnxruntime does not compute in {precision} on the CPU; pass --engine openvino")
     import onnxruntime
 
-    session = onnx_session(path, threads)
+    session = onnx_session(path, max(threads // parallel, 1))
     wanted = onnxruntime.RunOptions()
     wanted.only_execute_path_to_fetches = True  # scores that nobody asked for are not computed
 
@@ -118,8 +119,8 @@ def onnxruntime_engine(path: Path, threads: int, precision: str = "float32") -> 
     return session_card(session, path), run
 
 
-def openvino_config(threads: int, precision: str = "float32") -> dict[str, Any]:
-    """OpenVINO's settings for one frame at a time on the CPU.
+def openvino_config(threads: int, precision: str = "float32", parallel: int = 1) -> dict[str, Any]:
+    """OpenVINO's settings on the CPU for so many frames at a time.
 
     Raises:
         InputError: if the processor cannot compute in the precision.
@@ -134,8 +135,8 @@ def openvino_config(threads: int, precision: str = "float32") -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": parallel,
+        "PERFORMANCE_HINT": "LATENCY" if parallel == 1 else "THROUGHPUT",
     }
 
 
@@ -149,8 +150,8 @@ def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[
     return make([graph.output(name) for name in names], graph.get_parameters(), "oddroad")
 
 
-def openvino_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
-    """Card and run function by OpenVINO.
+def openvino_engine(path: Path, threads: int, precision: str = "float32", parallel: int = 1) -> tuple[Card, Run]:
+    """Card and run function by OpenVINO, which may be called ``parallel`` times at once, from as many threads.
 
     Raises:
         InputError: if the processor cannot compute in the precision.
@@ -158,17 +159,26 @@ def openvino_engine(path: Path, threads: int, precision: str = "float32") -> tup
     import openvino
 
     card = session_card(onnx_session(path, 1, optimise=False), path)
-    core, config = openvino.Core(), openvino_config(threads, precision)
+    core, config = openvino.Core(), openvino_config(threads, precision, parallel)
     compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], Any] = {}
+    compiling, own = threading.Lock(), threading.local()  # an infer request serves one thread at a time
+
+    def compile_for(key: tuple[tuple[int, ...], tuple[str, ...]]) -> Any:
+        with compiling:
+            if key not in compiled:
+                if len(compiled) >= 4:  # a folder of many sizes: forget the oldest
+                    compiled.pop(next(iter(compiled)))
+                compiled[key] = core.compile_model(openvino_graph(core, path, *key), "CPU", config)
+            return compiled[key]
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         key = tuple(images.shape), tuple(names)
-        if key not in compiled:
-            if len(compiled) >= 4:  # a folder of many sizes: forget the oldest
-                compiled.pop(next(iter(compiled)))
-            graph = openvino_graph(core, path, *key)
-            compiled[key] = core.compile_model(graph, "CPU", config).create_infer_request()
-        request = compiled[key]
+        requests: dict[Any, Any] = own.__dict__.setdefault("requests", {})
+        if key not in requests:
+            if len(requests) >= 4:
+                requests.pop(next(iter(requests)))
+            requests[key] = compile_for(key).create_infer_request()
+        request = requests[key]
         request.infer({"image": images}, share_inputs=True)
         return [request.get_tensor(name).data.copy() for name in names]
 
@@ -214,12 +224,16 @@ class Model:
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
+        parallel: calls that may run at the same time, from as many threads of the caller, and share the threads.
+            A video is done sooner with a frame for each core than with all cores on one frame; a single frame is not.
 
     Attributes:
         card: what the detector is.
         scores: names of its score maps, the default first.
         engine: the engine that runs it.
         precision: what it computes in, in words: "int8 and float32" for a quantised file.
+        threads: that it computes with in all.
+        parallel: calls that may run at the same time.
 
     Raises:
         InputError: if the file or the engine cannot be used.
@@ -231,12 +245,14 @@ class Model:
         engine: str = "auto",
         threads: int | None = None,
         precision: str = "float32",
+        parallel: int = 1,
     ):
         self.path = find_model(model)
         self.engine = choose_engine(engine)
         self.threads = threads or available_cores()
+        self.parallel = max(min(parallel, self.threads), 1)
         pick(PRECISIONS, precision, "precision")
-        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision)
+        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision, self.parallel)
         self.scores, self.float_precision = self.card.scores, precision
         self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.detector import Detector, Score
-from oddroad.learn.graph import accept_any_size, shorten_weights, tidy
+from oddroad.learn.graph import accept_any_size, fold_normalisation, shorten_weights, tidy
 from oddroad.learn.scores import SCORES
 from oddroad.runtime import CARD_KEY, ENGINES
 from oddroad.types import Card
@@ -104,7 +104,9 @@ def export(
     model = trace(exported)
     if size is None:
         accept_any_size(model, exported.multiple)
-    shorten_weights(model, {f"detector.{key}" if size is None else key: value for key, value in short.items()})
+    short = {f"detector.{key}" if size is None else key: value for key, value in short.items()}
+    fold_normalisation(model, short)
+    shorten_weights(model, short)
     tidy(model)
     origin = {**about.get("origin", {})} | ({"recipe": about["recipe"]} if "recipe" in about else {})
     result = Card(

@@ -51,13 +51,13 @@ def detect(
             masks: odd pixels as .png. An empty list writes the jsonl alone.
         out: folder for the results; by default out/NAME, NAME being the first source's.
     """
-    from oddroad.detect import run
+    from oddroad.detect import frames_together, run
     from oddroad.frames import find_sources, probe
     from oddroad.runtime import Model
     from oddroad.thresholds import threshold_for
 
     sources = find_sources(source)
-    detector = Model(model, engine, precision=precision)
+    detector = Model(model, engine, precision=precision, parallel=frames_together(sources))
     lengths = [probe(each) for each in sources]
     level, found = None, None
     if threshold is not None:
@@ -69,7 +69,7 @@ def detect(
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
     print(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads in {detector.precision}, "
-        f"score {detector.pick_score(score)}"
+        f"{detector.parallel} frames at a time, score {detector.pick_score(score)}"
     )
     print(f"threshold {found.meaning if found is not None else detector.card.threshold_rule or 'of the card'}")
     with progress_bar(total) as advance:

@@ -1,0 +1,96 @@
+"""Surgery on 8-bit graphs, in which QuantizeLinear and DequantizeLinear stand around each layer (QDQ).
+
+What the quantisers write is right but not all of it is fast: ONNX Runtime joins a layer and its neighbours into one
+8-bit kernel only where their numbers are of one kind. And parts of the network are brought back to float32 here,
+without quantising anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from oddroad.learn.graph import constant_of, drop_unread, maker, put_constant, readers
+
+
+def make_fast(model: onnx.ModelProto) -> None:
+    """All of what follows that does not change what the graph computes. In place."""
+    del model.graph.value_info[:]  # the quantisers leave types there that do not hold any more
+    exact_pixels(model)
+    unsigned(model)
+    drop_unread(model)
+
+
+def unsigned(model: onnx.ModelProto) -> None:
+    """Write signed activations as unsigned ones, and the zero point too, 128 higher: the same values. In place.
+
+    ONNX Runtime adds two 8-bit values without leaving 8 bits only if both are of the same type.
+    """
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type != "QuantizeLinear" or len(node.input) < 3:
+            continue
+        zero = constant_of(graph, node.input[2])
+        if zero is not None and zero.dtype == np.int8:
+            put_constant(graph, node.input[2], (zero.astype(np.int16) + 128).astype(np.uint8))
+
+
+def exact_pixels(model: onnx.ModelProto) -> None:
+    """Let the first convolution read the pixels themselves, 0 to 255: scale 1, and the border of the mean colour too.
+
+    In place, on a graph after ``mean_into_border`` whose first convolution is in 8 bits.
+    """
+    graph = model.graph
+    border = [node for node in graph.node if node.name in ("border_rows", "border_columns")]
+    after = readers(graph, "border.image")
+    if len(border) != 2 or len(after) != 1 or after[0].op_type != "QuantizeLinear":
+        return
+    quantise, pixels = after[0], border[0].input[1]
+    put_constant(graph, "pixel.scale", np.array(1, np.float32))
+    put_constant(graph, "pixel.zero", np.array(0, np.uint8))
+    for constant in ("border.rows", "border.columns"):
+        value = constant_of(graph, constant)
+        assert value is not None
+        put_constant(graph, constant, value.round().astype(np.uint8))
+    (dequantise,) = readers(graph, quantise.output[0])
+    border[1].output[0], dequantise.input[0] = "border.pixels", "border.pixels"
+    quantise.input[0], quantise.output[0] = pixels, "pixels"
+    for node in (quantise, dequantise):
+        del node.input[1:]
+        node.input.extend(["pixel.scale", "pixel.zero"])
+    for place, given in enumerate(border[0].input):
+        if given == pixels:
+            border[0].input[place] = "pixels"
+    graph.node.remove(quantise)
+    graph.node.insert(list(graph.node).index(border[0]), quantise)
+
+
+def back_to_float(model: onnx.ModelProto, original: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """A copy in which the named nodes read float32 values and their own weights, as in the original.
+
+    What they give may still be rounded for the nodes behind them.
+
+    Args:
+        model: the quantised graph.
+        original: the graph that it was made from, with the same names of nodes.
+        names: of convolutions.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph, own = model.graph, {node.name: node for node in original.graph.node}
+    for node in graph.node:
+        if node.name not in names:
+            continue
+        for place, given in enumerate(node.input):
+            weight = constant_of(original.graph, own[node.name].input[place])
+            if weight is not None:
+                node.input[place] = f"float.{own[node.name].input[place]}"
+                put_constant(graph, node.input[place], weight)
+                continue
+            dequantise = maker(graph, given)
+            quantise = None if dequantise is None else maker(graph, dequantise.input[0])
+            if dequantise is not None and quantise is not None and quantise.op_type == "QuantizeLinear":
+                node.input[place] = quantise.input[0]
+    drop_unread(model)
+    return model
