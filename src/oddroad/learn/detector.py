@@ -239,10 +239,15 @@ class Detector(nn.Module):
             found.append(self.whole(likely, height, width, "nearest").to(torch.uint8))
         return tuple(each[:, 0] for each in found)
 
+    @property
+    def direct(self) -> bool:
+        """Whether maps are enlarged from the network's stride to the image in one step."""
+        return self.upsample == "score" and self.size is not None and all(side % self.stride == 0 for side in self.size)
+
     def whole(self, maps: Tensor, height: int, width: int, mode: str) -> Tensor:
         """A map (N, 1, h, w) of the network at the size of the image."""
         stride = 1 if self.upsample == "logits" else self.stride
-        if self.size is not None and all(side % stride == 0 for side in self.size):
+        if self.direct:
             return F.interpolate(maps, size=(height, width), mode=mode, **ALIGNED[mode])
         if stride > 1:
             maps = F.interpolate(maps, scale_factor=stride, mode=mode, **ALIGNED[mode])

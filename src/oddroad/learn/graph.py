@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from oddroad.runtime import COARSE
+
 
 def name_sides(value: onnx.ValueInfoProto) -> None:
     """Call the two dynamic sides of an image (1, H, W, 3) or a map (1, H, W) height and width."""
@@ -130,6 +132,23 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
     drop_unread(model)
 
 
+def give_coarse(model: onnx.ModelProto, names: Collection[str]) -> None:
+    """Give each output also as it is before its one enlargement, (1, 1, h, w) float32. In place.
+
+    Args:
+        model: the graph.
+        names: of outputs.
+    """
+    graph = model.graph
+    for name in names:
+        node = maker(graph, name)
+        while node is not None and node.op_type != "Resize":
+            node = maker(graph, node.input[0])
+        if node is not None:
+            graph.node.append(helper.make_node("Identity", [node.input[0]], [name + COARSE]))
+            graph.output.append(helper.make_tensor_value_info(name + COARSE, TensorProto.FLOAT, [1, 1, None, None]))
+
+
 def mean_into_border(model: onnx.ModelProto, size: tuple[int, int]) -> None:
     """Put the mean colour around the image and the subtraction of it into the first convolution's bias. In place.
 
@@ -232,7 +251,8 @@ def tidy(model: onnx.ModelProto) -> None:
     for value in (*graph.input, *graph.output):
         del value.metadata_props[:]
         value.doc_string = ""
-        name_sides(value)
+        if not value.name.endswith(COARSE):
+            name_sides(value)
     for each in graph.initializer:
         each.doc_string = ""
     onnx.checker.check_model(model)
