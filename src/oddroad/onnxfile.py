@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-GRAPH, OUTPUT, NAME = 7, 12, 1
-"""Numbers of the fields: the graph of a model, an output of a graph, the name of an output."""
+GRAPH, NODE, OUTPUT, NAME, READS, MAKES = 7, 1, 12, 1, 1, 2
+"""Numbers of the fields: the graph of a model, a node and an output of a graph, the name of an output, the names of the
+values that a node reads and makes."""
 
 FIXED = {1: 8, 5: 4}
 """Bytes of a value of fixed length, by the type of the field."""
@@ -67,11 +68,9 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
         raise ValueError("not a protocol buffer")
 
 
-def name_of(data: bytes, start: int, end: int) -> str:
-    """Name of the output between two places."""
-    return next(
-        (data[value:stop].decode() for number, _, value, stop in fields(data, start, end) if number == NAME), ""
-    )
+def texts(data: bytes, start: int, end: int, wanted: int) -> list[str]:
+    """The values of the fields of a number, which are texts, in the message between two places."""
+    return [data[value:stop].decode() for number, _, value, stop in fields(data, start, end) if number == wanted]
 
 
 def output_names(data: bytes) -> list[str]:
@@ -81,7 +80,7 @@ def output_names(data: bytes) -> list[str]:
         ValueError: if it is none.
     """
     return [
-        name_of(data, *place)
+        texts(data, *place, NAME)[0]
         for number, _, start, end in fields(data, 0, len(data))
         if number == GRAPH
         for inner, _, *place in fields(data, start, end)
@@ -90,7 +89,7 @@ def output_names(data: bytes) -> list[str]:
 
 
 def with_outputs(data: bytes, names: Collection[str]) -> bytes:
-    """An ONNX file with only those of its outputs; what they do not need stays in it, and is not computed.
+    """An ONNX file with only those of its outputs, and only the nodes that they need. Without graphs inside its nodes.
 
     Raises:
         ValueError: if it is no ONNX file.
@@ -100,11 +99,27 @@ def with_outputs(data: bytes, names: Collection[str]) -> bytes:
         if number != GRAPH:
             found.append(data[begin:end])
             continue
-        kept = [
-            data[first:stop]
-            for inner, first, value, stop in fields(data, start, end)
-            if inner != OUTPUT or name_of(data, value, stop) in names
-        ]
-        graph = b"".join(kept)
+        graph = b"".join(needed_fields(data, start, end, set(names)))
         found += [as_number(GRAPH << 3 | 2), as_number(len(graph)), graph]
     return b"".join(found)
+
+
+def needed_fields(data: bytes, start: int, end: int, needed: set[str]) -> list[bytes]:
+    """The fields of the graph between two places, but for outputs that are not needed and nodes that serve none.
+
+    Args:
+        data: the file.
+        start: where the graph begins.
+        end: where it ends.
+        needed: names of the outputs; grows by the values that lead to them.
+    """
+    kept: list[bytes] = []
+    for number, begin, value, stop in reversed(list(fields(data, start, end))):  # nodes stand behind what they read
+        if number == OUTPUT and not needed.intersection(texts(data, value, stop, NAME)):
+            continue
+        if number == NODE:
+            if not needed.intersection(texts(data, value, stop, MAKES)):
+                continue
+            needed.update(texts(data, value, stop, READS))
+        kept.append(data[begin:stop])
+    return kept[::-1]

@@ -19,8 +19,8 @@ from oddroad.errors import InputError, pick
 from oddroad.onnxfile import with_outputs
 from oddroad.types import Card
 
-EMBEDDED = {"default": "oddroad-small.onnx"}
-"""Detectors that come with the package: name -> file in ``oddroad/models``."""
+EMBEDDED = {"default": "oddroad-small.onnx", "default-fp32": "oddroad-small-fp32.onnx"}
+"""Detectors that come with the package, name -> file in ``oddroad/models``: in 8 bits, and its twin in float32."""
 
 CARD_KEY = "oddroad"
 """Key of the card in the metadata of an ONNX file."""
@@ -33,7 +33,10 @@ def find_model(model: str | Path) -> Path:
         InputError: if there is no such file.
     """
     if str(model) in EMBEDDED:
-        return Path(str(resources.files("oddroad"))) / "models" / EMBEDDED[str(model)]
+        path = Path(str(resources.files("oddroad"))) / "models" / EMBEDDED[str(model)]
+        if not path.is_file():
+            raise InputError(f"'{path.name}' is missing from this installation; pass the path of an .onnx file")
+        return path
     path = Path(model)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file"
@@ -307,7 +310,8 @@ class Model:
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an .onnx file of ours, or "default" for the embedded detector.
+        model: path of an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for its twin that
+            computes in float32.
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.

@@ -27,16 +27,20 @@ def make_fast(model: onnx.ModelProto) -> None:
 
 
 def unsigned(model: onnx.ModelProto) -> None:
-    """Write signed activations as unsigned ones, and the zero point too, 128 higher: the same values. In place.
+    """Write signed values that are only added as unsigned ones, and their zero point too, 128 higher. In place.
 
-    ONNX Runtime adds two 8-bit values without leaving 8 bits only if both are of the same type.
+    The same values.
+
+    ONNX Runtime adds two 8-bit values without leaving 8 bits only if both are of the same type. Values that a
+    convolution reads stay as they are: OpenVINO 2026.4 computes something else from those with a zero point.
     """
     graph = model.graph
     for node in graph.node:
         if node.op_type != "QuantizeLinear" or len(node.input) < 3:
             continue
         zero = constant_of(graph, node.input[2])
-        if zero is not None and zero.dtype == np.int8:
+        after = [each for found in readers(graph, node.output[0]) for each in readers(graph, found.output[0])]
+        if zero is not None and zero.dtype == np.int8 and after and all(each.op_type == "Add" for each in after):
             put_constant(graph, node.input[2], (zero.astype(np.int16) + 128).astype(np.uint8))
 
 
@@ -140,18 +144,25 @@ def back_to_float(model: onnx.ModelProto, original: onnx.ModelProto, names: Sequ
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph, own = model.graph, {node.name: node for node in original.graph.node}
-    for node in graph.node:
+    for node in list(graph.node):
         if node.name not in names:
             continue
         for place, given in enumerate(node.input):
-            weight = constant_of(original.graph, own[node.name].input[place])
+            wanted = own[node.name].input[place]
+            weight = constant_of(original.graph, wanted)
             if weight is not None:
-                node.input[place] = f"float.{own[node.name].input[place]}"
+                node.input[place] = f"float.{wanted}"
                 put_constant(graph, node.input[place], weight)
                 continue
             dequantise = maker(graph, given)
             quantise = None if dequantise is None else maker(graph, dequantise.input[0])
-            if dequantise is not None and quantise is not None and quantise.op_type == "QuantizeLinear":
-                node.input[place] = quantise.input[0]
+            if dequantise is None or quantise is None or quantise.op_type != "QuantizeLinear":
+                continue
+            node.input[place] = quantise.input[0]
+            first, now = maker(original.graph, wanted), maker(graph, quantise.input[0])
+            if first is not None and first.op_type == "Relu" and (now is None or now.op_type != "Relu"):
+                node.input[place] = f"float.{node.name}.{place}"  # a quantiser may leave it to the zero point
+                relu = helper.make_node("Relu", [quantise.input[0]], [node.input[place]])
+                graph.node.insert(list(graph.node).index(node), relu)
     drop_unread(model)
     return model
