@@ -22,6 +22,13 @@ LICENCE = (
     "(research) and COCO cut-outs; the code around them is Apache-2.0"
 )
 
+WORDS = {
+    "small": "held-out objects pasted on small validation scenes",
+    "sharp": "held-out objects pasted on sharp validation scenes",
+    "rendered": "rendered drives",
+}
+"""What runs/embedded_choose.py calls its sets."""
+
 
 def main() -> None:
     """Export and print the parity."""
@@ -36,10 +43,11 @@ def main() -> None:
     network, about = load_network(given.checkpoint)
     about["licence"] = LICENCE
     measured = {
-        f"held-out objects pasted on {choice['scenes']} validation scenes at {choice['size']}": {
-            name: f"AP {100 * choice[name]['ap']:.1f}, FPR95 {100 * choice[name]['fpr95']:.1f}" for name in given.scores
+        f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
+            name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores
         }
-        | {"mean IoU of their known pixels": f"{100 * choice['miou']:.1f}"}
+        | ({"mean IoU of their known pixels": f"{100 * found['miou']:.1f}"} if "miou" in found else {})
+        for kind, found in choice["sets"].items()
     }
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": (512, 1024), "classes": True, "card": about_file}
@@ -47,9 +55,7 @@ def main() -> None:
         card = export_int8(network, about, given.scores, given.out, given.int8, name="oddroad-small", **options)
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
-        card = export(
-            network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options
-        )
+        card = export(network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options)
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")
 
 

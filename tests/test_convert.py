@@ -33,7 +33,10 @@ def same(first: nn.Module, second: nn.Module) -> bool:
         return torch.equal(first(images).logits, second(images).logits)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+QUICK = [name for name in NETWORKS if not name.startswith("mask2") or name.endswith("_small")]
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_every_network_has_a_published_form_that_comes_back(name, tmp_path):
     network = made(name, classes=19)
     torch.save({f"module.{key}": each for key, each in network.state_dict().items()}, tmp_path / "a.pth")
@@ -42,7 +45,7 @@ def test_every_network_has_a_published_form_that_comes_back(name, tmp_path):
     loaded, about = load_network(tmp_path / "a.ckpt")
     assert same(network, loaded)
     assert about["classes"] == list(CITYSCAPES_CLASSES)
-    assert about["arguments"]["auxiliary"] == (name != "enet")
+    assert about["arguments"]["auxiliary"] == (name != "enet" and not name.startswith("mask2"))
     assert done.ignored == done.missing == []
     assert about["origin"]["file"] == "a.pth"
     assert len(about["origin"]["sha256"]) == 64

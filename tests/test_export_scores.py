@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from test_calibrate import ABOUT, frames
+from test_scores import OF_MASKS
 
 from oddroad.errors import InputError
 from oddroad.learn.calibrate import fit_scores
@@ -21,7 +22,7 @@ from oddroad.learn.scores import FITTED, SCORES
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.runtime import Model
 
-ON_LOGITS = tuple(name for name in SCORES if name not in ("mutual_information",))
+ON_LOGITS = tuple(name for name in SCORES if name not in {"mutual_information", *OF_MASKS})
 
 
 class Small(torch.nn.Module):

@@ -119,7 +119,11 @@ class TestContract:
         draw = torch.Generator().manual_seed(1)
         logits = (3 * torch.randn(2, 19, 6, 8, generator=draw)).requires_grad_()
         rest = [torch.randn(2, 6, 8, generator=draw).requires_grad_() for _ in range(2)]
-        return Outputs(logits, outlier=rest[0], void=rest[1], auxiliary=(logits * 0.5,)), [logits, *rest]
+        queries = torch.randn(2, 24, 20, generator=draw).requires_grad_()
+        masks = torch.randn(2, 24, 6, 8, generator=draw).requires_grad_()
+        outputs = Outputs(logits, outlier=rest[0], void=rest[1], auxiliary=(logits * 0.5,))
+        deep = ((queries * 0.5, masks * 0.5),)
+        return outputs._replace(queries=queries, masks=masks, deep=deep), [logits, *rest, masks]
 
     def test_ignored_pixels_get_no_gradient(self, name: str) -> None:
         outputs, leaves = self.outputs()
@@ -129,7 +133,7 @@ class TestContract:
         value.backward()
         assert torch.isfinite(value)
         assert value.ndim == 0
-        if name == "pebal":  # its blur and its smoothness reach over neighbours, by definition
+        if name in ("pebal", "mask_matching"):  # blur and smoothness; points between pixels: both reach over neighbours
             return
         for leaf in leaves:
             if leaf.grad is not None:

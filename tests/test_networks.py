@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from golden import GOLDEN, golden, golden_input, golden_state, golden_weight, needs_golden
 from torch import nn
 
+from oddroad.errors import InputError
 from oddroad.learn.checkpoint import load_network, save_checkpoint
 from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
 from oddroad.learn.networks import NETWORKS, enet
@@ -24,11 +25,19 @@ GOLDEN_NAMES = {
     "bisenetv2": "bisenetv2",
     "ddrnet23_slim": "ddrnet23slim",
 }
-GAINS = {"erfnet": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85, "pidnet_s": 0.7}
+GAINS = {
+    "erfnet": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85, "pidnet_s": 0.7,
+    "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
+}  # fmt: skip
 PARAMETERS = {
     "erfnet": 2_064_191, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
     "ddrnet23_slim": 5_695_987, "pidnet_s": 7_625_715,
+    "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
+    "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
+    "mask2anomaly_swin": 49_774_478, "mask2former_small": 5_950_468, "mask2anomaly_small": 6_000_388,
 }  # fmt: skip
+QUICK = [name for name in NETWORKS if not name.startswith("mask2") or name.endswith("_small")]
+"""All but the mask networks of full size, whose code is that of the small ones; see also test_mask2former.py."""
 
 
 def lively(name: str, **arguments) -> nn.Module:
@@ -127,7 +136,21 @@ def test_number_of_parameters(name):
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if not name.startswith("mask2")])
+def test_isomax_takes_the_place_of_the_classifier_alone(name):
+    network = NETWORKS[name](classes=5, auxiliary=True, isomax=8).train()
+    outputs = network(torch.rand(2, 3, 64, 128))
+    assert outputs.logits.shape[1] == 5
+    assert outputs.features.shape[1] == 8
+    assert (outputs.logits <= 0).all()
+    assert all(each.shape[1] == 5 for each in outputs.auxiliary)
+    again = network.isomax(outputs.features)
+    assert torch.allclose(again, outputs.logits)
+    outputs.logits.square().mean().backward()
+    assert network.isomax.prototypes.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_shapes_heads_and_backward(name):
     torch.manual_seed(0)
     network = NETWORKS[name](classes=5, outlier=True, auxiliary=True)
@@ -149,7 +172,7 @@ def test_shapes_heads_and_backward(name):
     assert bare.eval()(torch.rand(1, 3, 64, 128)).outlier is None
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", QUICK)
 @pytest.mark.parametrize("size", [(97, 131), (64, 65), (5, 7)])
 def test_odd_sizes_are_padded_and_cropped_without_drift(name, size):
     network = lively(name, classes=4, outlier=True)
@@ -164,7 +187,7 @@ def test_odd_sizes_are_padded_and_cropped_without_drift(name, size):
         assert torch.equal(part, of[..., :rows, :columns])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", QUICK)
 def test_save_and_load(name, tmp_path):
     network = lively(name, classes=4, outlier=True, auxiliary=True)
     about = {"network": name, "arguments": {"classes": 4, "outlier": True, "auxiliary": True}, "classes": list("abcd")}
@@ -177,7 +200,7 @@ def test_save_and_load(name, tmp_path):
         assert torch.equal(network(images).logits, loaded(images).logits)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", QUICK)
 def test_folding_keeps_the_function(name):
     network = lively(name)
     images = torch.rand(1, 3, 2 * network.multiple, 2 * network.multiple)
@@ -189,8 +212,11 @@ def test_folding_keeps_the_function(name):
     assert count[1] < 0.45 * count[0]
 
 
-@pytest.mark.parametrize("size", [None, (64, 128)])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [(name, size) for name in QUICK if not name.startswith("mask2") for size in (None, (64, 128))]
+    + [("mask2anomaly_small", (64, 128))],
+)
 def test_export_is_equal_in_both_engines(name, size, tmp_path):
     network = lively(name, classes=5, outlier=True)
     about = {"network": name, "normalisation": "unit", "classes": list("abcd")}
@@ -204,7 +230,15 @@ def test_export_is_equal_in_both_engines(name, size, tmp_path):
     assert len(differences) == 4
     assert shares or max(differences) <= TOLERANCE
     nodes = onnx.load(out).graph.node
-    assert not {"MaxUnpool", "ScatterND", "ScatterElements", "Softmax"} & {node.op_type for node in nodes}
+    slow = {"MaxUnpool", "ScatterND", "ScatterElements"} | (set() if name.startswith("mask2") else {"Softmax"})
+    assert not slow & {node.op_type for node in nodes}
+
+
+def test_networks_of_one_size_say_so(tmp_path):
+    about = {"network": "mask2anomaly_small", "classes": list("abcd")}
+    with pytest.raises(InputError, match="mask2anomaly_small runs at one size only"):
+        export(NETWORKS["mask2anomaly_small"](classes=4), about, ["mask2anomaly"], tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["erfnet", "enet"])

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from golden import SHARED
 
+from oddroad import seeds
 from oddroad.cli import main
 from oddroad.figures import of_heat, of_truth, telling_frames
+from oddroad.report import run_name
 from oddroad.tables import (
     Table,
     beside,
@@ -172,3 +174,58 @@ def test_wrong_files_are_named(tmp_path, capsys):
     ):
         assert main(["report", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / "out")]) == 2
         assert message in capsys.readouterr().err
+
+
+def repeated(row, seed, score="msp", **more):
+    return result(score, "road_anomaly", row=row, seed=seed, **more)
+
+
+def test_seeds_are_gathered_beside_the_published_row():
+    results = [repeated("LN + CE", seed, ap=ap, fpr95=0.5) for seed, ap in enumerate((0.10, 0.12, 0.17))]
+    results += [repeated("LN + CE", 0, ap=0.3, temperature="fitted"), repeated("CE", 0, "max_logit", ap=0.2)]
+    results += [repeated("ENet", 0, "void"), repeated("EIML + 4 FL", 0)]
+    results += [{**repeated("LN + CE", seed), "dataset": "cityscapes_small", "score": "", "miou": 0.4 + seed / 100}
+                for seed in range(3)]  # fmt: skip
+    lines, columns = seeds.lines_of(results)
+    assert columns == [("", "miou"), ("road_anomaly", "ap"), ("road_anomaly", "fpr95")]
+    rows = {line.name: seeds.cells_of(line, columns) for line in lines}
+    ln_ce = ["3", "41.00 ± 1.00", "66.62", "13.00 ± 3.61", "11.20", "50.00 ± 0.00", "94.16", "Real-time, Table 4"]
+    assert rows["MSP, LN + CE"] == ["MSP, LN + CE", *ln_ce]
+    assert rows["MSP (T fitted), LN + CE"][4:] == ["30.00", "-", "50.00", "-", "-"]
+    assert rows["MaxLogit, CE"][1:] == ["1", "-", "72.20", "20.00", "8.71†", "50.00", "93.76", "Real-time, Table 1"]
+    assert rows["Void, ENet"][3:] == ["40.94", "20.00", "9.83†", "50.00", "95.24", "Real-time, Table 3"]
+    assert rows["MSP, EIML + 4 FL"][-1] == "-"
+    assert next(iter(rows)) == "MSP, LN + CE"
+    read = list(csv.DictReader(seeds.comma_separated(lines, columns).splitlines()))
+    assert float(read[0]["Road Anomaly AP standard deviation"]) == pytest.approx(3.60555, abs=1e-4)
+    assert r"13.00 $\pm$ 3.61 & 11.20" in seeds.latex(lines, columns)
+    assert seeds.markdown(lines, columns).splitlines()[2].startswith("| MSP, LN + CE | 3 | 41.00 ± 1.00 | 66.62 |")
+
+
+def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, capsys):
+    files = tmp_path / "results.json"
+    files.write_text(
+        json.dumps({"results": [repeated("LN", at, temperature=t) for at in range(2) for t in ("1", "2")]})
+    )
+    for name in ("ln", "ce"):
+        path = tmp_path / name / "0" / "log" / "metrics.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("step,figure,value\n20,loss,2.5\n40,loss,1.5\n40,miou,0.2\n")
+    out = tmp_path / "report"
+    assert main(["report", str(files), str(tmp_path / "ln" / "0"), str(tmp_path / "ce" / "0"), "--out", str(out)]) == 0
+    names = {path.name for path in out.iterdir()}
+    tables = {f"{name}.{ending}" for name in ("seeds", "temperatures") for ending in ("md", "csv", "tex")}
+    assert names == tables | {"learning_curves.png", "report.html"}
+    assert "(T 2)" not in (out / "seeds.md").read_text()
+    assert "MSP (T 2), LN" in (out / "temperatures.md").read_text()
+    assert cv2.imread(str(out / "learning_curves.png")).shape[1] > 600
+    page = (out / "report.html").read_text()
+    assert "20.00 ± 0.00" in page
+    assert "Learning curves" in page
+    assert run_name(tmp_path / "ln" / "0", [tmp_path / "ln" / "0", tmp_path / "ce" / "0"]) == "ln/0"
+    assert run_name(tmp_path / "ln", [tmp_path / "ln", tmp_path / "ce"]) == "ln"
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 2
+    assert "cannot read the curves" in capsys.readouterr().err
+    (tmp_path / "ln" / "0" / "log" / "metrics.csv").write_text("step,figure,value\n")
+    assert main(["report", str(tmp_path / "ln" / "0"), "--out", str(out)]) == 2
+    assert "no loss and no mean IoU in the logs of 0" in capsys.readouterr().err

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from oddroad.errors import InputError
 from oddroad.learn.detector import Detector, Outputs, split_void
 from oddroad.learn.scores import SCORES
+from oddroad.learn.scores.masks import INFERENCE
 
-NEEDS_NO_CLASS = {"outlier_head", "mutual_information"}
+OF_MASKS = {"mask2anomaly", "rba", "eam", "uno", *INFERENCE}
+"""Scores of mask networks, which have tests of their own."""
+
+NEEDS_NO_CLASS = {"outlier_head", "mutual_information", *OF_MASKS}
 """Scores that do not look at the class logits."""
 
 SHIFT = {
@@ -39,6 +43,8 @@ def outputs_of(logits: torch.Tensor, seed: int = 0) -> Outputs:
         outlier=torch.randn(shape, generator=draw, dtype=logits.dtype),
         void=torch.randn(shape, generator=draw, dtype=logits.dtype),
         disagreement=torch.rand(shape, generator=draw, dtype=logits.dtype),
+        queries=3 * torch.randn(shape[0], 9, logits.shape[1] + 2, generator=draw, dtype=logits.dtype),
+        masks=4 * torch.randn(shape[0], 9, *shape[1:], generator=draw, dtype=logits.dtype),
     )
 
 

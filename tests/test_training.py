@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from fabricated import training_root
+from fabricated import training_root, write_pair
 from golden import DATA, golden, needs_data, needs_golden
 
 from oddroad.errors import InputError
+from oddroad.learn import data
 from oddroad.learn.checkpoint import load_network, read_checkpoint
-from oddroad.learn.data import Crops, Validation, read_scenes
+from oddroad.learn.data import Crops, SceneList, Validation, class_counts, class_weights, named_classes, read_scenes
 from oddroad.learn.detector import Outputs
 from oddroad.learn.losses import LOSSES, weighted
+from oddroad.learn.module import Training
+from oddroad.learn.networks.blocks import IsoMax
 from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
-from oddroad.learn.train import Training, fit
-from oddroad.recipe import Optimiser, Outliers, Recipe, Scenes, read_recipe
+from oddroad.learn.train import fit, found_weights
+from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes, Weights, read_recipe
 from oddroad.types import IGNORE, OUTLIER, UNNAMED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,10 +45,13 @@ def small(steps: int = 4) -> Recipe:
 
 
 class TestRecipe:
-    @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+    @pytest.mark.parametrize(
+        "path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+    )
     def test_every_recipe_in_the_repository_is_read(self, path: Path) -> None:
         recipe = read_recipe(path)
         assert all(name in LOSSES for name, _ in recipe.losses)
+        Training(recipe)
 
     def test_values_and_overrides(self, tmp_path: Path) -> None:
         path = tmp_path / "r.yaml"
@@ -70,6 +78,20 @@ class TestRecipe:
             read_recipe(path)
         with pytest.raises(InputError, match="no recipe"):
             read_recipe(tmp_path / "none.yaml")
+
+    def test_parts_that_do_not_fit_are_refused(self) -> None:
+        plain = Recipe(outliers=Outliers(probability=0, known=0))
+        cases = [
+            (replace(plain, losses=(("isomax", 1.0),)), "need the distance head; set network.isomax"),
+            (replace(plain, weights=Weights(void=1.0)), "there is no void output; set network.void"),
+            (replace(plain, network=Network(stage="encoder")), "trains ERFNet's encoder"),
+            (replace(plain, network=Network(stride=2)), "'ddrnet23_slim' does not take stride"),
+            (replace(plain, optimiser=Optimiser(frozen=("encodr",))), "no part of the network begins with 'encodr'"),
+            (replace(plain, optimiser=Optimiser(faster=("head",))), "begins with 'head'; there are: compression3"),
+        ]
+        for recipe, message in cases:
+            with pytest.raises(InputError, match=message):
+                Training(recipe)
 
 
 class TestPasting:
@@ -147,12 +169,183 @@ class TestData:
         clean = Validation(root, "coco128-seg", 2, (64, 128), clean=True)
         assert not any((clean[i][1] == OUTLIER).any() for i in range(len(clean)))
 
+    def test_scenes_are_decoded_when_asked_for_and_kept_while_they_fit(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(data, "MOST_KEPT", 64 * 64 * 4)  # one scene
+        scenes = SceneList(root, ("cityscapes_small", "cityscapes_small"), "train")
+        assert len(scenes) == 6
+        assert not scenes.kept
+        first, second = scenes[0], scenes[1]
+        assert scenes[0] is first
+        assert scenes[3] is first  # the set named twice is decoded once
+        assert scenes[1] is not second
+        assert np.array_equal(scenes[1].image, second.image)
+        assert scenes.samples[4][0] == "cityscapes_small"
+
+    def test_official_cityscapes(self, tmp_path: Path) -> None:
+        for split in ("train", "val"):
+            image, ids = np.full((64, 128, 3), 90, np.uint8), np.full((64, 128), 7, np.uint8)
+            ids[:20], ids[50:] = 23, 1  # sky, ego vehicle
+            place = tmp_path / "{}" / split / "bochum"
+            write_pair(
+                Path(str(place / "a_leftImg8bit.png").format("leftImg8bit")),
+                Path(str(place / "a_gtFine_labelIds.png").format("gtFine")), image, ids,
+            )  # fmt: skip
+        recipe = read_recipe(
+            ROOT / "recipes" / "full" / "void_erfnet.yaml",
+            ["--scenes.crop", "32", "64", "--scenes.scale", "0.2", "0.2", "--optimiser.steps", "1",
+             "--optimiser.batch", "2", "--optimiser.precision", "fp32"],
+        )  # fmt: skip
+        model = fit(recipe, tmp_path, tmp_path / "run", validate_every=1, validation_scenes=1)
+        network, about = load_network(model)
+        with torch.no_grad():
+            assert network(torch.zeros(1, 3, 32, 64)).logits.shape == (1, 20, 32, 64)
+        assert len(about["classes"]) == 19
+        assert json.loads((tmp_path / "run" / "class_counts.json").read_text())[19] == 14 * 128
+        assert "miou" in (tmp_path / "run" / "log" / "metrics.csv").read_text()
+
     @needs_data
     def test_the_real_sets(self) -> None:
         scenes = read_scenes(DATA, ("cityscapes_small", "camvid", "idd_lite"), "val", 2)
         assert len(scenes) == 6
         assert all(scene.label.shape == scene.image.shape[:2] for scene in scenes)
         assert {0, 10} <= set(np.unique(np.concatenate([each.label.ravel() for each in scenes])).tolist())
+
+
+class TestClassWeights:
+    def test_a_pass_counts_the_pixels_of_every_class(self, root: Path) -> None:
+        counts = class_counts(root, ("cityscapes_small", "camvid", "camvid"), 19)
+        expected = np.zeros(20, np.int64)
+        for scene in read_scenes(root, ("cityscapes_small", "camvid", "camvid"), "train"):
+            for value in range(19):
+                expected[value] += (scene.label == value).sum()
+            expected[19] += (scene.label == IGNORE).sum()
+        assert counts.tolist() == expected.tolist()
+        assert counts[:19].sum() > 0
+
+    def test_the_rules(self) -> None:
+        counts = np.array([700, 200, 0, 100, 1000])
+        enet = class_weights(counts, Weights("enet", 1.02), void=False)
+        assert enet is not None
+        np.testing.assert_allclose(enet, 1 / np.log(1.02 + np.array([0.7, 0.2, 0, 0.1])), rtol=1e-6)
+        median = class_weights(counts, Weights("median_frequency"), void=False)
+        assert median is not None
+        np.testing.assert_allclose(median, [0.2 / 0.7, 1, 0, 2], rtol=1e-6)
+        void = class_weights(counts, Weights("enet", 1.1, void=0.5), void=True)
+        assert void is not None
+        np.testing.assert_allclose(void[[0, 4]], [1 / np.log(1.1 + 0.35), 0.5 / np.log(1.1 + 0.5)], rtol=1e-6)
+        assert class_weights(counts, Weights(), void=False) is None
+        assert class_weights(counts, Weights(void=1.0), void=True) is None
+        lighter = class_weights(counts, Weights(void=0.25), void=True)
+        assert lighter is not None
+        assert lighter.tolist() == [1, 1, 1, 1, 0.25]
+
+    def test_the_rule_reaches_the_loss(self, root: Path, tmp_path: Path) -> None:
+        recipe = replace(small(), weights=Weights("enet", 1.1))
+        weights = found_weights(recipe, root, tmp_path, first=True)
+        assert weights is not None
+        module = Training(recipe, weights)
+        outputs, labels = (
+            Outputs(torch.randn(1, 19, 4, 6), outlier=torch.zeros(1, 4, 6)),
+            torch.randint(0, 11, (1, 4, 6)),
+        )
+        found = module.loss(outputs, labels)[1]["cross_entropy"]
+        expected = torch.nn.functional.cross_entropy(outputs.logits, labels, weights)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+        (tmp_path / "class_counts.json").write_text(json.dumps([1] * 20))  # the second time they are not counted anew
+        assert torch.allclose(
+            found_weights(recipe, root, tmp_path, True), torch.tensor(1 / np.log(1.1 + 1 / 19)).float()
+        )  # type: ignore[arg-type]
+
+
+class TestModule:
+    def step(self, recipe: Recipe, labels: torch.Tensor, named: torch.Tensor | None = None) -> Training:
+        """A module after one backward pass of its training step, outside a trainer."""
+        module = Training(recipe)
+        module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[assignment]
+        module._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
+        module.train()
+        images = torch.randint(0, 256, (len(labels), 3, *labels.shape[1:]), dtype=torch.uint8)
+        batch = (images, labels) if named is None else (images, labels, named)
+        module.training_step(batch, 0).backward()
+        return module
+
+    def test_void_pixels_teach_the_void_output_if_they_shall(self) -> None:
+        recipe = Recipe(
+            network=Network(name="erfnet", outlier=False, auxiliary=False, void=True),
+            scenes=Scenes(loss_stride=1),
+            outliers=Outliers(probability=0, known=0),
+            weights=Weights(void=1.0),
+        )
+        labels = torch.full((1, 32, 64), IGNORE)
+        taught = self.step(recipe, labels).network.decoder.output_conv.bias.grad
+        assert taught[19] < 0  # more of it
+        assert (taught[:19] > 0).all()
+        labels[:, :16] = 3
+        known = self.step(replace(recipe, weights=Weights()), labels).network.decoder.output_conv.bias.grad
+        assert known[19] == 0  # an abstention that no loss asks for
+        assert known[3] < 0
+
+    def test_a_class_that_a_set_does_not_name_gets_no_gradient_from_it(self) -> None:
+        recipe = Recipe(network=Network(name="erfnet", outlier=False, auxiliary=True),
+                        losses=(("cross_entropy", 1.0), ("logit_norm", 0.5), ("group_cross_entropy", 0.5)))  # fmt: skip
+        labels = torch.zeros(2, 32, 64, dtype=torch.int64)
+        labels[:, 16:] = 203
+        named = torch.from_numpy(np.stack([named_classes("idd_lite", 19)] * 2))
+        gradient = self.step(recipe, labels, named).network.decoder.output_conv.weight.grad
+        assert gradient is not None
+        seen = gradient.abs().sum((0, 2, 3)) > 0
+        assert seen.tolist() == named[0].tolist()
+        assert not seen[[11, 12]].any()  # living things may be animals
+        assert named_classes("camvid", 19).sum() == 12
+        assert named_classes("cityscapes_small", 19).all()
+        one = torch.cat([named[:1], torch.ones(1, 19, dtype=torch.bool)])
+        both = self.step(recipe, labels, one).network.decoder.output_conv.weight.grad
+        assert (both.abs().sum((0, 2, 3)) > 0).all()
+
+    def test_frozen_parts_stay_still_and_faster_parts_have_their_rate(self) -> None:
+        how = Optimiser(name="adam", rate=1e-3, frozen=("encoder.",), faster=("decoder.output_conv",), factor=20)
+        module = Training(Recipe(network=Network(name="erfnet", outlier=False, auxiliary=False), optimiser=how))
+        module.train()
+        for each in module.still:
+            each.training = False
+        network = module.network
+        assert not any(each.requires_grad for each in network.encoder.parameters())
+        assert not any(each.training for each in network.encoder.modules())
+        assert all(each.training for each in network.decoder.modules())
+        groups = module.configure_optimizers()["optimizer"].param_groups
+        rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+        assert rates[id(network.decoder.output_conv.weight)] == pytest.approx(0.02)
+        assert rates[id(network.decoder.layers[0].conv.weight)] == pytest.approx(1e-3)
+        assert len(rates) == sum(1 for _ in network.decoder.parameters())
+        still = Training(Recipe(optimiser=Optimiser(norms="frozen"))).still
+        assert len(still) > 20
+        assert all(isinstance(each, torch.nn.BatchNorm2d) for each in still)
+
+    def test_isomax_head_is_the_same_in_training_and_with_its_golden_gradients(self) -> None:
+        head = IsoMax(16, 19)
+        features = torch.randn(2, 16, 3, 5, requires_grad=True)
+        one, two = head.train()(features), head.eval()(features)
+        assert torch.allclose(one, two, atol=1e-6)
+        slopes = [torch.autograd.grad(each.square().sum(), (features, *head.parameters())) for each in (one, two)]
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*slopes, strict=True))
+
+    @needs_golden
+    def test_the_golden_gradients_of_isomax_in_training(self) -> None:
+        arrays = golden("losses_scores.npz")
+        head = IsoMax(16, 19).train()
+        with torch.no_grad():
+            head.prototypes.copy_(torch.tensor(arrays["iso_prototypes"]))
+            head.distance_scale.fill_(float(arrays["iso_distance_scale"]))
+        features = torch.tensor(arrays["iso_features"], requires_grad=True)
+        labels = torch.tensor(arrays["labels"].astype(np.int64))
+        value = LOSSES["isomax"](Outputs(head(features)), labels)
+        value.backward()
+        assert value.item() == pytest.approx(float(arrays["iso_loss_es10"]), rel=1e-5)
+        found = (features.grad, head.prototypes.grad, head.distance_scale.grad)
+        for slope, name in zip(found, ("features", "prototypes", "distance_scale"), strict=True):
+            assert np.abs(slope.numpy() - arrays[f"iso_grad_{name}"]).max() < 1e-5
 
 
 class TestLosses:
@@ -225,6 +418,29 @@ class TestLosses:
 
 
 class TestFit:
+    def test_the_encoder_first_and_then_the_decoder(self, root: Path, tmp_path: Path) -> None:
+        quick = Optimiser(steps=1, warmup=1, batch=2, precision="fp32", average=0.0)
+        scenes, nothing = (
+            Scenes(crop=(32, 64), scale=(0.3, 0.5), validation=("camvid",)),
+            Outliers(probability=0, known=0),
+        )
+        first = Recipe(Network("erfnet", outlier=False, stage="encoder"), scenes, nothing, optimiser=quick)
+        encoder = fit(first, root, tmp_path / "encoder", validate_every=1, validation_scenes=1)
+        state, about = read_checkpoint(encoder)
+        assert about["untrained"] == ["decoder"]
+        second = replace(first, network=Network("erfnet", outlier=False, auxiliary=False))
+        with pytest.raises(InputError, match=r"does not fit the recipe's network: encoder\.output_conv"):
+            fit(second, root, tmp_path / "none", start=encoder)
+        whole = fit(
+            replace(second, optimiser=replace(quick, rate=0.0)), root, tmp_path / "whole", 9, encoder,
+            fresh=("encoder.output_conv",), validation_scenes=1,
+        )  # fmt: skip
+        after, told = read_checkpoint(whole)
+        assert torch.equal(after["encoder.initial_block.conv.weight"], state["encoder.initial_block.conv.weight"])
+        assert not torch.equal(after["decoder.output_conv.weight"], state["decoder.output_conv.weight"])
+        assert told["origin"]["start"] == "model.ckpt"
+        assert len(told["origin"]["start_sha256"]) == 64
+
     def test_a_run_that_broke_goes_on_exactly(
         self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -41,6 +41,35 @@ def save(figure: Any, path: Path) -> Path:
     return path
 
 
+def learning_curves(runs: Mapping[str, Sequence[tuple[int, str, float]]], path: Path) -> Path:
+    """Training loss and validation mean IoU over the steps, a line a run, as in Figure 2 of the first paper.
+
+    Args:
+        runs: name -> (step, figure, value) of each line of its log.
+        path: where to.
+
+    Raises:
+        InputError: if no run logged a loss or a mean IoU.
+    """
+    pyplot = plotting()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.5, 3.8))
+    drawn = 0
+    for number, (name, lines) in enumerate(runs.items()):
+        style = {"color": COLOURS[number % len(COLOURS)], "linestyle": LINES[number // len(COLOURS) % len(LINES)]}
+        for axis, wanted, scale in ((left, "loss", 1), (right, "miou", 100)):
+            points = [(step, scale * value) for step, what, value in lines if what == wanted]
+            if points:
+                drawn += 1
+                axis.plot(*zip(*points, strict=True), label=name, marker=".", markersize=3, **style)
+    if not drawn:
+        pyplot.close(figure)
+        raise InputError(f"no loss and no mean IoU in the logs of {', '.join(runs)}; were these runs stopped at once?")
+    left.set(xlabel="step", ylabel="training loss (each in its own unit)")
+    right.set(xlabel="step", ylabel="validation mean IoU, %")
+    (right if right.lines else left).legend(fontsize=7, loc="best")
+    return save(figure, path)
+
+
 def curves(results: Results, names: Sequence[str], path: Path) -> Path:
     """Precision-recall and ROC curves of the methods on one data set, the false positives on a logarithmic axis."""
     pyplot = plotting()

@@ -13,8 +13,12 @@ import numpy as np
 
 from oddroad.runtime import Model, Outside, onnx_session, openvino_config, openvino_graph
 
-PARTS = ("resize", "network", "score")
-"""Of a graph: what comes before its first convolution, what goes to its last one, and what comes after that."""
+PARTS = ("resize", "network", "attention", "score")
+"""Of a graph: what comes before its first convolution or attention, what goes to its last one, what of that is spent in
+attention, and what comes after."""
+
+ATTENTION = "attention/"
+"""The exporter begins the names of the nodes of attention modules with this; engines keep it when they fuse nodes."""
 
 
 def divide(nodes: Sequence[tuple[str, float]]) -> dict[str, float] | None:
@@ -23,18 +27,38 @@ def divide(nodes: Sequence[tuple[str, float]]) -> dict[str, float] | None:
     >>> divide([("Cast", 1.0), ("Conv", 5.0), ("Relu", 1.0), ("FusedConv", 4.0), ("Exp", 0.5)])
     {'resize': 1.0, 'network': 10.0, 'score': 0.5}
 
+    >>> divide([("Conv", 5.0), ("attention/MatMul", 3.0), ("Exp", 0.5)])
+    {'resize': 0, 'network': 8.0, 'attention': 3.0, 'score': 0.5}
+
     Args:
-        nodes: kind and milliseconds of each node in the order of their execution.
+        nodes: kind and milliseconds of each node in the order of their execution; the kind begins with ATTENTION where
+            the node belongs to an attention module.
 
     Returns:
-        None if there is no convolution.
+        None if there is neither a convolution nor attention; no "attention" where there is none.
     """
-    places = [at for at, (kind, _) in enumerate(nodes) if "conv" in kind.lower() and "convert" not in kind.lower()]
+    inside = [kind.startswith(ATTENTION) for kind, _ in nodes]
+    places = [
+        at
+        for at, (kind, _) in enumerate(nodes)
+        if inside[at] or ("conv" in kind.lower() and "convert" not in kind.lower())
+    ]
     if not places:
         return None
     first, last = places[0], places[-1] + 1
-    ranges = (nodes[:first], nodes[first:last], nodes[last:])
-    return {part: sum(spent for _, spent in each) for part, each in zip(PARTS, ranges, strict=True)}
+    attention = sum(spent for (_, spent), within in zip(nodes, inside, strict=True) if within)
+    found = {
+        "resize": sum(spent for _, spent in nodes[:first]),
+        "network": sum(spent for _, spent in nodes[first:last]),
+        "attention": attention,
+        "score": sum(spent for _, spent in nodes[last:]),
+    }
+    return found if any(inside) else {part: spent for part, spent in found.items() if part != "attention"}
+
+
+def marked(name: str, kind: str) -> str:
+    """The kind of a node, with ATTENTION before it if its name says so."""
+    return f"{ATTENTION}{kind}" if name.startswith(ATTENTION) else kind
 
 
 def onnxruntime_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> list[list[tuple[str, float]]]:
@@ -51,7 +75,7 @@ def onnxruntime_nodes(model: Model, images: Sequence[np.ndarray], score: str) ->
     nodes.sort(key=lambda each: each["ts"])
     return [
         [
-            (str(each["args"]["op_name"]), each["dur"] / 1e3)
+            (marked(each["name"], str(each["args"]["op_name"])), each["dur"] / 1e3)
             for each in nodes
             if call["ts"] <= each["ts"] <= call["ts"] + call["dur"]
         ]
@@ -71,7 +95,12 @@ def openvino_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> li
     found: list[list[tuple[str, float]]] = []
     for image in images:
         request.infer({"image": image})
-        found.append([(each.node_type, each.real_time.total_seconds() * 1e3) for each in request.get_profiling_info()])
+        found.append(
+            [
+                (marked(each.node_name, each.node_type), each.real_time.total_seconds() * 1e3)
+                for each in request.get_profiling_info()
+            ]
+        )
     return found
 
 

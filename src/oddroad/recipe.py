@@ -20,6 +20,10 @@ class Network:
         outlier: give it an outlier head.
         auxiliary: give it its training heads.
         normalisation: "unit", "imagenet" or "cityscapes".
+        isomax: channels of an IsoMax+ head in place of the linear classifier; 0 for none.
+        void: one more output beside the classes: void if ``weights.void`` is above 0, else an abstention.
+        stage: "whole", or "encoder" for ERFNet's first stage: its encoder alone, by the encoder's own classifier.
+        stride: of erfnet and enet: 1 or 2; 0 for the published one.
     """
 
     name: str = "ddrnet23_slim"
@@ -27,6 +31,10 @@ class Network:
     outlier: bool = True
     auxiliary: bool = True
     normalisation: str = "imagenet"
+    isomax: int = 0
+    void: bool = False
+    stage: Literal["whole", "encoder"] = "whole"
+    stride: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,18 @@ class Scenes:
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
         distort: probability of each photometric distortion (colour, blur, noise, JPEG).
+        surfaces: share of the crops with other light, and with tinted, textured and marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
+        validation: names of the data sets whose validation scenes are judged.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
     crop: tuple[int, int] = (256, 512)
     scale: tuple[float, float] = (1.0, 2.2)
     distort: float = 0.3
+    surfaces: float = 0.0
     loss_stride: int = 2
+    validation: tuple[str, ...] = ("cityscapes_small", "camvid")
 
 
 @dataclass(frozen=True)
@@ -71,32 +83,57 @@ class Outliers:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Weights of the classes in the losses of single pixels, from a pass over the training labels.
+
+    Attributes:
+        rule: "none"; "enet": 1 / ln(constant + frequency) (Paszke et al., "ENet", 2016); "median_frequency": median of
+            the frequencies / frequency (Eigen and Fergus, 2015).
+        constant: of the rule "enet"; ENet has 1.02, ERFNet's decoder 1.10 and its encoder 1.2.
+        void: factor on the weight of the void output, which pixels labelled 255 then teach; 0: they teach nothing.
+    """
+
+    rule: Literal["none", "enet", "median_frequency"] = "none"
+    constant: float = 1.02
+    void: float = 0.0
+
+
+@dataclass(frozen=True)
 class Optimiser:
     """How the weights are found.
 
     Attributes:
-        name: "adamw" or "sgd".
+        name: "adamw", "adam" (its decay added to the gradient) or "sgd" (momentum 0.9).
         rate: highest learning rate.
         decay: weight decay.
         steps: number of steps.
         warmup: steps of linear warm-up.
         power: exponent of the polynomial decay after it.
-        batch: crops a step.
-        precision: "bf16" or "fp32".
+        batch: crops a step, over all processes.
+        precision: "bf16", "fp16" (GPU) or "fp32".
         clip: largest norm of the gradient; 0 for no limit.
         average: decay of the exponential moving average of the weights; 0 for none.
+        frozen: beginnings of the names of parts of the network that are not trained: no gradient, no dropout, and
+            batch norm by the statistics that they came with.
+        faster: beginnings of the names of parts that learn at ``factor`` times the rate, such as a new classifier.
+        factor: see ``faster``.
+        norms: "batch": batch norm by the statistics of each batch; "frozen": by those that it came with.
     """
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     rate: float = 1e-3
     decay: float = 1e-2
     steps: int = 6000
     warmup: int = 200
     power: float = 0.9
     batch: int = 8
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     clip: float = 5.0
     average: float = 0.998
+    frozen: tuple[str, ...] = ()
+    faster: tuple[str, ...] = ()
+    factor: float = 10.0
+    norms: Literal["batch", "frozen"] = "batch"
 
 
 @dataclass(frozen=True)
@@ -107,6 +144,7 @@ class Recipe:
         network: the network.
         scenes: the known scenes.
         outliers: the pasted odd objects.
+        weights: weights of the classes.
         optimiser: how the weights are found.
         losses: names in LOSSES, each with its weight.
         seed: of every random choice.
@@ -115,6 +153,7 @@ class Recipe:
     network: Network = field(default_factory=Network)
     scenes: Scenes = field(default_factory=Scenes)
     outliers: Outliers = field(default_factory=Outliers)
+    weights: Weights = field(default_factory=Weights)
     optimiser: Optimiser = field(default_factory=Optimiser)
     losses: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
     seed: int = 0

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oddroad import figures
+from oddroad import figures, seeds
+from oddroad.curves import PLACE, read_curves
 from oddroad.errors import InputError
 from oddroad.tables import (
     BESIDE_HEADS,
@@ -94,18 +95,22 @@ img { max-width: 100% }
 def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
     """Tables (.md, .csv, .tex), figures (.png) and one self-contained page (report.html) in a folder.
 
+    Results that name their ``row`` and ``seed`` are gathered into one table of mean and standard deviation.
+
     Args:
-        paths: files of 'oddroad evaluate --json'.
+        paths: files of 'oddroad evaluate --json', and folders of 'oddroad train', whose learning curves are drawn.
         out: the folder.
 
     Returns:
         the files written.
 
     Raises:
-        InputError: if a file holds no results.
+        InputError: if a file holds no results, or a folder no learning curves.
     """
-    results = load_results(paths)
-    names = method_names(results)
+    folders = [each for each in paths if each.is_dir()]
+    files = [each for each in paths if not each.is_dir()]
+    everything = load_results(files) if files or not folders else []
+    results = [each for each in everything if "seed" not in each]
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     page: list[str] = []
@@ -114,6 +119,52 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
         (out / name).write_text(text, encoding="utf-8")
         written.append(out / name)
 
+    page += seed_tables([each for each in everything if "seed" in each], put)
+    names = method_names(results)
+    page += result_tables(results, names, put)
+    page += figure_sections(results, names, out, written)
+    if folders:
+        curves = {run_name(each, folders): read_curves(each / PLACE) for each in folders}
+        written.append(figures.learning_curves(curves, out / "learning_curves.png"))
+        page += ["<h2>Learning curves</h2>", picture(written[-1], "loss and mean IoU over the steps")]
+    put("report.html", whole_page([each for each in everything if each.get("temperature", "1") == "1"], page))
+    return written
+
+
+def seed_tables(results: Sequence[dict[str, Any]], put: Callable[[str, str], None]) -> list[str]:
+    """The parts of the page with trainings of several seeds, which are also written as files."""
+    if not results:
+        return []
+    lines, columns = seeds.lines_of(results)
+    page: list[str] = []
+    trained = [line for line in lines if line.temperature == seeds.AS_TRAINED]
+    cooled = [line for line in lines if line.temperature != seeds.AS_TRAINED]
+    titles = {"seeds": "Trainings with several seeds, beside the published rows", "temperatures": "The same at other T"}
+    for name, chosen in (("seeds", trained), ("temperatures", cooled)):
+        if not chosen:
+            continue
+        for ending, writer in {"md": seeds.markdown, "csv": seeds.comma_separated, "tex": seeds.latex}.items():
+            put(f"{name}.{ending}", writer(chosen, columns))
+        cells = [("", [html.escape(cell) for cell in seeds.cells_of(line, columns)]) for line in chosen]
+        page += [f"<h2>{titles[name]}</h2>", html_table(seeds.heads_of(columns), cells)]
+    page.append(
+        '<p class="note">Percent; mean ± standard deviation over the seeds. † published AP at or below the prevalence '
+        "of its set: it carries no information.</p>"
+    )
+    return page
+
+
+def run_name(folder: Path, folders: Sequence[Path]) -> str:
+    """The name of a run's folder, with its parent's where several runs have the same."""
+    alike = sum(each.name == folder.name for each in folders) > 1
+    return f"{folder.parent.name}/{folder.name}" if alike else folder.name
+
+
+def result_tables(
+    results: Sequence[dict[str, Any]], names: Sequence[str], put: Callable[[str, str], None]
+) -> list[str]:
+    """The parts of the page with tables, which are also written as files."""
+    page: list[str] = []
     tables = {
         "pixels": measured_table(results, names, ("ap", "fpr95"), "Pixels: AP and FPR95"),
         "components": measured_table(results, names, ("siou", "ppv", "f1_star"), "Components: sIoU, PPV and F1*"),
@@ -135,9 +186,7 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
             if lines := beside(results, names):
                 page += ["<h2>Measured and published, same score and set</h2>"]
                 page.append(html_table(BESIDE_HEADS, [("", [html.escape(cell) for cell in line]) for line in lines]))
-    page += figure_sections(results, names, out, written)
-    put("report.html", whole_page(results, page))
-    return written
+    return page
 
 
 def figure_sections(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import KEY, save_checkpoint
+from oddroad.learn.convert_masks import OF_MASKS, UNTRAINED, from_others, is_backbone, number_of_queries
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.networks import NETWORKS
 from oddroad.types import CITYSCAPES_CLASSES
@@ -52,6 +53,14 @@ PUBLISHED: dict[str, Published] = {
     "bisenetv2": Published(("head.conv_out.1.weight", 0), "cityscapes", "those of CoinCheung/BiSeNet are MIT"),
     "ddrnet23_slim": Published(("final_layer.conv2.weight", 0), "imagenet", "those of ydhongHIT/DDRNet are MIT"),
     "pidnet_s": Published(("final_layer.conv2.weight", 0), "imagenet", "those of XuJiacong/PIDNet are MIT"),
+    **{
+        name: Published(
+            ("class_predictor.weight", 0),
+            "imagenet",
+            "see facebookresearch/Mask2Former and shyam671/Mask2Anomaly, or the page on Hugging Face",
+        )
+        for name in OF_MASKS
+    },
 }
 """Beside these terms stand those of the training data: Cityscapes is for research and other non-commercial use."""
 
@@ -222,6 +231,10 @@ def convert(
         pick(NORMALISATION, normalisation, "normalisation")
     found, where, beside = find_state(read_any(path), path)
     recognised = [f"a state dict{f' under {where}' if where else ''} of {len(found)} tensors"]
+    told: list[str] = []
+    if name in OF_MASKS:
+        found, told, words = from_others(found)
+        recognised += words
     everything = list(make(auxiliary=True).state_dict())
     state, prefix, outside = strip_prefix(found, everything)
     if prefix:
@@ -238,6 +251,9 @@ def convert(
         outputs = len(classes) or len(CITYSCAPES_CLASSES)
         recognised.append(f"an ERFNet encoder without its decoder, which gets {outputs} outputs")
         state = {each: value for each, value in state.items() if not each.startswith("encoder.output_conv.")}
+    elif name in OF_MASKS and key not in state and is_backbone(state):
+        headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
+        recognised.append(f"a backbone alone; everything behind it is new, with {outputs} outputs")
     elif key not in state:
         raise InputError(
             f"'{path}' does not fit {name}: it has no {key} ({len(state)} entries, such as "
@@ -245,12 +261,15 @@ def convert(
         )
     else:
         outputs = isomax[0] if isomax else int(state[key].shape[axis])
+        outputs -= name in OF_MASKS  # "no object" is no output of the semantic map
     known = known_classes(outputs, classes, path)
     if len(known) < outputs:
         recognised.append(f"{outputs} outputs: {len(known)} classes, the last one taken as void")
     elif not headless:
         recognised.append(f"{outputs} outputs, one for each class")
     arguments = {"classes": outputs, "outlier": False, **arguments}
+    if name in OF_MASKS and not headless:
+        arguments["queries"] = number_of_queries(state, path)
     bare = set(make(**arguments, auxiliary=False).state_dict())
     heads = [each for each in make(**arguments, auxiliary=True).state_dict() if each not in bare]
     arguments["auxiliary"] = bool(heads) and all(each in state for each in heads)
@@ -258,9 +277,9 @@ def convert(
         recognised.append(f"the heads for training: {grouped(heads)}")
     network = make(**arguments)
     own = network.state_dict()
-    missing = fill(own, state, path, name, untrained=("decoder.",) if headless else ())
+    missing = fill(own, state, path, name, untrained=("decoder.", *UNTRAINED) if headless else ())
     network.load_state_dict(own)
-    ignored = [*(each for each in state if each not in own), *outside, *beside]
+    ignored = [*(each for each in state if each not in own), *outside, *beside, *told]
     origin = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

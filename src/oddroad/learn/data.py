@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from oddroad.datasets import driving
+from oddroad.datasets.read import read_raw_label
 from oddroad.errors import InputError, pick
 from oddroad.learn.objects import HELD_OUT, CutOut, coco_objects, paste, random_shape
-from oddroad.recipe import Outliers, Scenes
-from oddroad.types import IGNORE, OUTLIER, Sample
+from oddroad.learn.surfaces import vary
+from oddroad.recipe import Outliers, Scenes, Weights
+from oddroad.types import GROUPS, IGNORE, OUTLIER, Sample
 
 
 def mapped(*classes: int) -> np.ndarray:
@@ -27,6 +30,7 @@ def mapped(*classes: int) -> np.ndarray:
 
 
 TO_CITYSCAPES = {
+    "cityscapes": mapped(*range(19)),
     "cityscapes_small": mapped(*range(19)),
     "camvid": mapped(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 204),
     "idd_lite": mapped(0, 203, IGNORE, 200, 201, 202, 10),
@@ -36,6 +40,7 @@ and his bicycle; of IDD-Lite only the road and the sky are one class of ours, an
 """
 
 LOADERS = {
+    "cityscapes": driving.cityscapes,
     "cityscapes_small": driving.cityscapes_small,
     "camvid": driving.camvid,
     "idd_lite": driving.idd_lite,
@@ -74,13 +79,100 @@ def read_scene(sample: Sample, table: np.ndarray) -> Scene:
 
 def read_scenes(root: Path, sets: tuple[str, ...], split: str, most: int | None = None) -> list[Scene]:
     """All scenes of some sets, decoded; with ``most``, that many of each set, evenly spread."""
-    scenes: list[Scene] = []
-    for name in sets:
-        samples = pick(LOADERS, name, "training set")(root, split)
-        if most is not None and len(samples) > most:
-            samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
-        scenes += [read_scene(each, TO_CITYSCAPES[name]) for each in samples]
-    return scenes
+    return list(SceneList(root, sets, split, most))
+
+
+MOST_KEPT = 2 << 30
+"""Bytes of decoded scenes that are kept in memory; the scenes beyond are decoded each time."""
+
+
+class SceneList(Sequence[Scene]):
+    """The scenes of some sets, decoded when they are first asked for.
+
+    Args:
+        root: folder that holds the data sets.
+        sets: keys in LOADERS; a set that is named twice is there twice.
+        split: "train" or "val".
+        most: that many of each set at most, evenly spread; None for all.
+
+    Raises:
+        InputError: if a set is unknown or not there.
+    """
+
+    def __init__(self, root: Path, sets: Sequence[str], split: str, most: int | None = None):
+        self.samples: list[tuple[str, Sample]] = []
+        for name in sets:
+            samples = pick(LOADERS, name, "training set")(root, split)
+            if most is not None and len(samples) > most:
+                samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
+            self.samples += [(name, each) for each in samples]
+        self.kept: dict[Path, Scene] = {}
+        self.free = MOST_KEPT
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Scene:  # pyright: ignore[reportIncompatibleMethodOverride]
+        name, sample = self.samples[index]
+        if sample.image in self.kept:
+            return self.kept[sample.image]
+        scene = read_scene(sample, TO_CITYSCAPES[name])
+        self.free -= scene.image.nbytes + scene.label.nbytes
+        if self.free >= 0:
+            self.kept[sample.image] = scene
+        return scene
+
+
+def named_classes(name: str, classes: int) -> np.ndarray:
+    """(classes,) bool: which trainIds a set's labels can name, alone or in one of GROUPS."""
+    table = {int(each) for each in np.unique(TO_CITYSCAPES[name])}
+    named = {each for each in table if each < classes} | {each for value in table for each in GROUPS.get(value, ())}
+    return np.isin(np.arange(classes), sorted(named))
+
+
+def class_counts(root: Path, sets: Sequence[str], classes: int) -> np.ndarray:
+    """Pixels of each class in the training scenes of some sets, and at the end those labelled 255; (classes + 1,).
+
+    Each set counts as often as it is named.
+
+    Raises:
+        InputError: if a set is unknown, not there, or a label cannot be read.
+    """
+    counts = np.zeros(classes + 1, np.int64)
+    for name in dict.fromkeys(sets):
+        own = np.zeros(256, np.int64)
+        for sample in pick(LOADERS, name, "training set")(root, "train"):
+            own += np.bincount(TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]].ravel(), minlength=256)
+        counts += list(sets).count(name) * np.append(own[:classes], own[IGNORE])
+    return counts
+
+
+def class_weights(counts: np.ndarray, rule: Weights, void: bool) -> np.ndarray | None:
+    """Weights of the classes by a rule, and of the void output if it is taught; None if all weigh alike.
+
+    Args:
+        counts: (C + 1,) pixels of each class and of void.
+        rule: the rule.
+        void: whether there is a void output that learns.
+
+    Returns:
+        (C,) or (C + 1,) float32. Frequencies are shares of the pixels that teach something; the median is taken over
+        the classes that occur, and a class that does not occur has weight 0 by the median rule, 1 / ln(constant) by
+        the other.
+    """
+    taught = (counts if void else counts[:-1]).astype(np.float64)
+    share = taught / max(taught.sum(), 1)
+    if rule.rule == "enet":
+        weights = 1 / np.log(rule.constant + share)
+    elif rule.rule == "median_frequency":
+        weights = np.where(share > 0, np.median(share[share > 0]) / np.where(share > 0, share, 1), 0.0)
+    elif void and rule.void != 1:
+        weights = np.ones(len(share))
+    else:
+        return None
+    if void:
+        weights[-1] *= rule.void
+    return weights.astype(np.float32)
 
 
 def place(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[tuple[int, int], int]:
@@ -175,8 +267,8 @@ class Crops(Dataset):
 
     def __init__(self, root: Path, scenes: Scenes, outliers: Outliers, count: int, seed: int):
         self.scenes, self.outliers, self.count, self.seed = scenes, outliers, count, seed
-        self.known_scenes = read_scenes(root, scenes.sets, "train")
-        objects = coco_objects(root / outliers.objects)
+        self.known_scenes = SceneList(root, scenes.sets, "train")
+        objects = coco_objects(root / outliers.objects) if pastes(outliers) else []
         self.odd = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
         self.known = [each for each in objects if each.label != OUTLIER]
         self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
@@ -188,7 +280,7 @@ class Crops(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(3, H, W) uint8 image and (H, W) int64 label."""
         rng = np.random.default_rng((self.seed, index))
-        scene = self.known_scenes[int(rng.integers(len(self.known_scenes)))]
+        scene = self.known_scenes[self.draw_scene(rng)]
         objects: list[CutOut] = []
         if rng.random() < self.outliers.known:
             objects += [draw(self.known, rng) for _ in range(int(rng.integers(1, 4)))]
@@ -201,25 +293,52 @@ class Crops(Dataset):
                     objects.append(draw(self.odd, rng))
         image, label = with_objects(scene, objects, self.outliers.on_road, rng)
         image, label = crop(image, label, scene.aspect, self.scenes, rng)
+        if rng.random() < self.scenes.surfaces:
+            image = vary(image, label, self.textures, rng)
+        if self.scenes.distort == 0:
+            return as_tensors(image, label)
         self.distort.set_random_seed(int(rng.integers(2**31)))
         return as_tensors(self.distort(image=image)["image"], label)
 
+    def draw_scene(self, rng: np.random.Generator) -> int:
+        """The first draw of each crop: which scene."""
+        return int(rng.integers(len(self.known_scenes)))
+
+    def named(self, index: int, classes: int) -> Tensor:
+        """(classes,) bool: the classes that the set of crop ``index`` can name."""
+        name, _ = self.known_scenes.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
+        return torch.from_numpy(named_classes(name, classes))
+
+
+def pastes(outliers: Outliers) -> bool:
+    """Whether a recipe pastes any objects."""
+    return outliers.probability > 0 or outliers.known > 0
+
 
 class Validation(Dataset):
-    """The validation set: objects of held-out classes on validation scenes of two sets; fixed, from its own seed.
+    """The validation set: objects of held-out classes on validation scenes of some sets; fixed, from its own seed.
 
     Args:
         root: folder that holds the data sets.
         objects: folder of the COCO objects, below the root.
-        scenes: number of scenes of each set.
+        scenes: number of scenes of each set, or other scenes.
         size: (H, W) of the images given out.
         clean: paste nothing, to count false alarms.
+        sets: the data sets.
     """
 
-    def __init__(self, root: Path, objects: str, scenes: int, size: tuple[int, int], clean: bool = False):
+    def __init__(
+        self,
+        root: Path,
+        objects: str,
+        scenes: int | Sequence[Scene],
+        size: tuple[int, int],
+        clean: bool = False,
+        sets: Sequence[str] = ("cityscapes_small", "camvid"),
+    ):
         self.size, self.clean = size, clean
-        self.scenes = read_scenes(root, ("cityscapes_small", "camvid"), "val", scenes)
-        self.odd = [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
+        self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
+        self.odd = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -231,5 +350,6 @@ class Validation(Dataset):
         count = 0 if self.clean else int(rng.integers(1, 4))
         image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], 0.8, rng)
         rows, columns = self.size
-        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
+        image = cv2.resize(image, (columns, rows), interpolation=way)
         return as_tensors(image, cv2.resize(label, (columns, rows), interpolation=cv2.INTER_NEAREST))

@@ -24,6 +24,7 @@ class Outputs(NamedTuple):
         disagreement: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
         queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
+        deep: queries and masks after each inner decoder layer of a mask network, in training only.
         layers: (N, D', h', w') outputs of inner layers, where they are asked for.
         boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
@@ -36,6 +37,7 @@ class Outputs(NamedTuple):
     disagreement: Tensor | None = None
     masks: Tensor | None = None
     queries: Tensor | None = None
+    deep: tuple[tuple[Tensor, Tensor], ...] = ()
     layers: tuple[Tensor, ...] = ()
     boundary: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
@@ -104,6 +106,7 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         void=cut(outputs.void),
         disagreement=cut(outputs.disagreement),
         masks=cut(outputs.masks),
+        deep=tuple((queries, masks[..., :rows, :columns]) for queries, masks in outputs.deep),
         boundary=cut(outputs.boundary),
     )
 
@@ -150,6 +153,7 @@ class Detector(nn.Module):
         temperature: logits are divided by it before the scores.
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
+        mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
     """
 
     colour_mean: Tensor
@@ -165,6 +169,7 @@ class Detector(nn.Module):
         temperature: float = 1.0,
         known: int | None = None,
         classes: bool = False,
+        mirror: bool = False,
     ):
         super().__init__()
         self.network = network
@@ -175,6 +180,7 @@ class Detector(nn.Module):
         self.temperature = temperature
         self.known = known
         self.classes = classes
+        self.mirror = mirror
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
@@ -219,9 +225,20 @@ class Detector(nn.Module):
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
                 disagreement=whole(outputs.disagreement),
+                masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
         maps = [score(outputs)[:, None] for score in self.scores.values()]
         return maps, outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
+
+    def mirrored(self, pixels: Tensor, maps: list[Tensor], stride: int) -> list[Tensor]:
+        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the mirrored pixels, mirrored back.
+
+        The pixels' width must be a multiple of the stride.
+        """
+        others = [enlarge(each, self.map_stride // stride) for each in self.maps(pixels.flip(-1))[0]]
+        if isinstance(across := pixels.shape[-1], int):  # else an export is traced, at multiples of the stride
+            maps, others = ([each[..., : across // stride] for each in both] for both in (maps, others))
+        return [(each + other.flip(-1)) / 2 for each, other in zip(maps, others, strict=True)]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8.
@@ -234,19 +251,28 @@ class Detector(nn.Module):
         if self.size is None:
             pixels = pad_to_multiple(pixels, self.multiple)
         maps, likely = self.maps(pixels)
-        found = [self.whole(each, height, width, "bilinear") for each in maps]
+        stride, across = self.map_stride, pixels.shape[-1]
+        if self.mirror:
+            if isinstance(across, int) and across % stride:
+                maps, stride = [enlarge(each, stride)[..., :across] for each in maps], 1
+            maps = self.mirrored(pixels, maps, stride)
+        found = [self.whole(each, height, width, stride, "bilinear") for each in maps]
         if likely is not None:
-            found.append(self.whole(likely, height, width, "nearest").to(torch.uint8))
+            found.append(self.whole(likely, height, width, self.map_stride, "nearest").to(torch.uint8))
         return tuple(each[:, 0] for each in found)
+
+    @property
+    def map_stride(self) -> int:
+        """Stride of the maps before they are enlarged."""
+        return 1 if self.upsample == "logits" else self.stride
 
     @property
     def direct(self) -> bool:
         """Whether maps are enlarged from the network's stride to the image in one step."""
         return self.upsample == "score" and self.size is not None and all(side % self.stride == 0 for side in self.size)
 
-    def whole(self, maps: Tensor, height: int, width: int, mode: str) -> Tensor:
-        """A map (N, 1, h, w) of the network at the size of the image."""
-        stride = 1 if self.upsample == "logits" else self.stride
+    def whole(self, maps: Tensor, height: int, width: int, stride: int, mode: str) -> Tensor:
+        """A map (N, 1, h, w) at a stride of the network's input at the size of the image."""
         if self.direct:
             return F.interpolate(maps, size=(height, width), mode=mode, **ALIGNED[mode])
         if stride > 1:

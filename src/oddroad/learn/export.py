@@ -47,6 +47,7 @@ def export(
     temperature: float = 1.0,
     name: str | None = None,
     card: Mapping[str, Any] | None = None,
+    mirror: bool = False,
 ) -> Card:
     """Write a network with its scores as one complete file; it appears whole and checked, or not at all.
 
@@ -67,6 +68,7 @@ def export(
         temperature: what the logits are divided by.
         name: name of the detector; by default that of the file.
         card: more fields of the Card, such as ``thresholds`` and ``measured``.
+        mirror: each score is the mean over the image and its mirror image; twice the time.
 
     Returns:
         the card in the file, with the differences found in ``parity``.
@@ -80,6 +82,11 @@ def export(
         raise InputError(f"upsample '{upsample}'; expected 'score' or 'logits'")
     if why := next((each.not_exportable for each in network.modules() if getattr(each, "not_exportable", "")), ""):
         raise InputError(str(why))
+    if size is None and any(getattr(each, "fixed_size", False) for each in network.modules()):
+        raise InputError(
+            f"{about['network']} runs at one size only; choose it with --size, such as --size 512x1024 (the file "
+            "resizes other images to it)"
+        )
     if about.get("untrained"):
         raise InputError(f"the {', '.join(about['untrained'])} of this {about['network']} is untrained; train it first")
     if not scores:
@@ -89,7 +96,7 @@ def export(
 
     def detector(inside: nn.Module) -> Detector:
         how = (str(about.get("normalisation", "imagenet")), size, upsample, temperature, len(names), classes)
-        return Detector(inside, table, *how).eval()
+        return Detector(inside, table, *how, mirror).eval()
 
     if not out.parent.is_dir():
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
@@ -111,6 +118,8 @@ def export(
     shorten_weights(model, short)
     tidy(model)
     origin = {**about.get("origin", {})} | ({"recipe": about["recipe"]} if "recipe" in about else {})
+    if mirror:
+        origin["mirror"] = "every score is the mean over the image and its mirror image"
     result = Card(
         name=name or out.stem,
         network=str(about["network"]),
@@ -253,14 +262,17 @@ def trace(detector: Detector) -> onnx.ModelProto:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the notes of torch's exporter, which are for its developers, off the screen."""
-    level = logging.getLogger("torch.onnx").level
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.getLogger("torch.onnx").setLevel(level)
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 def write(model: onnx.ModelProto, card: Card, path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from oddroad.profile import ATTENTION
 from oddroad.runtime import COARSE
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where the exporter notes the modules that a node comes from."""
 
 
 def name_sides(value: onnx.ValueInfoProto) -> None:
@@ -237,8 +242,17 @@ def shorten_weights(model: onnx.ModelProto, weights: Mapping[str, tuple[np.ndarr
     graph.node.extend(nodes)
 
 
+def mark_attention(model: onnx.ModelProto) -> None:
+    """Begin the names of the nodes of attention modules with ATTENTION, so that a profile can tell them. In place."""
+    for node in model.graph.node:
+        scopes = next((each.value for each in node.metadata_props if each.key == SCOPES), "")
+        if re.search(r"\b(self_attn|cross_attn|attention)\b", scopes):
+            node.name = f"{ATTENTION}{node.name}"
+
+
 def tidy(model: onnx.ModelProto) -> None:
     """Remove what the exporter noted for its developers (stack traces with paths), and check the graph. In place."""
+    mark_attention(model)
     graph = model.graph
     del graph.value_info[:]
     del graph.metadata_props[:]

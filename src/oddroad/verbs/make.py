@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,10 +21,15 @@ def train(
     start: Path | None = None,
     until: int | None = None,
     fresh: tuple[str, ...] = (),
+    save_every: int = 250,
+    validation_scenes: int = 30,
+    workers: int = 0,
 ) -> None:
-    """Train a network by a recipe; a run that was stopped goes on where it was.
+    """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
 
     Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optimiser.rate 5e-4 --root data --out runs/one
+
+    On several devices: torchrun --nproc-per-node 2 -m oddroad.cli train ...
 
     Args:
         recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
@@ -33,10 +39,15 @@ def train(
         start: a checkpoint of ours to start from instead of random weights.
         until: stop at this step, with the schedule unfinished.
         fresh: beginnings of the names of parameters that --start does not give.
+        save_every: steps between the states that a stopped run goes on from.
+        validation_scenes: validation scenes of each data set.
+        workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
     """
     from oddroad.learn.train import fit
 
-    print(f"trained: {fit(recipe, root, out, validate_every, start, until=until, fresh=fresh)}")
+    model = fit(recipe, root, out, validate_every, start, save_every, until, fresh, validation_scenes, workers)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"trained: {model}")
 
 
 def convert(
@@ -53,7 +64,8 @@ def convert(
 
     Args:
         file: the checkpoint.
-        network: which network it is for: erfnet, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s.
+        network: which network it is for: erfnet, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former,
+            mask2anomaly, mask2former_swin, mask2anomaly_swin.
         out: the file to write.
         classes: names of its classes, without void; by default those of Cityscapes.
         normalisation: of its input: unit (RGB in [0, 1]), imagenet, or cityscapes; by default the published one.
@@ -148,6 +160,7 @@ def export(
     int8: bool = False,
     calibration: Path | None = None,
     quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
+    mirror: bool = False,
 ) -> None:
     """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
 
@@ -169,6 +182,7 @@ def export(
         int8: compute in 8 bits: two to three times faster; what it costs is measured and written into the card.
         calibration: for --int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --int8: nncf, onnxruntime, or the better of the two.
+        mirror: each score is the mean over the image and its mirror image; twice the time, which is printed.
     """
     from oddroad.learn.checkpoint import load_networks, load_scores
     from oddroad.learn.export import export as write
@@ -183,6 +197,8 @@ def export(
     temperature = float(about.get("temperature", 1.0))
     if int8 != (calibration is not None):
         raise InputError("--int8 and --calibration DATA go together: the ranges and the report come from the data")
+    if int8 and mirror:
+        raise InputError("--mirror doubles the time that --int8 saves; leave one of them out")
     if int8 and calibration is not None:
         from oddroad.learn.quantise import export_int8
 
@@ -193,7 +209,15 @@ def export(
             print(f"  {name}: {value}")
         return
     kept = "float16" if half and weights == "float32" else weights
-    card = write(network, about, table, out, target, upsample, kept, classes, temperature)
+    card = write(network, about, table, out, target, upsample, kept, classes, temperature, mirror=mirror)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
+    if mirror:
+        import torch
+
+        from oddroad.learn.detector import Detector
+        from oddroad.learn.predict import cost_of_mirror
+
+        detector = Detector(network, table, size=target, upsample=upsample, known=len(card.classes)).eval()
+        print(f"  {cost_of_mirror(detector, torch.zeros(1, *(target or (512, 1024)), 3, dtype=torch.uint8))} (PyTorch)")

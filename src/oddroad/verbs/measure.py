@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.errors import pick
+from oddroad.errors import InputError, pick
 from oddroad.verbs.common import default_out, parse_size
 
 
@@ -52,6 +52,7 @@ def evaluate(
     json: Path | None = None,
     work: Path | None = None,
     plugin: Path | None = None,
+    mirror: bool = False,
 ) -> None:
     """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE on known classes.
 
@@ -74,7 +75,10 @@ def evaluate(
         json: file for the results, which 'oddroad report' reads; pictures of the frames go into a folder beside it.
         work: folder for the maps while it runs, 4 bytes a pixel and score; by default out/evaluate.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES; for a checkpoint.
+        mirror: of a checkpoint: average each score with that of the mirror image; what it costs is printed.
     """
+    from functools import partial
+
     from oddroad.evaluate import Settings, run_to_file, table
     from oddroad.predict import open_predictor
 
@@ -82,11 +86,13 @@ def evaluate(
     if Path(model).suffix == ".ckpt":
         from oddroad.learn.predict import open_checkpoint as opener
     if plugin is not None:
-        from functools import partial
-
         from oddroad.learn.plugin import open_with_plugin
 
         opener = partial(open_with_plugin, str(plugin))
+    if mirror:
+        if Path(model).suffix != ".ckpt" or plugin is not None:
+            raise InputError("--mirror is for a checkpoint without a plugin; an .onnx has it inside: export --mirror")
+        opener = partial(opener, mirror=True)
     settings = Settings(
         model=model,
         scores=scores,
@@ -106,10 +112,11 @@ def evaluate(
 def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
     """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
 
-    Example: oddroad report default.json erfnet.json --out report
+    Example: oddroad report default.json erfnet.json runs/one --out report
 
     Args:
-        results: files of 'oddroad evaluate --json'; the pictures beside them are used.
+        results: files of 'oddroad evaluate --json', the pictures beside them are used; and folders of 'oddroad train',
+            whose learning curves are drawn.
         out: folder for report.html and the tables (.md, .csv, .tex) and figures (.png) in it.
     """
     from oddroad.report import write_report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -9,49 +11,77 @@ from torch import Tensor
 
 from oddroad.errors import pick
 from oddroad.learn.detector import Outputs
+from oddroad.learn.losses.masks import (
+    mask_bce,
+    mask_bce_literal,
+    mask_contrastive,
+    mask_contrastive_literal,
+    mask_matching,
+    mask_rba,
+)
 from oddroad.learn.losses.outlier import (
     deep_gambler,
     dense_hybrid,
+    energy_cross_entropy,
     energy_margin,
     likelihood_push,
     maximised_entropy,
+    outlier_cross_entropy,
     outlier_head,
     pebal,
     positive_energy,
 )
 from oddroad.learn.losses.pixel import (
     auxiliary_cross_entropy,
+    auxiliary_ohem,
     cross_entropy,
     focal,
     group_cross_entropy,
     isomax,
+    isomax_focal,
     logit_norm,
     ohem,
 )
 
-Loss = Callable[[Outputs, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "group_cross_entropy": group_cross_entropy,
     "auxiliary_cross_entropy": auxiliary_cross_entropy,
+    "auxiliary_ohem": auxiliary_ohem,
     "focal": focal,
     "ohem": ohem,
     "logit_norm": logit_norm,
     "isomax": isomax,
+    "isomax_focal": isomax_focal,
     "outlier_head": outlier_head,
+    "outlier_cross_entropy": outlier_cross_entropy,
     "likelihood_push": likelihood_push,
     "positive_energy": positive_energy,
     "dense_hybrid": dense_hybrid,
     "maximised_entropy": maximised_entropy,
     "energy_margin": energy_margin,
+    "energy_cross_entropy": energy_cross_entropy,
     "pebal": pebal,
     "deep_gambler": deep_gambler,
+    "mask_matching": mask_matching,
+    "mask_contrastive": mask_contrastive,
+    "mask_contrastive_literal": mask_contrastive_literal,
+    "mask_bce": mask_bce,
+    "mask_bce_literal": mask_bce_literal,
+    "mask_rba": mask_rba,
 }
 
 
-def weighted(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], tuple[Tensor, dict[str, Tensor]]]:
+def weighted(
+    terms: Mapping[str, float], class_weights: Tensor | None = None
+) -> Callable[[Outputs, Tensor], tuple[Tensor, dict[str, Tensor]]]:
     """The sum of the named losses with weights; returns the total and each term, unweighted.
+
+    Args:
+        terms: key in LOSSES -> its weight.
+        class_weights: (C,) weights of the classes, for those losses that take them.
 
     Raises:
         InputError: if a name is not in LOSSES.
@@ -61,7 +91,11 @@ def weighted(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], tuple[Te
             "isomax together with logit_norm collapses: the norm divides away the distances that isomax scores by",
             stacklevel=2,
         )
-    parts = {name: (pick(LOSSES, name, "loss"), weight) for name, weight in terms.items()}
+    parts: dict[str, tuple[Loss, float]] = {}
+    for name, weight in terms.items():
+        loss = pick(LOSSES, name, "loss")
+        takes = class_weights is not None and "weights" in inspect.signature(loss).parameters
+        parts[name] = (functools.partial(loss, weights=class_weights) if takes else loss, weight)
 
     def total(outputs: Outputs, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         values = {name: loss(outputs, labels) for name, (loss, _) in parts.items()}

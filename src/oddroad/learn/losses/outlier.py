@@ -56,6 +56,32 @@ def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
     return 0.5 * (mean_where(F.softplus(-logit), odd) + mean_where(F.softplus(logit), known))
 
 
+def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of the outlier logit, every judged pixel weighing the same.
+
+    Odd pixels are few, so that a false alarm costs what it costs in the field's metrics; outlier_head weighs both kinds
+    alike and finds more, with more false alarms. Source: the last term of Grcic et al., "DenseHybrid", 2022.
+
+    Raises:
+        InputError: if the network has no outlier head.
+    """
+    logit = outlier_logit(outputs, labels, "outlier_cross_entropy")
+    odd, known = odd_and_known(labels)
+    return mean_where(F.softplus(torch.where(odd, -logit, logit)), odd | known)
+
+
+def energy_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of the energy taken as the log-odds of "odd", every judged pixel weighing the same.
+
+    It makes a detector of the class logits themselves: logsumexp(z) above 0 on what is known, below on what is odd.
+    Source: the uncertainty loss of Du et al., "VOS: Learning What You Don't Know by Virtual Outlier Synthesis", 2022,
+    with slope 1 and no offset.
+    """
+    total = at_labels(outputs.logits, labels).logsumexp(1)
+    odd, known = odd_and_known(labels)
+    return mean_where(F.softplus(torch.where(odd, total, -total)), odd | known)
+
+
 def likelihood_push(outputs: Outputs, labels: Tensor) -> Tensor:
     """Mean over odd pixels of logsumexp(z), less the mean logit: the unnormalised likelihood of what is odd goes down.
 

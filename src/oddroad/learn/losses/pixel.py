@@ -1,10 +1,14 @@
-"""Losses of the closed set, one value for each known pixel; labels 0 to C - 1 count, all others get no gradient."""
+"""Losses of the closed set, one value for each known pixel; labels 0 to C - 1 count, all others get no gradient.
+
+Where a loss takes ``weights``, they are (C,) weights of the classes, as in ``cross_entropy``.
+"""
 
 from __future__ import annotations
 
 import math
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -38,6 +42,33 @@ def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
+def across_processes(count: Tensor) -> Tensor:
+    """A count averaged over the processes of a run, so that their mean of sum / count is the mean over all pixels.
+
+    Every process has to call it the same number of times; with one process the count stays as it is.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return count
+    total = count.detach().to(torch.float64, copy=True)
+    dist.all_reduce(total)
+    return (total / dist.get_world_size()).to(count.dtype if count.is_floating_point() else torch.float32)
+
+
+def class_mean(values: Tensor, labels: Tensor, known: Tensor, weights: Tensor | None) -> Tensor:
+    """sum(weight x value) / sum(weight) over the pixels whose label is a class, in all processes; 0 if there is none.
+
+    Args:
+        values: (N, H, W).
+        labels: (N, H, W).
+        known: (N, H, W), where the label is a class.
+        weights: (C,) weights of the classes; None weighs all alike.
+    """
+    share = known.to(values.dtype)
+    if weights is not None:
+        share = share * weights.to(values)[labels.where(known, 0)]
+    return (values * share).sum() / across_processes(share.sum()).clamp(min=1e-12)
+
+
 def cross_entropy(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean of -log softmax over the pixels whose label is a class; 0 if there is none.
 
@@ -47,33 +78,34 @@ def cross_entropy(outputs: Outputs, labels: Tensor, weights: Tensor | None = Non
         weights: (C,) weights of the classes; the mean is then sum(weight x value) / sum(weight).
     """
     values, known = pixel_cross_entropy(outputs.logits, labels)
-    if weights is None:
-        return mean_where(values, known)
-    share = weights.to(values.dtype)[labels.where(known, 0)] * known
-    return (values * share).sum() / share.sum().clamp(min=1e-12)
+    return class_mean(values, labels, known, weights)
 
 
-def focal(outputs: Outputs, labels: Tensor, gamma: float = 2.0) -> Tensor:
+def focal(outputs: Outputs, labels: Tensor, weights: Tensor | None = None, gamma: float = 2.0) -> Tensor:
     """Mean of (1 - p)^gamma x -log p, with its full gradient. Source: Lin et al., "Focal Loss", 2017."""
     values, known = pixel_cross_entropy(outputs.logits, labels)
-    return mean_where((-torch.expm1(-values)).pow(gamma) * values, known)
+    return class_mean((-torch.expm1(-values)).pow(gamma) * values, labels, known, weights)
 
 
-def ohem(outputs: Outputs, labels: Tensor, threshold: float = 0.7, least: int = 16) -> Tensor:
+def ohem(
+    outputs: Outputs, labels: Tensor, weights: Tensor | None = None, threshold: float = 0.7, least: int = 16
+) -> Tensor:
     """Mean cross-entropy of the hard pixels: probability below the threshold, but at least 1 in ``least`` of them.
 
-    Source: Shrivastava et al., "Online Hard Example Mining", 2016; in the form of BiSeNet's training.
+    Each process of a run chooses among its own pixels, as the public code does. Source: Shrivastava et al., "Online
+    Hard Example Mining", 2016; in the form of BiSeNet's training.
     """
     values, known = pixel_cross_entropy(outputs.logits, labels)
-    values = values[known]
-    hard = values > -math.log(threshold)
+    classes, values = labels[known], values[known]
+    chosen = values > -math.log(threshold)
     count = max(len(values) // least, 1)
-    if int(hard.sum()) < count:
-        return values.topk(min(count, len(values))).values.sum() / count
-    return values[hard].mean()
+    if int(chosen.sum()) < count:
+        chosen = values.topk(min(count, len(values))).indices
+    share = torch.ones_like(values[chosen]) if weights is None else weights.to(values)[classes[chosen]]
+    return (values[chosen] * share).sum() / share.sum().clamp(min=1e-12)
 
 
-def logit_norm(outputs: Outputs, labels: Tensor, temperature: float = 0.04) -> Tensor:
+def logit_norm(outputs: Outputs, labels: Tensor, weights: Tensor | None = None, temperature: float = 0.04) -> Tensor:
     """Cross-entropy of the logits divided by their norm over the classes and by a temperature.
 
     At inference the raw logits are used. Source: Wei et al., "Mitigating Neural Network Overconfidence with Logit
@@ -81,15 +113,23 @@ def logit_norm(outputs: Outputs, labels: Tensor, temperature: float = 0.04) -> T
     """
     logits = at_labels(outputs.logits, labels)
     scaled = logits / (logits.norm(dim=1, keepdim=True) + 1e-7) / temperature
-    return cross_entropy(outputs._replace(logits=scaled), labels)
+    return cross_entropy(outputs._replace(logits=scaled), labels, weights)
 
 
-def isomax(outputs: Outputs, labels: Tensor) -> Tensor:
+def isomax(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy of ENTROPIC_SCALE x logits, for a head whose logits are minus distances to prototypes.
 
     The scale exists in training only. Source: Macedo and Ludermir, "Enhanced Isotropy Maximization Loss", 2021.
     """
-    return cross_entropy(outputs._replace(logits=ENTROPIC_SCALE * outputs.logits), labels)
+    return cross_entropy(outputs._replace(logits=ENTROPIC_SCALE * outputs.logits), labels, weights)
+
+
+def isomax_focal(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Focal loss of ENTROPIC_SCALE x logits, to be added to ``isomax``.
+
+    Cross-entropy of the scaled logits would be ``isomax`` once more; ``cross_entropy`` beside it sees them unscaled.
+    """
+    return focal(outputs._replace(logits=ENTROPIC_SCALE * outputs.logits), labels, weights)
 
 
 def group_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
@@ -98,15 +138,21 @@ def group_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     It lets a data set with coarser classes teach what it knows, and nothing that it does not; 0 if there is none.
     """
     logits = at_labels(outputs.logits, labels).movedim(1, -1)
-    total, count = outputs.logits.new_zeros(()), 0
+    total, count = outputs.logits.new_zeros(()), outputs.logits.new_zeros(())
     for value, members in GROUPS.items():
         found = logits[labels == value]
         total = total + (found.logsumexp(1) - found[:, list(members)].logsumexp(1)).sum()
         count += len(found)
-    return total / max(count, 1)
+    return total / across_processes(count).clamp(min=1e-12)
 
 
-def auxiliary_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
+def auxiliary_cross_entropy(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy summed over the heads that exist in training only."""
-    heads = (cross_entropy(Outputs(each), labels) for each in outputs.auxiliary)
+    heads = (cross_entropy(Outputs(each), labels, weights) for each in outputs.auxiliary)
+    return sum(heads, outputs.logits.new_zeros(()))  # type: ignore[return-value]
+
+
+def auxiliary_ohem(outputs: Outputs, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """``ohem`` summed over the heads that exist in training only, as in BiSeNet's training."""
+    heads = (ohem(Outputs(each), labels, weights) for each in outputs.auxiliary)
     return sum(heads, outputs.logits.new_zeros(()))  # type: ignore[return-value]

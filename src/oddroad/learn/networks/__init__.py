@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +13,14 @@ from oddroad.learn.networks.bisenetv2 import BiSeNetV2
 from oddroad.learn.networks.ddrnet import DDRNet
 from oddroad.learn.networks.enet import ENet
 from oddroad.learn.networks.erfnet import ERFNet
+from oddroad.learn.networks.mask2former import Mask2Former
 from oddroad.learn.networks.pidnet import PIDNetS
+
+SMALL: dict[str, Any] = {
+    "backbone": "ddrnet23_slim", "queries": 32, "hidden": 64, "encoder_layers": 1, "decoder_layers": 3,
+    "feedforward": 256, "heads": 4,
+}  # fmt: skip
+"""A mask network that trains on two cores."""
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "erfnet": ERFNet,
@@ -20,5 +29,15 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "bisenetv2": BiSeNetV2,
     "ddrnet23_slim": DDRNet,
     "pidnet_s": PIDNetS,
+    "mask2former": Mask2Former,
+    "mask2anomaly": partial(Mask2Former, global_mask=True),
+    "mask2anomaly_frozen": partial(Mask2Former, global_mask=True, frozen=True),
+    "mask2anomaly_lean": partial(Mask2Former, global_mask=True, frozen=True, checkpointing=True),
+    "mask2former_swin": partial(Mask2Former, backbone="swin_tiny"),
+    "mask2anomaly_swin": partial(Mask2Former, global_mask=True, backbone="swin_tiny"),
+    "mask2former_small": partial(Mask2Former, **SMALL),
+    "mask2anomaly_small": partial(Mask2Former, global_mask=True, **SMALL),
 }
-"""Each is called with ``classes``, ``outlier`` and ``auxiliary`` and has ``stride`` (of its outputs)."""
+"""Each is called with ``classes``, ``outlier``, ``auxiliary`` and, where asked for, ``isomax``; it has ``stride`` (of
+its outputs).
+"""

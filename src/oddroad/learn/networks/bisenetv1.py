@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
-from oddroad.learn.networks.blocks import ConvBNReLU
+from oddroad.learn.networks.blocks import ConvBNReLU, IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock
 
 
@@ -126,15 +126,17 @@ class BiSeNetV1(nn.Module):
         classes: number of class logits, a void class included if there is one.
         outlier: add a 1x1 outlier head on the features.
         auxiliary: add the two training heads on the context path.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     stride = 8
     multiple = 32
 
-    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False):
+    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False, isomax: int = 0):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         self.cp, self.sp, self.ffm = ContextPath(), SpatialPath(), FeatureFusion()
-        self.conv_out = Output(256, 256, classes)
+        self.conv_out = Output(256, 256, isomax or classes)
         self.conv_out16 = Output(128, 64, classes) if auxiliary else None
         self.conv_out32 = Output(128, 64, classes) if auxiliary else None
         self.outlier = nn.Conv2d(256, 1, 1) if outlier else None
@@ -152,5 +154,7 @@ class BiSeNetV1(nn.Module):
         if self.training and self.conv_out16 is not None and self.conv_out32 is not None:
             auxiliary = (self.conv_out16(up16)[0], self.conv_out32(up32)[0])
         outlier = None if self.outlier is None else self.outlier(features)[:, 0]
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         outputs = Outputs(logits, features, outlier=outlier, auxiliary=auxiliary)
         return crop_outputs(outputs, height, width, self.stride)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
-from oddroad.learn.networks.blocks import ConvBNReLU
+from oddroad.learn.networks.blocks import ConvBNReLU, IsoMax
 from oddroad.learn.networks.ddrnet import conv1x1, conv3x3
 
 
@@ -162,15 +162,17 @@ class BiSeNetV2(nn.Module):
         classes: number of class logits, a void class included if there is one.
         outlier: add a 1x1 outlier head on the features.
         auxiliary: add the four training heads on the semantic branch.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     stride = 8
     multiple = 32
 
-    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False):
+    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False, isomax: int = 0):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         self.detail, self.segment, self.bga = DetailBranch(), SegmentBranch(), GuidedAggregation()
-        self.head = SegmentHead(128, 1024, classes)
+        self.head = SegmentHead(128, 1024, isomax or classes)
         self.heads: list[str] = []
         if auxiliary:
             for name, inputs, factor in (("aux2", 16, 4), ("aux3", 32, 8), ("aux4", 64, 16), ("aux5_4", 128, 32)):
@@ -192,5 +194,7 @@ class BiSeNetV2(nn.Module):
             pairs = zip(self.heads, inner, strict=False)
             auxiliary = tuple(self.get_submodule(name)(x)[0] for name, x in pairs)
         outlier = None if self.outlier is None else self.outlier(features)[:, 0]
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         outputs = Outputs(logits, features, outlier=outlier, auxiliary=auxiliary)
         return crop_outputs(outputs, height, width, self.stride)

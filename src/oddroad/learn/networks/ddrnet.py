@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
+from oddroad.learn.networks.blocks import IsoMax
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -126,6 +127,7 @@ class DDRNet(nn.Module):
         planes: channels of the first stage.
         pooled: channels of a branch of the pyramid pooling.
         head: channels of the features before the classifier.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     stride = 8
@@ -139,9 +141,12 @@ class DDRNet(nn.Module):
         planes: int = 32,
         pooled: int = 128,
         head: int = 64,
+        isomax: int = 0,
     ):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         fine = 2 * planes
+        self.channels = [planes, 4 * planes, 4 * planes, 8 * planes]
 
         def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
             return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, relu=False))
@@ -168,34 +173,45 @@ class DDRNet(nn.Module):
         )
         self.spp = PyramidPooling(16 * planes, pooled, 4 * planes)
         self.seghead_extra = Head(fine, head, classes) if auxiliary else None
-        self.final_layer = Head(4 * planes, head, classes)
+        self.final_layer = Head(4 * planes, head, isomax or classes)
         self.outlier = nn.Conv2d(head, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
                 nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Outputs:
-        """(N, 3, H, W) normalised -> Outputs at ceil(H / 8) x ceil(W / 8); any size."""
-        height, width = images.shape[-2:]
-        x = self.layer1(self.conv1(pad_to_multiple(images, self.multiple)))
-        shared = self.layer2(torch.relu(x))
+    def stages(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(N, 3, H, W), sides multiples of 64 -> maps at strides 4, 8, 16 and 32, and the early fine map at 8.
+
+        Their channels are ``channels``; the map at 8 is both branches, joined: what the classifier reads.
+        """
+        at4 = self.layer1(self.conv1(images))
+        shared = self.layer2(torch.relu(at4))
         size = (shared.shape[-2], shared.shape[-1])
         coarse = self.layer3(torch.relu(shared))
         fine = self.layer3_(torch.relu(shared))
-        joined = coarse + self.down3(torch.relu(fine))
+        at16 = coarse + self.down3(torch.relu(fine))
         fine = fine + resize(self.compression3(torch.relu(coarse)), size)
         early = fine
-        coarse = self.layer4(torch.relu(joined))
+        coarse = self.layer4(torch.relu(at16))
         fine = self.layer4_(torch.relu(fine))
-        joined = coarse + self.down4(torch.relu(fine))
+        at32 = coarse + self.down4(torch.relu(fine))
         fine = fine + resize(self.compression4(torch.relu(coarse)), size)
         fine = self.layer5_(torch.relu(fine))
-        coarse = resize(self.spp(self.layer5(torch.relu(joined))), size)
-        logits, features = self.final_layer(coarse + fine)
+        coarse = resize(self.spp(self.layer5(torch.relu(at32))), size)
+        return at4, coarse + fine, at16, at32, early
+
+    def forward(self, images: Tensor) -> Outputs:
+        """(N, 3, H, W) normalised -> Outputs at ceil(H / 8) x ceil(W / 8); any size."""
+        height, width = images.shape[-2:]
+        _, joined, _, _, early = self.stages(pad_to_multiple(images, self.multiple))
+        logits, features = self.final_layer(joined)
+        outlier = None if self.outlier is None else self.outlier(features)[:, 0]
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         outputs = Outputs(
             logits=logits,
             features=features,
-            outlier=None if self.outlier is None else self.outlier(features)[:, 0],
+            outlier=outlier,
             auxiliary=(self.seghead_extra(early)[0],) if self.seghead_extra is not None and self.training else (),
         )
         return crop_outputs(outputs, height, width, self.stride)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
-from oddroad.learn.networks.blocks import average_2x2
+from oddroad.learn.networks.blocks import IsoMax, average_2x2
 
 
 def unit(inputs: int, outputs: int, activation: type[nn.Module], kernel: int = 1, stride: int = 1) -> nn.Sequential:
@@ -149,14 +149,18 @@ class ENet(nn.Module):
         outlier: add a 1x1 outlier head on the features.
         auxiliary: there is no head for training only; accepted so that all networks are called alike.
         stride: 1, or 2 for the published logits averaged over 2 x 2 pixels, from the same weights and cheaper.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     multiple = 8
     discontinuous = 0.02
     """Share of the pixels where two correct computations may differ: at ties the last bit moves a maximum."""
 
-    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False, stride: int = 1):
+    def __init__(
+        self, classes: int = 19, outlier: bool = False, auxiliary: bool = False, stride: int = 1, isomax: int = 0
+    ):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         self.stride = stride
         self.initial_block = InitialBlock(16)
         self.downsample1_0 = Downsampling(16, 64, 0.01)
@@ -177,7 +181,7 @@ class ENet(nn.Module):
         self.regular4_2 = Regular(64, 0.1, activation=nn.ReLU)
         self.upsample5_0 = Upsampling(64, 16, 0.1)
         self.regular5_1 = Regular(16, 0.1, activation=nn.ReLU)
-        self.transposed_conv = nn.ConvTranspose2d(16, classes, 3, 2, 1, 1, bias=False)
+        self.transposed_conv = nn.ConvTranspose2d(16, isomax or classes, 3, 2, 1, 1, bias=False)
         self.outlier = nn.Conv2d(16, 1, 1) if outlier else None
 
     def forward(self, images: Tensor) -> Outputs:
@@ -200,5 +204,7 @@ class ENet(nn.Module):
         if self.stride == 1:
             outlier = None if outlier is None else resize(outlier, (logits.shape[-2], logits.shape[-1]))
             features = F.interpolate(features, scale_factor=2, mode="nearest")
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         outputs = Outputs(logits, features, outlier=None if outlier is None else outlier[:, 0])
         return crop_outputs(outputs, height, width, self.stride)

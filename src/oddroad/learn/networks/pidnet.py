@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
+from oddroad.learn.networks.blocks import IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock, Bottleneck, GlobalPool, Head, conv1x1, conv3x3, pre_activated
 
 
@@ -83,13 +84,15 @@ class PIDNetS(nn.Module):
         classes: number of class logits, a void class included if there is one.
         outlier: add a 1x1 outlier head on the features.
         auxiliary: add the training heads: classes on the detail branch, and boundaries on the boundary branch.
+        isomax: put an IsoMax+ head on that many channels in the place of the linear classifier; 0 for none.
     """
 
     stride = 8
     multiple = 64
 
-    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False):
+    def __init__(self, classes: int = 19, outlier: bool = False, auxiliary: bool = False, isomax: int = 0):
         super().__init__()
+        self.isomax = IsoMax(isomax, classes) if isomax else None
         first, second = nn.Conv2d(3, 32, 3, 2, 1), nn.Conv2d(32, 32, 3, 2, 1)
         self.conv1 = nn.Sequential(*norm(first), nn.ReLU(), *norm(second), nn.ReLU())
         self.layer1, self.layer2 = stage(32, 32, 2), stage(32, 64, 2, 2)
@@ -107,7 +110,7 @@ class PIDNetS(nn.Module):
         self.dfm = BoundaryFusion(128, 128)
         self.seghead_p = Head(64, 128, classes) if auxiliary else None
         self.seghead_d = Head(64, 32, 1) if auxiliary else None
-        self.final_layer = Head(128, 128, classes)
+        self.final_layer = Head(128, 128, isomax or classes)
         self.outlier = nn.Conv2d(128, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
@@ -132,11 +135,14 @@ class PIDNetS(nn.Module):
         detail, edge = self.layer5_(torch.relu(detail)), self.layer5_d(torch.relu(edge))
         context = resize(self.spp(self.layer5(x)), size)
         logits, features = self.final_layer(self.dfm(detail, context, edge))
+        outlier = None if self.outlier is None else self.outlier(features)[:, 0]
+        if self.isomax is not None:
+            features, logits = logits, self.isomax(logits)
         heads = self.training and self.seghead_p is not None and self.seghead_d is not None
         outputs = Outputs(
             logits=logits,
             features=features,
-            outlier=None if self.outlier is None else self.outlier(features)[:, 0],
+            outlier=outlier,
             boundary=self.seghead_d(contour)[0][:, 0] if heads else None,  # pyright: ignore[reportOptionalCall]
             auxiliary=(self.seghead_p(early)[0],) if heads else (),  # pyright: ignore[reportOptionalCall]
         )

@@ -22,6 +22,7 @@ from oddroad.learn.scores.logits import (
     pebal,
     void,
 )
+from oddroad.learn.scores.masks import INFERENCE, eam, mask2anomaly, rba, uno
 from oddroad.learn.scores.sml import StandardizedMaxLogit
 
 SCORES: dict[str, Score] = {
@@ -37,6 +38,11 @@ SCORES: dict[str, Score] = {
     "outlier_head": outlier_head,
     "dense_hybrid": dense_hybrid,
     "joint": joint,
+    "mask2anomaly": mask2anomaly,
+    "rba": rba,
+    "eam": eam,
+    "uno": uno,
+    **INFERENCE,
 }
 """Scores that need no fit."""
 

@@ -1,0 +1,112 @@
+"""Trains what the study of the losses compares, one run after the other in one process; done runs are left out.
+
+    python runs/loss_study_train.py DATA OUT
+
+Each run is what 'oddroad train --recipe recipes/laptop/ROW.yaml --recipe.seed SEED --start START --fresh CLASSIFIER'
+does; one process spares importing PyTorch for each. A run that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oddroad.learn.convert import convert_file
+from oddroad.learn.train import fit
+from oddroad.recipe import read_recipe
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes" / "laptop"
+LOSSES = ("ce", "ln", "ln_ce", "ln_fl", "eiml", "eiml_fl", "eiml_ce")
+WEIGHTS = ("0.25", "4")
+"""Of the second term; 1 is the row itself, 0 the row of the first term alone."""
+
+STARTS = {
+    "erfnet": ("erfnet_cityscapes_20.pth", ("decoder.output_conv", "encoder.output_conv")),
+    "enet": ("enet_cityscapes_void_20.pth", ("transposed_conv",)),
+}
+"""Network -> published weights below DATA/weights, and the parts that begin anew: the classifiers."""
+
+ALWAYS, NEVER = 20, 10**6
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        name: of its folder.
+        recipe: name of the recipe.
+        seed: the seed.
+        start: key in STARTS, or "" for random weights.
+        words: changes of the recipe.
+    """
+
+    name: str
+    recipe: str
+    seed: int
+    start: str = "erfnet"
+    words: tuple[str, ...] = ()
+
+
+def plan(seeds: Sequence[int], sweep: Sequence[int]) -> list[Run]:
+    """All runs: the first seed of every row, the void classifiers, the other seeds, the sweep of weights."""
+    runs = [Run(name, name, seeds[0]) for name in LOSSES]
+    runs += [Run("void_erfnet", "void_erfnet", 0), Run("void_enet", "void_enet", 0, "enet")]
+    runs += [Run(name, name, seed) for seed in seeds[1:] for name in LOSSES]
+    for seed in sweep:
+        for weight in WEIGHTS:
+            focal, entropy = (("isomax", "1", "isomax_focal", weight), ("logit_norm", "1", "cross_entropy", weight))
+            runs.append(Run(f"eiml_fl_{weight}", "eiml_fl", seed, words=("--losses", *focal)))
+            runs.append(Run(f"ln_ce_{weight}", "ln_ce", seed, words=("--losses", *entropy)))
+    return [*runs, Run("void_bisenetv2", "void_bisenetv2", 0, "")]
+
+
+def main() -> None:
+    """Train everything; the learning curves of the first seed have validations, the others none."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--sweep", type=int, nargs="*", default=[0], help="seeds of the sweep of weights")
+    parser.add_argument(
+        "--words", nargs=argparse.REMAINDER, default=[], help="changes of every recipe, to try the script"
+    )
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for network, (file, _) in STARTS.items():
+        if not (given.out / f"{network}.ckpt").is_file():
+            convert_file(given.data / "weights" / file, network, given.out / f"{network}.ckpt")
+    counts = given.out / "class_counts.json"
+    for run in plan(given.seeds, given.sweep):
+        folder = given.out / run.name / str(run.seed)
+        if (folder / "model.ckpt").is_file():
+            continue
+        began = time.perf_counter()
+        folder.mkdir(parents=True, exist_ok=True)
+        if counts.is_file():  # of the same training scenes: one pass is enough
+            shutil.copy(counts, folder / counts.name)
+        recipe = read_recipe(RECIPES / f"{run.recipe}.yaml", ["--seed", str(run.seed), *run.words, *given.words])
+        fit(
+            recipe,
+            given.data,
+            folder,
+            validate_every=ALWAYS if run.seed == given.seeds[0] and not run.words else NEVER,
+            start=given.out / f"{run.start}.ckpt" if run.start else None,
+            save_every=40,
+            fresh=STARTS[run.start][1] if run.start else (),
+            validation_scenes=8,
+        )
+        if not counts.is_file():
+            shutil.copy(folder / counts.name, counts)
+        print(
+            f"\n{run.name} {run.seed}: {time.perf_counter() - began:.0f} s, {time.process_time():.0f} s of CPU in all",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
