@@ -153,9 +153,8 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
                     coarse.setdefault(key, []).append(small)
         for (score, word), metric in metrics.items():
             figures = metric.result()
-            more = (
-                {"intervals": intervals(coarse[score, word], RESAMPLES), "bootstrap": RESAMPLES} if word == "1" else {}
-            )
+            frames = coarse.get((score, word))
+            more = {"intervals": intervals(frames, RESAMPLES), "bootstrap": RESAMPLES} if frames else {}
             lacking = completeness(name, "val", len(sets[name]))
             results.append(
                 {**common, "dataset": name, "score": score, "temperature": word, **figures, **more,
@@ -183,25 +182,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=0, help="of each set, to try the script")
     given = parser.parse_args(arguments)
     given.results.mkdir(parents=True, exist_ok=True)
-    waiting = [
-        (path, given.results / f"{path.parent.parent.name}_{path.parent.name}.json")
-        for path in sorted(given.out.glob("*/*/model.ckpt"))
-    ]
-    waiting = [(path, result) for path, result in waiting if not result.is_file()]
-    if not waiting:
-        return
-    sets = {name: frames_of(name, given.root, given.images) for name in (SCENES, *SETS)}
+    sets: dict[str, Frames] = {}
     kept: dict[Any, Tensor] = {}
-    with torch.inference_mode():
-        for path, result in waiting:
-            began = time.perf_counter()
+    while waiting := not_judged(given.out, given.results):
+        path, result = waiting[0]
+        sets = sets or {name: frames_of(name, given.root, given.images) for name in (SCENES, *SETS)}
+        began = time.perf_counter()
+        with torch.inference_mode():
             found = judge(path, sets, kept)
-            recipe = json.loads((path.parent / "recipe.json").read_text())
-            shutil.copy(path.parent / PLACE, result.with_suffix(".csv"))
-            partial = result.with_suffix(".partial")
-            partial.write_text(json.dumps(plain(rounded({"recipe": recipe, "results": found})), indent=1) + "\n")
-            partial.replace(result)
-            print(f"{result.stem}: judged in {time.perf_counter() - began:.0f} s", flush=True)
+        recipe = json.loads((path.parent / "recipe.json").read_text())
+        shutil.copy(path.parent / PLACE, result.with_suffix(".csv"))
+        partial = result.with_suffix(".partial")
+        partial.write_text(json.dumps(plain(rounded({"recipe": recipe, "results": found})), indent=1) + "\n")
+        partial.replace(result)
+        print(f"{result.stem}: judged in {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def not_judged(out: Path, results: Path) -> list[tuple[Path, Path]]:
+    """Checkpoints that are trained and have no results yet, and where these go; main rows first."""
+    paths = sorted(out.glob("*/*/model.ckpt"), key=lambda path: (path.parent.parent.name not in ROWS, path))
+    pairs = [(path, results / f"{path.parent.parent.name}_{path.parent.name}.json") for path in paths]
+    return [(path, result) for path, result in pairs if not result.is_file()]
 
 
 if __name__ == "__main__":
