@@ -1,6 +1,7 @@
-"""Helper of runs/speed.sh: checkpoints with random weights, and the table of everything that it measured.
+"""Helper of runs/speed.sh: checkpoints with random weights, their 8-bit forms, and the table of everything measured.
 
 python runs/speed.py random OUT NETWORK ...
+python runs/speed.py quantise FLOAT OUT DATA
 python runs/speed.py table OUT
 """
 
@@ -35,6 +36,30 @@ def random_checkpoint(path: Path, name: str) -> None:
     save_checkpoint(path, network.eval(), {**about, "licence": "random weights, for timing only"})
 
 
+def quantise_only(path: Path, out: Path, data: Path) -> None:
+    """The 8-bit form of a float file by NNCF, not judged: for networks with random weights, whose times alone count."""
+    from dataclasses import replace
+
+    import onnx
+
+    from oddroad.learn.export import write
+    from oddroad.learn.graph import drop_output, mean_into_border
+    from oddroad.learn.qdq import make_fast
+    from oddroad.learn.quantise import calibration_images
+    from oddroad.learn.quantisers import outside, with_nncf
+    from oddroad.runtime import read_card
+
+    model, card = onnx.load(path), read_card(path)
+    assert card.size is not None
+    mean_into_border(model, card.size)
+    graph = with_nncf(model, calibration_images(data, 4, card.size), outside(model))
+    make_fast(graph)
+    if "classes" in [each.name for each in graph.graph.output]:
+        drop_output(graph, "classes")
+    words = {"by": "nncf, for timing only: not judged"}
+    write(graph, replace(card, weights="int8", precision="int8", quantisation=words), out)
+
+
 def whole(row: dict[str, Any]) -> float:
     """Milliseconds from the image to the map: the call of a file; network and score of a checkpoint."""
     return row["stages"]["model" if "model" in row["stages"] else "frame"]["median"]
@@ -45,10 +70,10 @@ def rows_of(out: Path) -> list[list[str]]:
     header = ["network", "file", "engine", "precision", "network ms", "times", "image to map ms", "p95", "times"]
     header += ["frames/s, no overlap", "frames/s, overlays", "frames/s, jsonl", "peak MB", "others busy"]
     table = [header]
-    for file in ("networks.json", "cuda.json", "end_to_end.json"):
-        if not (out / file).exists():
+    for file in (*sorted(out.glob("network_*.json")), out / "cuda.json", out / "end_to_end.json"):
+        if not file.exists():
             continue
-        rows = json.loads((out / file).read_text())["rows"]
+        rows = json.loads(file.read_text())["rows"]
         public = {row["network"]: row for row in rows if row["engine"] == PUBLIC}
         for row in sorted(rows, key=lambda each: (each["network"], each["engine"] != PUBLIC, -whole(each))):
             alone, all_of_it = row["stages"].get("network", {}).get("median"), whole(row)
@@ -75,6 +100,9 @@ def main() -> None:
     if verb == "random":
         for name in names:
             random_checkpoint(Path(out) / f"{name}.ckpt", name)
+        return
+    if verb == "quantise":
+        quantise_only(Path(out), *map(Path, names))
         return
     table = rows_of(Path(out))
     lines = ["| " + " | ".join(row) + " |" for row in table]
