@@ -52,7 +52,9 @@ def main() -> None:
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": (512, 1024), "classes": True, "card": about_file}
     if given.int8 is not None:
-        card = export_int8(network, about, given.scores, given.out, given.int8, name="oddroad-small", **options)
+        card = export_int8(
+            network, about, given.scores, given.out, given.int8, say=print, name="oddroad-small", **options
+        )
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
         card = export(network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options)
