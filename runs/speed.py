@@ -94,6 +94,36 @@ def rows_of(out: Path) -> list[list[str]]:
     return table
 
 
+def draw(out: Path) -> None:
+    """Time of the network and peak memory of ENet, ERFNet and BiSeNetV2: the first paper's Figures 3 and 4, on this CPU.
+
+    The paper shows PyTorch on a GPU with the memory that it reserves; on a CPU it is the peak of the process.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    networks = [each for each in ("enet", "erfnet", "bisenetv2") if (out / f"network_{each}.json").exists()]
+    bars: dict[str, dict[str, tuple[float, float]]] = {}
+    for name in networks:
+        for row in json.loads((out / f"network_{name}.json").read_text())["rows"]:
+            if row["model"].endswith((".2", ".2.int8")):  # stride 2: not the published logits
+                continue
+            title = f"{row['engine'].removesuffix(' on cpu')}, {row['precision'].removesuffix(' and float32')}"
+            bars.setdefault(title, {})[name] = (row["stages"]["network"]["median"], row["peak_mb"])
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for axis, which, title in zip(axes, (0, 1), ("network, ms an image", "peak memory, MB"), strict=True):
+        for number, (label, values) in enumerate(bars.items()):
+            places = [networks.index(name) + (number - len(bars) / 2 + 0.5) * 0.8 / len(bars) for name in values]
+            axis.bar(places, [each[which] for each in values.values()], 0.8 / len(bars), label=label)
+        axis.set_xticks(range(len(networks)), networks)
+        axis.set_title(title, fontsize=9)
+    axes[1].legend(frameon=False, fontsize=7)
+    figure.savefig(out / "speed.png", dpi=100)
+    plt.close(figure)
+
+
 def main() -> None:
     """Do what the first word says."""
     verb, out, *names = sys.argv[1:]
@@ -107,6 +137,7 @@ def main() -> None:
     table = rows_of(Path(out))
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|" + " --- |" * len(table[0]))
+    draw(Path(out))
     (Path(out) / "speed.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     files = {
