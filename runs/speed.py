@@ -95,7 +95,7 @@ def rows_of(out: Path) -> list[list[str]]:
 
 
 def draw(out: Path) -> None:
-    """Time of the network and peak memory of ENet, ERFNet and BiSeNetV2: the first paper's Figures 3 and 4, on this CPU.
+    """Time of the network and peak memory of ENet, ERFNet and BiSeNetV2: the first paper's Figures 3 and 4 on this CPU.
 
     The paper shows PyTorch on a GPU with the memory that it reserves; on a CPU it is the peak of the process.
     """
