@@ -15,7 +15,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from mask2anomaly_shared import (
-    OF_MASKS,
     Run,
     by_set,
     command_line,
@@ -83,7 +82,7 @@ def main() -> None:
     axes[-1].legend(frameon=False)
     figure.savefig(run.figures / "figure_1.png", dpi=90)
     head = ["loss", "mean score of known pixels", "of odd pixels", "gap", "AP, % at each validation"]
-    results = {title: judged(name, OF_MASKS, run) for title, name in LOSSES.items()}
+    results = {title: judged(name, run) for title, name in LOSSES.items()}
     found = by_set([(title, each, "mask_msp") for title, each in results.items()])
     save_text(run, "figure_1", f"{table(head, rows)}\n\n{found}")
 

@@ -1,9 +1,9 @@
 """Memory and time of the full-size recipe from single steps: ResNet-50, 100 queries, crops of 380x760, on this machine.
 
-    python runs/mask2anomaly_memory.py OUT.json [--batches 1 2] [--device cpu] [--networks mask2anomaly_frozen ...]
+    python runs/mask2anomaly_memory.py OUT.json [--batches 1 2] [--device cpu] [--networks mask2anomaly_lean ...]
 
-Each setting runs in a process of its own: forward, loss, backward and optimiser step, twice; the second is timed. Memory
-is the peak of the process above what it held before the first step and the parameters (on CUDA: the peak allocated).
+Each setting runs in a process of its own: forward, loss, backward and optimiser step, twice; the second is timed.
+Memory is what the process gained since before the first step, and the parameters (on CUDA: the peak allocated).
 Time on a processor says nothing about a graphics card; memory is nearly the same, for the same tensors are kept.
 """
 

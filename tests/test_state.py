@@ -9,6 +9,7 @@ import torch
 
 from oddroad.curves import HEAD, read_curves
 from oddroad.errors import InputError
+from oddroad.learn.checkpoint import read_checkpoint, save_checkpoint
 from oddroad.learn.curves import CurveLogger
 from oddroad.learn.state import WholeFiles, damage, newest_state, states_of
 
@@ -69,6 +70,18 @@ def test_a_full_disk_is_one_line_and_the_state_before_stays(tmp_path: Path) -> N
         write(tmp_path, 10)
     assert newest_state(tmp_path) == (5, before)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005.ckpt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_checkpoint_on_a_full_disk(tmp_path: Path) -> None:
+    path, network = tmp_path / "model.ckpt", torch.nn.Linear(2, 2)
+    save_checkpoint(path, network, {"network": "none"})
+    before = path.read_bytes()
+    (tmp_path / "model.ckpt.partial").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"cannot write the checkpoint to .*: No space left on device"):
+        save_checkpoint(path, network, {"network": "other"})
+    assert path.read_bytes() == before
+    assert read_checkpoint(path)[1]["network"] == "none"
 
 
 def test_states_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:

@@ -286,6 +286,8 @@ class TestModule:
         known = self.step(replace(recipe, weights=Weights()), labels).network.decoder.output_conv.bias.grad
         assert known[19] == 0  # an abstention that no loss asks for
         assert known[3] < 0
+        gambled = replace(recipe, weights=Weights(), losses=(("deep_gambler", 1.0),))
+        assert self.step(gambled, labels).network.decoder.output_conv.bias.grad[19] != 0
 
     def test_a_class_that_a_set_does_not_name_gets_no_gradient_from_it(self) -> None:
         recipe = Recipe(network=Network(name="erfnet", outlier=False, auxiliary=True),

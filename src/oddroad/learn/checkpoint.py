@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.detector import Score
+from oddroad.learn.files import write_whole
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.wrapped import Ensemble, Tempered
 from oddroad.learn.scores import FITTED, SCORES
@@ -41,6 +42,9 @@ def save_checkpoint(
         about: JSON values: ``network`` (key in NETWORKS), ``arguments`` it is built with, ``normalisation``,
             ``classes`` (names), and what else is worth keeping (recipe, origin, licence).
         scores: fitted scores by name; with each, ``about["scores"][name]["arguments"]`` is written.
+
+    Raises:
+        InputError: if it cannot be written, such as on a full disk; what was there before stays as it is.
     """
     about = dict(about)
     tensors: dict[str, Tensor] = {name: each.detach().cpu().contiguous() for name, each in network.state_dict().items()}
@@ -49,9 +53,7 @@ def save_checkpoint(
         about["scores"] = {**about.get("scores", {}), name: kept}
         for key, each in score.state_dict().items():
             tensors[f"{FITTED_PREFIX}{name}.{key}"] = each.detach().cpu().contiguous()
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={KEY: json.dumps(about)})
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata={KEY: json.dumps(about)}), "checkpoint")
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

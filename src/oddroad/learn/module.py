@@ -167,6 +167,8 @@ def check(recipe: Recipe) -> None:
         raise InputError(
             f"weights.void is {recipe.weights.void:g} but there is no void output; set network.void = true"
         )
+    if recipe.optimiser.precision == "fp16" and not torch.cuda.is_available():
+        raise InputError("optimiser.precision is fp16, which needs a GPU, and there is none; choose bf16 or fp32")
     if network.stage == "encoder" and (network.name != "erfnet" or not network.auxiliary or network.isomax):
         raise InputError(
             "network.stage = encoder trains ERFNet's encoder by its own classifier; it needs network.name = erfnet, "

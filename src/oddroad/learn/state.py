@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import re
 import sys
@@ -17,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from oddroad.errors import InputError
+from oddroad.learn.files import write_whole
 
 KEPT = 2
 """States kept: the last one, and the one before it in case the last is damaged."""
@@ -92,28 +92,6 @@ class WholeFiles(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Delete one state."""
         Path(path).unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: Any, what: str) -> None:
-    """Write bytes to a file that appears whole or not at all.
-
-    Raises:
-        InputError: if they cannot be written; nothing is left behind.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the {what} to '{path.parent}': {error.strerror}; what was written before is kept: make room "
-            "and run the same command again"
-        ) from None
 
 
 class States(Checkpoint):

@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from oddroad.errors import InputError
 from oddroad.learn.checkpoint import FITTED_PREFIX, read_checkpoint, save_checkpoint
 from oddroad.learn.curves import CurveLogger
 from oddroad.learn.data import Crops, Validation, class_counts, class_weights, pastes
+from oddroad.learn.files import write_whole
 from oddroad.learn.module import Training, network_arguments
-from oddroad.learn.state import States, WholeFiles, newest_state, write_whole
+from oddroad.learn.state import States, WholeFiles, newest_state
 from oddroad.predict import sha256_of
 from oddroad.recipe import Recipe
 from oddroad.types import CITYSCAPES_CLASSES
@@ -61,11 +63,18 @@ class CropLoader(L.LightningDataModule):
         self.crops = Labelled(
             Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed), recipe.network.classes
         )
-        size = (2 * recipe.scenes.crop[0], 2 * recipe.scenes.crop[1])
-        clean = not pastes(recipe.outliers) and not (root / recipe.outliers.objects).is_dir()
+        self.root, self.scenes = root, scenes
+
+    @cached_property
+    def held_out(self) -> Validation:
+        """The validation set, made when it is first asked for."""
+        recipe, crop = self.recipe, self.recipe.scenes.crop
+        folder = self.root / recipe.outliers.objects
+        clean = not pastes(recipe.outliers) and not folder.is_dir()
         if clean:
-            print(f"oddroad: no objects in '{root / recipe.outliers.objects}': validation judges classes only")
-        self.held_out = Validation(root, recipe.outliers.objects, scenes, size, clean, recipe.scenes.validation)
+            print(f"oddroad: no objects in '{folder}': validation judges classes only")
+        size, sets = (2 * crop[0], 2 * crop[1]), recipe.scenes.validation
+        return Validation(self.root, recipe.outliers.objects, self.scenes, size, clean, sets)
 
     def train_dataloader(self) -> DataLoader:
         """Batches not yet seen, in the order of their numbers; a process takes its part of every batch."""
@@ -150,6 +159,7 @@ def fit(
         precision={"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[recipe.optimiser.precision],  # type: ignore[arg-type]
         gradient_clip_val=recipe.optimiser.clip or None,
         val_check_interval=validate_every,
+        limit_val_batches=0 if validate_every > steps else None,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=min(20, max(steps // 20, 1)),
@@ -159,7 +169,10 @@ def fit(
         enable_model_summary=False,
     )
     began = time.time()
-    trainer.fit(module, loader, ckpt_path=None if state is None else str(state))
+    try:
+        trainer.fit(module, loader, ckpt_path=None if state is None else str(state))
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
     if first:
         origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began)}
         save_checkpoint(result, module.network, about(recipe, origin))

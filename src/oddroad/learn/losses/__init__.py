@@ -86,7 +86,7 @@ def weighted(
     Raises:
         InputError: if a name is not in LOSSES.
     """
-    if {"isomax", "logit_norm"} <= set(terms):
+    if "logit_norm" in terms and {"isomax", "isomax_focal"} & set(terms):
         warnings.warn(
             "isomax together with logit_norm collapses: the norm divides away the distances that isomax scores by",
             stacklevel=2,
