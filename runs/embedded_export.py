@@ -1,7 +1,7 @@
 """Write the embedded detector's file from its checkpoint: 512x1024, weights stored in 8 bits, its card filled.
 
-Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ... [--int8 DATA]`` with CHOICE the JSON that
-``runs/embedded_choose.py`` wrote; thresholds come afterwards from ``oddroad calibrate``, for each file its own. With
+Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ... [--int8 DATA]``; CHOICE is the JSON that
+``runs/embedded_choose.py`` wrote. Thresholds come afterwards from ``oddroad calibrate``, for each file its own. With
 ``--int8`` the file computes in 8 bits, and DATA gives its ranges and the report of what that costs; without it, the
 file is the float twin, which computes in float32.
 """
@@ -52,7 +52,9 @@ def main() -> None:
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": (512, 1024), "classes": True, "card": about_file}
     if given.int8 is not None:
-        card = export_int8(network, about, given.scores, given.out, given.int8, name="oddroad-small", **options)
+        card = export_int8(
+            network, about, given.scores, given.out, given.int8, say=print, name="oddroad-small", **options
+        )
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
         card = export(network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options)

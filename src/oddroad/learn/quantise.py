@@ -145,6 +145,13 @@ def race(trial: Trial) -> dict[str, Any]:
     }
 
 
+def in_words(figures: Mapping[str, float]) -> str:
+    """AP, FPR95, mean IoU and how far the engines lie apart, as far as they are known."""
+    words = {"ap": "AP", "fpr95": "FPR95", "miou": "mean IoU"}
+    text = ", ".join(f"{title} {100 * figures[key]:.1f}" for key, title in words.items())
+    return text + (f", engines {figures['engines_apart']:.3f} apart" if "engines_apart" in figures else "")
+
+
 @dataclass
 class Candidate:
     """A quantised graph and what became of it.
@@ -172,20 +179,25 @@ class Bench:
         root: folder of the data sets.
         size: (H, W) of the frames.
         folder: for files on the way.
+        say: is told in words what has been done.
     """
 
-    def __init__(self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path):
-        self.model, self.card, self.size, self.folder = onnx.load(path), card, size, folder
+    def __init__(
+        self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path, say: Callable[[str], None]
+    ):
+        self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
         mean_into_border(self.model, size)
         self.images = calibration_images(root, CALIBRATION_FRAMES, size)
         self.scenes = judged_scenes(root, size)
         self.float_figures = judge(path, card, self.scenes)
+        self.say(f"float32: {in_words(self.float_figures)}")
         self.quantised: dict[str, Graph] = {}
 
     def graph(self, by: str, float_layers: Sequence[str]) -> Graph:
         """The graph by a quantiser, which works once, with some parts of the network back in float32."""
         if by not in self.quantised:
             self.quantised[by] = QUANTISERS[by](self.model, self.images, outside(self.model))
+            self.say(f"{by}: quantised with {len(self.images)} frames")
         parts = layers(self.model)
         graph = back_to_float(self.quantised[by], self.model, [node for each in float_layers for node in parts[each]])
         make_fast(graph)
@@ -206,6 +218,7 @@ class Bench:
         except RuntimeError as error:
             raise InputError(f"an engine crashes on it ({str(error).splitlines()[0][:120]})") from None
         figures = judge(path, self.card, self.scenes) | {"engines_apart": apart}
+        self.say(f"{by}: {in_words(figures)}, float32 in {', '.join(float_layers) or 'no part'}")
         return Candidate(by, path, graph, list(float_layers), figures)
 
     def cost(self, candidate: Candidate) -> float:
@@ -234,6 +247,7 @@ class Bench:
             alone = self.runner(self.graph(by, [other for other in parts if other != part]))
             off = [np.abs(alone(image) - wanted).mean() for image, wanted in zip(images, expected, strict=True)]
             harm[part] = float(np.mean(off))
+            self.say(f"{by}: {part} alone in 8 bits moves the score by {harm[part]:.3g}")
         return sorted(harm, key=lambda part: -harm[part])
 
     def runner(self, graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
@@ -264,7 +278,14 @@ class Bench:
         )
 
 
-def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool = False) -> Card:
+def quantise(
+    path: Path,
+    out: Path,
+    root: Path,
+    by: str = "auto",
+    classes: bool = False,
+    say: Callable[[str], None] = lambda words: None,
+) -> Card:
     """Write the 8-bit form of an exported file, with the report of what it costs in its card.
 
     Args:
@@ -273,6 +294,7 @@ def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool 
         root: folder of the data sets: cityscapes_small, camvid, coco128-seg.
         by: "nncf", "onnxruntime", or "auto" for the better of the two.
         classes: keep the output ``classes``.
+        say: is told in words what has been done; it takes minutes.
 
     Raises:
         InputError: if data are missing, no engine runs the result, or it costs too much.
@@ -282,7 +304,7 @@ def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool 
         pick(QUANTISERS, name, "quantiser")
     card = ENGINES["onnxruntime"](path, 1)[0]
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder))
+        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder), say)
         found: list[Candidate] = []
         refused: dict[str, str] = {}
         for name in names:
@@ -343,6 +365,7 @@ def export_int8(
     root: Path,
     by: str = "auto",
     classes: bool = False,
+    say: Callable[[str], None] = lambda words: None,
     **options: Any,
 ) -> Card:
     """Export a network and quantise it; ``options`` are those of ``export``, the others those of ``quantise``.
@@ -356,4 +379,4 @@ def export_int8(
         path = Path(folder) / "float.onnx"
         options["name"] = options.get("name") or out.stem
         export(network, about, scores, path, weights="float32", classes=True, **options)
-        return quantise(path, out, root, by, classes)
+        return quantise(path, out, root, by, classes, say)

@@ -203,7 +203,7 @@ def export(
         from oddroad.learn.quantise import export_int8
 
         options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature}
-        card = export_int8(network, about, table, out, calibration, quantiser, classes, **options)
+        card = export_int8(network, about, table, out, calibration, quantiser, classes, print, **options)
         print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
         for name, value in card.quantisation.items():
             print(f"  {name}: {value}")
