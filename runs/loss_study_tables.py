@@ -114,6 +114,8 @@ def main() -> None:
     lines = []
     for row in MAIN:
         calibrated = of(results, row=row, score="")
+        if not calibrated:
+            continue
         values = [each["temperature_fitted"]["value"] for each in calibrated]
         ece = [100 * each["temperature_fitted"]["ece"][k] for k in (0, 1) for each in calibrated]
         half = len(ece) // 2
