@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from oddroad.learn.export import constant_slopes, fold_batchnorm, quiet
 from oddroad.learn.networks import NETWORKS, enet
 
-FORMS = {name: (name, {}) for name in NETWORKS} | {
+FORMS = {name: (name, {}) for name in NETWORKS if not name.endswith(("_frozen", "_lean"))} | {
     "erfnet, stride 2": ("erfnet", {"stride": 2}),
     "enet, stride 2": ("enet", {"stride": 2}),
     "enet, published": ("enet", {}),

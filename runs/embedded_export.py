@@ -1,7 +1,9 @@
 """Write the embedded detector's file from its checkpoint: 512x1024, weights stored in 8 bits, its card filled.
 
-Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ...`` with CHOICE the JSON that
-``runs/embedded_choose.py`` wrote; thresholds come afterwards from ``oddroad calibrate``.
+Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ... [--int8 DATA]``; CHOICE is the JSON that
+``runs/embedded_choose.py`` wrote. Thresholds come afterwards from ``oddroad calibrate``, for each file its own. With
+``--int8`` the file computes in 8 bits, and DATA gives its ranges and the report of what that costs; without it, the
+file is the float twin, which computes in float32.
 """
 
 from __future__ import annotations
@@ -9,14 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from oddroad.learn.checkpoint import load_network
 from oddroad.learn.export import export
+from oddroad.learn.quantise import export_int8
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
     "(research) and COCO cut-outs; the code around them is Apache-2.0"
 )
+
+WORDS = {
+    "small": "held-out objects pasted on small validation scenes",
+    "sharp": "held-out objects pasted on sharp validation scenes",
+    "rendered": "rendered drives",
+}
+"""What runs/embedded_choose.py calls its sets."""
 
 
 def main() -> None:
@@ -26,27 +37,27 @@ def main() -> None:
     parser.add_argument("choice", type=Path, help="JSON of runs/embedded_choose.py")
     parser.add_argument("out", type=Path)
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
+    parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in 8 bits; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
     about["licence"] = LICENCE
     measured = {
-        f"held-out objects pasted on {choice['scenes']} validation scenes at {choice['size']}": {
-            name: f"AP {100 * choice[name]['ap']:.1f}, FPR95 {100 * choice[name]['fpr95']:.1f}" for name in given.scores
+        f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
+            name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores
         }
-        | {"mean IoU of their known pixels": f"{100 * choice['miou']:.1f}"}
+        | ({"mean IoU of their known pixels": f"{100 * found['miou']:.1f}"} if "miou" in found else {})
+        for kind, found in choice["sets"].items()
     }
-    card = export(
-        network,
-        about,
-        given.scores,
-        given.out,
-        size=(512, 1024),
-        weights="int8",
-        classes=True,
-        name="oddroad-small",
-        card={"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured},
-    )
+    about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
+    options: dict[str, Any] = {"size": (512, 1024), "classes": True, "card": about_file}
+    if given.int8 is not None:
+        card = export_int8(
+            network, about, given.scores, given.out, given.int8, say=print, name="oddroad-small", **options
+        )
+        print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
+    else:
+        card = export(network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options)
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")
 
 

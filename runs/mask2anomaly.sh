@@ -8,8 +8,8 @@
 # of the two stages, IMAGES limits every set that is judged on: 8, 4 and 2 to see it work. About an hour on one core.
 # A run that was stopped goes on where it was.
 set -eu
-data=$1 out=$2 start=$3 first=${4:-1300} second=${5:-200} images=${6:-0}
-every=${EVERY:-$((second / 4))}
+data=$1 out=$2 start=$3 first=${4:-600} second=${5:-80} images=${6:-0}
+every=${EVERY:-$((second / 2))}
 here=$(dirname "$0") python=${PYTHON:-python}
 mkdir -p "$out"
 [ -d "$out/data/coco_s2" ] || $python "$here/mask2anomaly_subsets.py" "$data" "$out/data"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from mask2anomaly_shared import (
-    OF_MASKS,
     by_set,
     command_line,
     detector_of,
@@ -34,7 +33,7 @@ STEPS = (
 def main() -> None:
     """Print the table, draw the pictures."""
     run = command_line(__doc__)
-    save_text(run, "figure_5", by_set([(title, judged(name, OF_MASKS, run), score) for title, name, score in STEPS]))
+    save_text(run, "figure_5", by_set([(title, judged(name, run), score) for title, name, score in STEPS]))
     detectors = [(title, detector_of(run.checkpoint(name), {score: SCORES[score]})) for title, name, score in STEPS]
     rows = []
     for name in ("road_anomaly", "road_obstacle21"):

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import torch
 from mask2anomaly_shared import (
-    OF_MASKS,
-    OF_PIXELS,
+    MAIN,
     Run,
     by_set,
     command_line,
@@ -52,12 +51,6 @@ COLOURS = np.uint8(
 """Cityscapes' own colours of the 19 classes; all other values are black."""
 
 SHOWN = ("Mask2Former", "Mask2Anomaly, stage one", "Mask2Anomaly, stage two", "DenseHybrid")
-
-
-def scores_of(name: str) -> tuple[str, ...]:
-    """What a checkpoint is judged by."""
-    extra = ("dense_hybrid",) if name.startswith("densehybrid") else ()
-    return OF_MASKS if name.startswith("mask") else (*OF_PIXELS, *extra)
 
 
 def segmentations(run: Run, count: int = 4) -> None:
@@ -115,9 +108,9 @@ def main() -> None:
     """Judge every training once, print the table, draw the pictures."""
     run = command_line(__doc__)
     torch.manual_seed(0)
-    results = {name: judged(name, scores_of(name), run) for name in dict.fromkeys(name for _, name, _ in ROWS)}
+    results = {name: judged(name, run) for name in dict.fromkeys(name for _, name, _ in ROWS)}
     rows = [(title, results[name], score) for title, name, score in ROWS]
-    mirrored = judged("mask2anomaly_s1", ("mask2anomaly",), run, mirror=True)
+    mirrored = judged(MAIN, run, mirror=True)
     rows.append(("Mask2Anomaly, stage two, refined, mirror average", mirrored, "mask2anomaly"))
     save_text(run, "compare", by_set(rows))
     segmentations(run)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from mask2anomaly_shared import (
-    OF_MASKS,
     Run,
     command_line,
     detector_of,
@@ -49,7 +48,7 @@ def around(image: np.ndarray, box: tuple[int, int, int, int], colour: tuple[int,
 
 def failures(run: Run, name: str) -> tuple[list[tuple], list[tuple], int]:
     """Missed objects and false alarms of a set, each (pixels, frame, box, image, label, map), and how many objects."""
-    threshold = judged(NETWORK, OF_MASKS, run)[name][SCORE]["threshold"]
+    threshold = judged(NETWORK, run)[name][SCORE]["threshold"]
     detector = detector_of(run.checkpoint(NETWORK), {SCORE: SCORES[SCORE]})
     missed, alarms, objects = [], [], 0
     for frame, image, label in frames_of(name, run):

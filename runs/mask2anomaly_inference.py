@@ -5,7 +5,7 @@ python runs/mask2anomaly_inference.py DATA OUT [--images N]
 
 from __future__ import annotations
 
-from mask2anomaly_shared import OF_MASKS, SETS, command_line, judged, save_text, table
+from mask2anomaly_shared import MAIN, SETS, command_line, judged, save_text, table
 
 from oddroad.learn.scores.masks import INFERENCE
 
@@ -29,7 +29,7 @@ PUBLISHED = {
 def main() -> None:
     """Print the table."""
     run = command_line(__doc__)
-    results = judged("mask2anomaly_s1", OF_MASKS, run)
+    results = judged(MAIN, run)
     names = [name for name in SETS if name in results]
     rows = []
     for score in INFERENCE:

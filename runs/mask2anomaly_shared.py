@@ -31,8 +31,11 @@ SIZE = (384, 768)
 SETS = ("pasted", "road_anomaly", "road_obstacle21", "fishyscapes_lost_and_found")
 """Held-out objects pasted on validation scenes, and the benchmarks; a benchmark that is not there is left out."""
 
-OF_MASKS = ("mask2anomaly", *INFERENCE, "rba", "eam")
-OF_PIXELS = ("max_logit", "msp", "entropy", "energy")
+MAIN = "mask2anomaly_s1"
+"""The training that the paper's method is judged by: both stages, with objects of S1."""
+
+OF_MASKS = ("mask_msp", "mask2anomaly")
+OF_PIXELS = ("max_logit", "entropy")
 
 Frame = tuple[str, np.ndarray, np.ndarray]
 """Name, image (H, W, 3) uint8 RGB, label (H, W) with KNOWN, ANOMALY, IGNORE."""
@@ -65,6 +68,15 @@ def command_line(what: str | None) -> Run:
     parser.add_argument("--images", type=int, default=0, help="only the first so many images of each set")
     given = parser.parse_args()
     return Run(given.data, given.out, given.images)
+
+
+def scores_of(name: str) -> tuple[str, ...]:
+    """What a training is judged by."""
+    if name.startswith("densehybrid"):
+        return (*OF_PIXELS, "dense_hybrid")
+    if name == "ddrnet":
+        return OF_PIXELS
+    return ("mask2anomaly", *INFERENCE, "rba", "eam") if name == MAIN else OF_MASKS
 
 
 def detector_of(path: Path, scores: Mapping[str, Callable], mirror: bool = False) -> Detector:
@@ -110,12 +122,14 @@ def outputs_of(detector: Detector, image: np.ndarray) -> Outputs:
         return detector.outputs(torch.from_numpy(np.ascontiguousarray(image))[None])
 
 
-def judged(name: str, scores: Sequence[str], run: Run, mirror: bool = False) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures of a checkpoint: set -> score -> AP, FPR95, AUROC, prevalence. Each is computed once and then kept."""
+def judged(name: str, run: Run, mirror: bool = False) -> dict[str, dict[str, dict[str, float]]]:
+    """Figures of a training: set -> score -> AP, FPR95, AUROC, prevalence. Each is computed once and then kept."""
+    scores = ("mask2anomaly",) if mirror else scores_of(name)
+    sets = SETS[:2] if mirror else SETS  # each frame costs twice the time there
     kept = run.out / "judged" / f"{name}{'.mirror' if mirror else ''}.{run.images or 'all'}.json"
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     detector: Detector | None = None
-    for each in SETS:
+    for each in sets:
         missing = [score for score in scores if score not in results.get(each, {})]
         if not missing:
             continue

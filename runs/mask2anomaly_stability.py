@@ -9,11 +9,11 @@ deviation of the two, with n - 1 = 1, as in the paper.
 from __future__ import annotations
 
 import numpy as np
-from mask2anomaly_shared import OF_MASKS, OF_PIXELS, SETS, cell, command_line, judged, save_text, table
+from mask2anomaly_shared import SETS, cell, command_line, judged, save_text, table
 
 METHODS = (
-    ("Mask2Anomaly", "mask2anomaly", "mask2anomaly", OF_MASKS),
-    ("DenseHybrid", "densehybrid", "dense_hybrid", (*OF_PIXELS, "dense_hybrid")),
+    ("Mask2Anomaly", "mask2anomaly", "mask2anomaly"),
+    ("DenseHybrid", "densehybrid", "dense_hybrid"),
 )
 
 
@@ -21,8 +21,8 @@ def main() -> None:
     """Print the table."""
     run = command_line(__doc__)
     rows, names = [], []
-    for title, folder, score, scores in METHODS:
-        both = [judged(f"{folder}_{subset}", scores, run) for subset in ("s1", "s2")]
+    for title, folder, score in METHODS:
+        both = [judged(f"{folder}_{subset}", run) for subset in ("s1", "s2")]
         names = [name for name in SETS if name in both[0]]
         for subset, results in zip(("S1", "S2"), both, strict=True):
             rows.append([f"{title}-{subset}", *(cell(results[name][score]) for name in names), "-"])

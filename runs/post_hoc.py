@@ -1,7 +1,8 @@
 """Every score on ERFNet and ENet over the data sets that are here, beside published and correct figures.
 
 Called by post_hoc.sh. Protocol of the paper: images and labels at 512x1024, frames without an anomaly left out, all
-pixels of a set pooled. Each network sees an image once for all scores; ODIN and MC dropout need further passes.
+pixels of a set pooled. Each network sees an image once for all scores; ODIN and MC dropout, on ERFNet, need further
+passes. What a score costs is measured apart, by ``--cost``: on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from oddroad.learn.calibrate import class_tables, look, seen
 from oddroad.learn.checkpoint import load_network, load_scores
 from oddroad.learn.data import Validation
 from oddroad.learn.detector import Detector, Outputs, Score
-from oddroad.learn.networks.wrapped import McDropout, Odin
+from oddroad.learn.networks.wrapped import Layers, McDropout, Odin
 from oddroad.learn.scores import SCORES
+from oddroad.learn.scores.density import EmbeddingDensity
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.scores.moments import features_of, known_pixels
 from oddroad.metrics import PixelMetric
@@ -34,8 +37,16 @@ from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 SIZE = (512, 1024)
 TEMPERATURES = (0.5, 0.75, 1.0, 1.1, 1.5, 2.0, 5.0)
-ON_FEATURES = ("mahalanobis, a covariance a class", "nearest of 2048 features")
+UNFITTED = ("max_logit", "entropy", "energy", "pebal", "void")
 FITTED = ("sml", "mahalanobis", "embedding_density")
+EACH_CLASS, SMALLEST, NEAREST = (
+    "mahalanobis, a covariance a class", "embedding_density, minimum over layers", "nearest of 2048 features",
+)  # fmt: skip
+ON_LAYERS = {"erfnet": ("encoder.layers.5", "encoder.layers.14"), "enet": ("regular1_4", "dilated3_7")}
+"""Inner layers for the density over layers: the last before each change of stride."""
+
+SAMPLES = 4
+"""Passes of MC dropout."""
 
 COLUMNS = ("road_anomaly21", "road_obstacle21", "fishyscapes_lost_and_found", "fishyscapes_static", "road_anomaly")
 
@@ -82,20 +93,27 @@ def at_temperature(temperature: float) -> Score:
 class Neighbours(nn.Module):
     """Squared distance of the features, brought to deviation 1, to the nearest of 2048 known ones (kNN with k = 1)."""
 
-    def __init__(self) -> None:
+    scale: torch.Tensor
+    gallery: torch.Tensor
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.kept: list[torch.Tensor] = []
+        self.draw = torch.Generator().manual_seed(0)
+        self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("gallery", torch.zeros(2048, channels))
 
-    def fit(self, stream: Any) -> Neighbours:
+    def add(self, outputs: Outputs, labels: torch.Tensor) -> None:
         """Keep an even draw of the known features."""
-        draw = torch.Generator().manual_seed(0)
-        for outputs, labels in stream:
-            values, _ = known_pixels(features_of(outputs), labels)
-            self.kept.append(values[torch.randint(len(values), (200,), generator=draw)])
+        values, _ = known_pixels(features_of(outputs), labels)
+        self.kept.append(values[torch.randint(len(values), (200,), generator=self.draw)])
+
+    def finish(self) -> None:
+        """Choose the gallery."""
         values = torch.cat(self.kept)
-        self.scale = values.std(0).clamp(min=1e-3)
-        self.gallery = (values / self.scale)[torch.randperm(len(values), generator=draw)[:2048]]
-        return self
+        self.scale.copy_(values.std(0).clamp(min=1e-3))
+        order = torch.randperm(len(values), generator=self.draw)
+        self.gallery.copy_((values / self.scale)[order.repeat(-(-2048 // len(order)))[:2048]])
 
     def forward(self, outputs: Outputs) -> torch.Tensor:
         """Outputs -> (N, h, w)."""
@@ -104,12 +122,6 @@ class Neighbours(nn.Module):
         near = torch.cat([torch.cdist(part, self.gallery).amin(1) for part in points.split(16384)])
         small = near.reshape(1, 1, *maps.shape[-2:])
         return nn.functional.interpolate(small, size=outputs.logits.shape[-2:], mode="nearest")[:, 0]
-
-
-def undoubled(features: torch.Tensor) -> torch.Tensor:
-    """Features at their own stride, where a network repeats each over 2 x 2 pixels to match its logits."""
-    first = features[..., ::2, ::2]
-    return first if torch.equal(first, features[..., 1::2, 1::2]) else features
 
 
 def frames_of(name: str, root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -140,93 +152,137 @@ def rendered() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     yield frame.name, frame.image, frame.label
 
 
-class Tables:
-    """Counts and milliseconds of every score, and what the pictures need."""
+class Network:
+    """A calibrated network and every score that it can have.
 
-    def __init__(self) -> None:
-        self.metrics: dict[tuple[str, str], PixelMetric] = {}
-        self.spent: dict[str, list[float]] = {}
+    Args:
+        name: erfnet or enet.
+        checkpoint: of ``oddroad calibrate``.
+        root: folder of the data sets.
+        train: scenes that the scores outside the package are fitted on; the fits are kept beside the checkpoint.
+    """
 
-    def add(self, dataset: str, row: str, make: Callable[[], torch.Tensor], label: np.ndarray) -> np.ndarray:
-        """Compute one map, take its time, count it."""
-        began = time.perf_counter()
-        heat = make()[0].float().numpy()
-        self.spent.setdefault(row, []).append((time.perf_counter() - began) * 1e3)
-        self.metrics.setdefault((dataset, row), PixelMetric()).add(heat, label)
-        return heat
+    def __init__(self, name: str, checkpoint: Path, root: Path, train: int):
+        network, self.about = load_network(checkpoint)
+        self.layered = seen(Layers(network, ON_LAYERS[name]), self.about, SIZE)
+        self.scores: dict[str, Score] = {named(each): at_temperature(each) for each in TEMPERATURES}
+        self.scores |= {each: SCORES[each] for each in UNFITTED} | load_scores(checkpoint, FITTED)
+        self.scores |= self.further(checkpoint.with_suffix(".further.pt"), root, train)
+        self.wrapped: list[tuple[Detector, dict[str, Score]]] = []
+        if name == "erfnet":
+            normalisation = str(self.about["normalisation"])
+            of_dropout = {"entropy": SCORES["entropy"], "information": SCORES["mutual_information"]}
+            dropout = {f"dropout x{SAMPLES}, {each}": score for each, score in of_dropout.items()}
+            self.wrapped = [
+                (Detector(Odin(network, known=19), {}, normalisation), {"odin T=1000": SCORES["msp"]}),
+                (Detector(McDropout(network, SAMPLES, known=19), {}, normalisation), dropout),
+            ]
+
+    def further(self, kept: Path, root: Path, train: int) -> dict[str, Score]:
+        """The scores that ``oddroad calibrate`` does not fit."""
+        samples = DATASETS["cityscapes_small"].load(root, "train")
+        chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, train).astype(int)]
+        lookup = class_tables(self.about["classes"])["cityscapes_small"]
+        blank = self.outputs(torch.zeros(1, *SIZE, 3, dtype=torch.uint8))
+        width = features_of(blank).shape[1]
+        made: dict[str, Any] = {
+            EACH_CLASS: Mahalanobis(19, width, per_class=True),
+            SMALLEST: EmbeddingDensity.build(self.undoubled(blank), 1),
+            NEAREST: Neighbours(width),
+        }
+        if kept.is_file():
+            states = torch.load(kept, weights_only=True)
+            for row, score in made.items():
+                score.load_state_dict(states[row])
+            return made
+        torch.manual_seed(0)
+        for outputs, labels in look(self.layered, ((read_image(each), lookup[read_label(each)]) for each in chosen)):
+            for row, score in made.items():
+                score.add(outputs if row == SMALLEST else outputs._replace(layers=()), labels)
+        for score in made.values():
+            score.finish()
+        torch.save({row: score.state_dict() for row, score in made.items()}, kept)
+        return made
+
+    def outputs(self, pixels: torch.Tensor) -> Outputs:
+        """Of the one pass for all scores, inner layers included."""
+        with torch.no_grad():
+            return self.layered.outputs(pixels)
+
+    def undoubled(self, outputs: Outputs) -> Outputs:
+        """Features at their own stride, where a network repeats each over 2 x 2 pixels to match its logits."""
+        features = features_of(outputs)
+        first = features[..., ::2, ::2]
+        return outputs._replace(features=first) if torch.equal(first, features[..., 1::2, 1::2]) else outputs
+
+    def makers(self, outputs: Outputs) -> dict[str, Callable[[], torch.Tensor]]:
+        """For each score of the one pass what computes its map (1, H, W)."""
+        layered = self.undoubled(outputs)
+        coarse, plain = layered._replace(layers=()), outputs._replace(layers=())
+        temperature = float(self.about["temperature"])  # at which the scores of FITTED were fitted
+        given = dict.fromkeys(FITTED, coarse._replace(logits=outputs.logits / temperature))
+        given |= {EACH_CLASS: coarse, NEAREST: coarse, SMALLEST: layered}
+        return {row: partial(score, given.get(row, plain)) for row, score in self.scores.items()}
 
 
-def scores_of(checkpoint: Path, network: nn.Module, about: dict[str, Any], root: Path, train: int) -> dict[str, Score]:
-    """Every score of the one pass, fitted ones included."""
-    names = ["max_logit", "entropy", "energy", "void"]
-    table = {named(each): at_temperature(each) for each in TEMPERATURES} | {name: SCORES[name] for name in names}
-    table |= load_scores(checkpoint, FITTED)
-    torch.manual_seed(0)
-    samples = DATASETS["cityscapes_small"].load(root, "train")
-    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, train).astype(int)]
-    lookup = class_tables(about["classes"])["cityscapes_small"]
-    frames = [(read_image(each), lookup[read_label(each)]) for each in chosen]
-    detector = seen(network, about, SIZE)
-    near = Neighbours().fit(look(detector, frames))
-    each_class = Mahalanobis(19, len(near.scale), per_class=True).fit(look(detector, frames))
-    return table | dict(zip(ON_FEATURES, (each_class, near), strict=True))
-
-
-def judge(name: str, checkpoint: Path, sets: dict[str, Any], root: Path, images: int, passes: bool, out: Path) -> None:
-    """All scores of one network on all sets, with ``passes`` ODIN and dropout too; a picture of each first frame.
+def judge(name: str, network: Network, sets: dict[str, Any], out: Path) -> None:
+    """All scores of one network on all sets; a picture of each first frame.
 
     Each set is written to ``out`` when it is done, and left out when it is there already.
     """
-    network, about = load_network(checkpoint)
     done = read_results(out)
-    sets = {dataset: read for dataset, read in sets.items() if dataset not in done["results"].get("msp", {})}
-    if not sets:
-        return
-    table = scores_of(checkpoint, network, about, root, images or 100)
-    detector = seen(network, about, None)
-    wrapped: list[tuple[nn.Module, dict[str, str]]] = [(Odin(network, known=19), {"odin T=1000": "msp"})]
-    if not passes:
-        wrapped.clear()
-    elif name == "erfnet":
-        rows = {"dropout x8, entropy": "entropy", "dropout x8, information": "mutual_information"}
-        wrapped.append((McDropout(network, 8, known=19), rows))
     for dataset, read in sets.items():
-        tables = Tables()
+        if dataset in done["results"].get("msp", {}):
+            continue
+        metrics: dict[str, PixelMetric] = {}
         for i, (frame, image, label) in enumerate(read()):
             pixels = torch.from_numpy(image)[None]
-            maps = {}
             with torch.no_grad():
-                began = time.perf_counter()
-                outputs = detector.outputs(pixels)
-                tables.spent.setdefault("network alone", []).append((time.perf_counter() - began) * 1e3)
-                coarse = outputs._replace(features=undoubled(features_of(outputs)))
-                tempered = coarse._replace(logits=outputs.logits / float(about["temperature"]))  # as they were fitted
-                for row, score in table.items():
-                    given = tempered if row in FITTED else coarse if row in ON_FEATURES else outputs
-                    maps[row] = tables.add(dataset, row, lambda s=score, o=given: s(o), label)
-            torch.manual_seed(i)
-            for around, rows in () if dataset == "pasted" else wrapped:
-                inside = Detector(around, {}, str(about["normalisation"]))
-                with torch.no_grad():
-                    began = time.perf_counter()
-                    outputs = inside.outputs(pixels)
-                    needed = (time.perf_counter() - began) * 1e3
-                for row, score in rows.items():
-                    maps[row] = tables.add(dataset, row, lambda s=score, o=outputs: SCORES[s](o), label)
-                    tables.spent[row][-1] += needed
+                maps = {row: make()[0].float().numpy() for row, make in network.makers(network.outputs(pixels)).items()}
+                torch.manual_seed(i)
+                for around, scores in () if dataset == "pasted" else network.wrapped:
+                    outputs = around.outputs(pixels)
+                    maps |= {row: score(outputs)[0].float().numpy() for row, score in scores.items()}
+            for row, heat in maps.items():
+                metrics.setdefault(row, PixelMetric()).add(heat, label)
             print(f"{name} {dataset} {i} {frame}", flush=True)
             if i == 0:
                 draw(out.with_name(f"{name}_on_{dataset}.jpg"), f"{name} on {dataset}", image, label, maps)
-        for (_, row), metric in tables.metrics.items():
+        for row, metric in metrics.items():
             done["results"].setdefault(row, {})[dataset] = metric.result()
-        done["milliseconds"][dataset] = {row: float(np.median(times)) for row, times in tables.spent.items()}
-        done["temperature"] = about["temperature"]
+        done["temperature"] = network.about["temperature"]
         out.write_text(json.dumps(done, indent=1))
+
+
+def cost(network: Network, calls: int) -> dict[str, float]:
+    """Median milliseconds of the network and of each score, after one call that does not count.
+
+    Scores of the one pass are counted without it, ODIN and MC dropout with theirs.
+    """
+    pixels = torch.from_numpy(next(rendered())[1])[None]
+    found: dict[str, float] = {}
+
+    def clock(make: Callable[[], Any]) -> float:
+        spent = []
+        for _ in range(calls + 1):
+            began = time.perf_counter()
+            make()
+            spent.append((time.perf_counter() - began) * 1e3)
+        return float(np.median(spent[1:]))
+
+    bare = seen(network.layered.network.network, network.about, SIZE)
+    with torch.no_grad():
+        found["network alone"] = clock(lambda: bare.outputs(pixels))
+        found |= {row: clock(make) for row, make in network.makers(network.outputs(pixels)).items()}
+        for around, scores in network.wrapped:
+            passes, outputs = clock(lambda a=around: a.outputs(pixels)), around.outputs(pixels)
+            found |= {row: passes + clock(lambda s=score, o=outputs: s(o)) for row, score in scores.items()}
+    return found
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """What an earlier run left."""
-    return json.loads(path.read_text()) if path.is_file() else {"results": {}, "milliseconds": {}}
+    return json.loads(path.read_text()) if path.is_file() else {"results": {}}
 
 
 HEADS: dict[str, str] = {"pasted": "pasted (validation, made here)"}
@@ -264,13 +320,10 @@ def table_text(name: str, done: dict[str, Any]) -> str:
     sets = [each for each in results["msp"] if each != "rendered"]
     heads = " | ".join(HEADS.get(each, each) for each in sets)
     lines = [f"| Score | {heads} | ms |", "|---" * (len(sets) + 2) + "|"]
-    cost = {
-        row: float(np.median([spent[row] for spent in done["milliseconds"].values() if row in spent]))
-        for row in [*results, "network alone"]
-    }
+    spent = done.get("milliseconds", {})
     for row, found in results.items():
         cells = [f"{100 * found[s]['ap']:.2f} / {100 * found[s]['fpr95']:.2f}" if s in found else "" for s in sets]
-        lines.append(f"| {row} | " + " | ".join(cells) + f" | {cost[row]:.1f} |")
+        lines.append(f"| {row} | " + " | ".join(cells) + (f" | {spent[row]:.1f} |" if spent else " | |"))
         for what, figures in (("paper", PUBLISHED), ("correct, authors' weights", CORRECT)):
             if known := figures.get(name, {}).get(row):
                 pairs = dict(zip(COLUMNS, zip(known[::2], known[1::2], strict=True), strict=True))
@@ -279,8 +332,12 @@ def table_text(name: str, done: dict[str, Any]) -> str:
     cells = [f"{100 * results['msp'][s]['prevalence']:.2f} / 95" for s in sets]
     lines += ["| chance | " + " | ".join(cells) + " | |", ""]
     best = {s: max(TEMPERATURES, key=lambda each: results[named(each)][s]["ap"]) for s in sets}
+    if spent:
+        lines.append(
+            f"Milliseconds at {SIZE[0]}x{SIZE[1]}, PyTorch, {done['threads']} threads; the network alone takes "
+            f"{spent['network alone']:.0f}, to be added to each score but ODIN and dropout, which hold their passes."
+        )
     lines.append(
-        f"Network alone {cost['network alone']:.0f} ms an image (PyTorch, {torch.get_num_threads()} threads). "
         f"Temperature by validation likelihood (calibration): {done['temperature']:.3f}; of the sweep, "
         f"chosen on pasted validation objects: {best.pop('pasted', float('nan')):g}; what peeking would choose: "
         + ", ".join(f"{s} {t:g}" for s, t in best.items())
@@ -295,7 +352,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=0)
-    parser.add_argument("--no-passes", dest="passes", action="store_false", help="leave out ODIN and MC dropout")
+    parser.add_argument("--cost", type=int, default=0, help="only measure milliseconds, over so many calls")
     parser.add_argument("--networks", nargs="+", default=["erfnet", "enet"])
     given = parser.parse_args()
     sets: dict[str, Any] = {}
@@ -314,7 +371,12 @@ def main() -> None:
     text = []
     for name in given.networks:
         found = given.out / f"{name}.json"
-        judge(name, given.out / f"{name}.calibrated.ckpt", sets, given.root, given.images, given.passes, found)
+        network = Network(name, given.out / f"{name}.calibrated.ckpt", given.root, given.images or 100)
+        if given.cost:
+            measured = {"milliseconds": cost(network, given.cost), "threads": torch.get_num_threads()}
+            found.write_text(json.dumps(read_results(found) | measured, indent=1))
+        else:
+            judge(name, network, sets, found)
         text.append(table_text(name, read_results(found)))
         print(text[-1])
         (given.out / "tables.md").write_text("\n".join(text))

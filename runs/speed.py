@@ -1,6 +1,7 @@
-"""Helper of runs/speed.sh: checkpoints with random weights, and the table of everything that it measured.
+"""Helper of runs/speed.sh: checkpoints with random weights, their 8-bit forms, and the table of everything measured.
 
 python runs/speed.py random OUT NETWORK ...
+python runs/speed.py quantise FLOAT OUT DATA
 python runs/speed.py table OUT
 """
 
@@ -35,6 +36,30 @@ def random_checkpoint(path: Path, name: str) -> None:
     save_checkpoint(path, network.eval(), {**about, "licence": "random weights, for timing only"})
 
 
+def quantise_only(path: Path, out: Path, data: Path) -> None:
+    """The 8-bit form of a float file by NNCF, not judged: for networks with random weights, whose times alone count."""
+    from dataclasses import replace
+
+    import onnx
+
+    from oddroad.learn.export import write
+    from oddroad.learn.graph import drop_output, mean_into_border
+    from oddroad.learn.qdq import make_fast
+    from oddroad.learn.quantise import calibration_images
+    from oddroad.learn.quantisers import outside, with_nncf
+    from oddroad.runtime import read_card
+
+    model, card = onnx.load(path), read_card(path)
+    assert card.size is not None
+    mean_into_border(model, card.size)
+    graph = with_nncf(model, calibration_images(data, 4, card.size), outside(model))
+    make_fast(graph)
+    if "classes" in [each.name for each in graph.graph.output]:
+        drop_output(graph, "classes")
+    words = {"by": "nncf, for timing only: not judged"}
+    write(graph, replace(card, weights="int8", precision="int8", quantisation=words), out)
+
+
 def whole(row: dict[str, Any]) -> float:
     """Milliseconds from the image to the map: the call of a file; network and score of a checkpoint."""
     return row["stages"]["model" if "model" in row["stages"] else "frame"]["median"]
@@ -45,10 +70,10 @@ def rows_of(out: Path) -> list[list[str]]:
     header = ["network", "file", "engine", "precision", "network ms", "times", "image to map ms", "p95", "times"]
     header += ["frames/s, no overlap", "frames/s, overlays", "frames/s, jsonl", "peak MB", "others busy"]
     table = [header]
-    for file in ("networks.json", "cuda.json", "end_to_end.json"):
-        if not (out / file).exists():
+    for file in (*sorted(out.glob("network_*.json")), out / "cuda.json", out / "end_to_end.json"):
+        if not file.exists():
             continue
-        rows = json.loads((out / file).read_text())["rows"]
+        rows = json.loads(file.read_text())["rows"]
         public = {row["network"]: row for row in rows if row["engine"] == PUBLIC}
         for row in sorted(rows, key=lambda each: (each["network"], each["engine"] != PUBLIC, -whole(each))):
             alone, all_of_it = row["stages"].get("network", {}).get("median"), whole(row)
@@ -69,6 +94,36 @@ def rows_of(out: Path) -> list[list[str]]:
     return table
 
 
+def draw(out: Path) -> None:
+    """Time of the network and peak memory of ENet, ERFNet and BiSeNetV2: the first paper's Figures 3 and 4 on this CPU.
+
+    The paper shows PyTorch on a GPU with the memory that it reserves; on a CPU it is the peak of the process.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    networks = [each for each in ("enet", "erfnet", "bisenetv2") if (out / f"network_{each}.json").exists()]
+    bars: dict[str, dict[str, tuple[float, float]]] = {}
+    for name in networks:
+        for row in json.loads((out / f"network_{name}.json").read_text())["rows"]:
+            if row["model"].endswith((".2", ".2.int8")):  # stride 2: not the published logits
+                continue
+            title = f"{row['engine'].removesuffix(' on cpu')}, {row['precision'].removesuffix(' and float32')}"
+            bars.setdefault(title, {})[name] = (row["stages"]["network"]["median"], row["peak_mb"])
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for axis, which, title in zip(axes, (0, 1), ("network, ms an image", "peak memory, MB"), strict=True):
+        for number, (label, values) in enumerate(bars.items()):
+            places = [networks.index(name) + (number - len(bars) / 2 + 0.5) * 0.8 / len(bars) for name in values]
+            axis.bar(places, [each[which] for each in values.values()], 0.8 / len(bars), label=label)
+        axis.set_xticks(range(len(networks)), networks)
+        axis.set_title(title, fontsize=9)
+    axes[1].legend(frameon=False, fontsize=7)
+    figure.savefig(out / "speed.png", dpi=100)
+    plt.close(figure)
+
+
 def main() -> None:
     """Do what the first word says."""
     verb, out, *names = sys.argv[1:]
@@ -76,9 +131,13 @@ def main() -> None:
         for name in names:
             random_checkpoint(Path(out) / f"{name}.ckpt", name)
         return
+    if verb == "quantise":
+        quantise_only(Path(out), *map(Path, names))
+        return
     table = rows_of(Path(out))
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|" + " --- |" * len(table[0]))
+    draw(Path(out))
     (Path(out) / "speed.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     files = {

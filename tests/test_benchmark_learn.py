@@ -36,9 +36,10 @@ def test_the_verb_measures_checkpoints_in_every_mode_asked_for(
     assert main(["benchmark", str(checkpoint), *words]) == 0
     text = capsys.readouterr().out
     found = json.loads(text.splitlines()[-1])
-    eager, short = found["rows"]
-    assert (eager["engine"], eager["precision"]) == ("torch eager on cpu", "float32")
-    assert (short["engine"], short["precision"]) == ("torch bfloat16 on cpu", "bfloat16 and float32")
+    able = bool(benchmark.BFLOAT16.intersection(found["processor"]["flags"]))
+    said = [(row["engine"], row["precision"]) for row in found["rows"]]
+    assert said[0] == ("torch eager on cpu", "float32")
+    assert said[1:] == ([("torch bfloat16 on cpu", "bfloat16 and float32")] if able else [])
     for row in found["rows"]:
         stages = row["stages"]
         assert list(stages) == ["network", "score", "frame"]
@@ -47,8 +48,20 @@ def test_the_verb_measures_checkpoints_in_every_mode_asked_for(
         assert row["fps_without_overlap"] == pytest.approx(1e3 / stages["frame"]["mean"], rel=0.02)
         assert (row["network"], row["threads"], row["frame_size"]) == ("erfnet", 1, [32, 64])
         assert row["peak_mb"] > 50
-    assert found["left_out"] == ["mode 'cuda_graph' needs --device cuda"]
+    assert found["left_out"][-1] == "mode 'cuda_graph' needs --device cuda"
+    assert able == (len(found["left_out"]) == 1)
     assert "of network and score alone" in text
+
+
+def test_bfloat16_is_refused_where_the_processor_lacks_it(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, fine in ((["avx2", "avx512_vnni"], False), (["avx2", "avx512_bf16"], True)):
+        monkeypatch.setattr(benchmark, "processor", lambda flags=flags: {"flags": flags})
+        setting = benchmark.Setting(str(checkpoint), "bfloat16", "cpu", (32, 64), 1, 0.05)
+        if fine:
+            assert benchmark.device_for(setting, benchmark.MODES["bfloat16"]).type == "cpu"
+        else:
+            with pytest.raises(InputError, match="this processor has no bfloat16"):
+                benchmark.device_for(setting, benchmark.MODES["bfloat16"])
 
 
 @pytest.mark.parametrize("mode", ["eager", "channels_last", "bfloat16"])

@@ -15,8 +15,9 @@ from test_scores import OF_MASKS
 
 from oddroad.errors import InputError
 from oddroad.learn.calibrate import fit_scores
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, split_void
+from oddroad.learn.detector import Detector, Outputs, crop_outputs, pad_to_multiple, split_void
 from oddroad.learn.export import export
+from oddroad.learn.masks import semantic_map
 from oddroad.learn.networks.wrapped import Ensemble, Layers, McDropout, Odin
 from oddroad.learn.scores import FITTED, SCORES
 from oddroad.learn.scores.distance import Mahalanobis
@@ -103,3 +104,52 @@ def test_what_cannot_be_exported_says_so_in_one_line(wrap: type, says: str, tmp_
         export(wrap(inside), ABOUT, ("msp",), tmp_path / "no.onnx")
     assert "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
+
+
+class SmallMasks(torch.nn.Module):
+    """A mask network of two convolutions at stride 4: 5 queries whose classes depend on the whole image."""
+
+    stride = 4
+    multiple = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem = torch.nn.Conv2d(3, 10, 4, 4)
+        self.masks = torch.nn.Conv2d(10, 5, 3, padding=1)
+        self.classes = torch.nn.Linear(10, 5 * 6)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """(N, 3, H, W) -> Outputs at a quarter of the size; 4 known classes, one more, "no object"."""
+        height, width = images.shape[-2:]
+        features = torch.relu(self.stem(pad_to_multiple(images, 32)))
+        queries = 20 * self.classes(features.mean((2, 3))).unflatten(1, (5, 6))
+        masks = 8 * self.masks(features)
+        outputs = Outputs(semantic_map(queries, masks), features=features, masks=masks, queries=queries)
+        return crop_outputs(outputs, height, width, 4)
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"upsample": "logits", "size": (64, 96)}, {"mirror": True}, {"mirror": True, "size": (62, 90)}]
+)
+def test_mask_scores_are_outputs_of_one_graph(how: dict, tmp_path: Path) -> None:
+    names = sorted(OF_MASKS)
+    card = export(SmallMasks().eval(), ABOUT, names, tmp_path / "masks.onnx", **how)
+    assert card.scores == tuple(names)
+    assert ("mirror" in card.origin) == ("mirror" in how)
+    image = frames()[1][0]
+    maps = Model(tmp_path / "masks.onnx").maps(image)
+    assert all(np.isfinite(each).all() and each.std() > 0 for each in maps.values())
+
+
+def test_mirror_averaging_makes_a_mirrored_image_a_mirrored_map(known_network: torch.nn.Module) -> None:
+    image = torch.from_numpy(frames()[0][0])[None]
+    for size in (None, (62, 90)):
+        detector = Detector(known_network, {"energy": SCORES["energy"]}, size=size, mirror=True).eval()
+        plain = Detector(known_network, {"energy": SCORES["energy"]}, size=size).eval()
+        with torch.inference_mode():
+            found, other = detector(image)[0], detector(image.flip(2))[0]
+            once, twice = plain(image)[0], plain(image.flip(2))[0].flip(2)
+        assert torch.allclose(found, other.flip(2), atol=1e-4)
+        assert torch.allclose(found, (once + twice) / 2, atol=1e-4)
+        assert not torch.allclose(found, once, atol=1e-2)

@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fabricated import training_root
 from golden import GOLDEN, golden, golden_weight, needs_golden
 
 from oddroad.errors import InputError
+from oddroad.learn.checkpoint import load_network, read_checkpoint
 from oddroad.learn.convert import convert
 from oddroad.learn.convert_masks import from_detectron2, from_others, our_name
 from oddroad.learn.export import export
 from oddroad.learn.masks import semantic_map
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.mask2former import GlobalMaskAttention, Mask2Former
+from oddroad.learn.train import fit
+from oddroad.recipe import read_recipe
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 def golden_features() -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -307,3 +313,22 @@ def test_a_resnet50_of_torchvision_is_where_training_starts(tmp_path: Path) -> N
     )
     with pytest.raises(InputError, match="is untrained; train it first"):
         export(done.network, done.about, ["mask2anomaly"], tmp_path / "a.onnx", size=(64, 64))
+
+
+def test_a_small_mask_network_trains_and_goes_on(tmp_path: Path) -> None:
+    """Both stages on rendered scenes: weights move, the run resumes, and the second starts from the first."""
+    root = training_root(tmp_path / "data")
+    sizes = ["--scenes.crop", "64", "128", "--scenes.scale", "0.3", "0.5"]
+    small = [*sizes, "--optimiser.batch", "2", "--optimiser.warmup", "1"]
+    first = read_recipe(RECIPES / "mask2anomaly_small_first.yaml", [*small, "--optimiser.steps", "2"])
+    fit(first, root, tmp_path / "first", until=1)
+    start = fit(first, root, tmp_path / "first")
+    second = read_recipe(RECIPES / "mask2anomaly_small_second.yaml", [*small, "--optimiser.steps", "1"])
+    done = fit(second, root, tmp_path / "second", start=start)
+    states = [read_checkpoint(path)[0] for path in (start, done)]
+    moved = [name for name in states[0] if not torch.equal(states[0][name], states[1][name])]
+    assert "class_predictor.weight" in moved
+    assert "model.transformer_module.decoder.layers.2.cross_attn.background.in_proj_weight" in moved
+    network, about = load_network(done)
+    assert about["network"] == "mask2anomaly_small"
+    assert network.eval()(torch.rand(1, 3, 64, 64)).queries.shape == (1, 32, 20)

@@ -246,3 +246,13 @@ class TestScores:
         assert refinement_mask(outputs)[0, 0].tolist() == [1, 1, 0, 0]
         queries[0, 1, 8] = -6.5  # unsure now: one kept query is not enough
         assert refinement_mask(outputs._replace(queries=queries))[0, 0].tolist() == [0, 0, 0, 0]
+
+
+def test_ignored_pixels_do_not_dilute_the_loss() -> None:
+    """The same mistake on every judged pixel costs the same, however many pixels are ignored."""
+    whole = torch.zeros(1, 32, 32, dtype=torch.int64)
+    half = whole.clone()
+    half[:, :, 16:] = IGNORE
+    queries, shapes = torch.tensor([[[9.0, -9.0]]]), torch.full((1, 1, 32, 32), -0.5)
+    values = [mask_matching(Outputs(shapes, queries=queries, masks=shapes), each).item() for each in (whole, half)]
+    assert values[1] == pytest.approx(values[0], rel=0.02)

@@ -16,6 +16,7 @@ from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
 from oddroad.learn.networks import NETWORKS, enet
 from oddroad.learn.networks.blocks import IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
+from oddroad.profile import ATTENTION
 from oddroad.runtime import ENGINES
 
 GOLDEN_NAMES = {
@@ -232,6 +233,9 @@ def test_export_is_equal_in_both_engines(name, size, tmp_path):
     nodes = onnx.load(out).graph.node
     slow = {"MaxUnpool", "ScatterND", "ScatterElements"} | (set() if name.startswith("mask2") else {"Softmax"})
     assert not slow & {node.op_type for node in nodes}
+    attention = {node.op_type for node in nodes if node.name.startswith(ATTENTION)}
+    assert ({"GridSample", "MatMul", "Softmax"} <= attention) == name.startswith("mask2")
+    assert not attention or name.startswith("mask2")
 
 
 def test_networks_of_one_size_say_so(tmp_path):

@@ -1,5 +1,7 @@
 """A checkpoint under evaluation: its maps are the detector's, its classes those of the logits."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -55,6 +57,21 @@ def test_maps_are_those_of_the_detector(home):
     for name, each in zip(("msp", "entropy"), wanted, strict=True):
         np.testing.assert_allclose(found[name], each[0].numpy(), atol=1e-5)
     assert predictor.sha256 == sha256_of(folder / "net.ckpt")
+
+
+def test_mirror_averaging_says_what_it_costs(home, capsys):
+    folder, network = home
+    image = np.random.default_rng(1).integers(0, 256, (70, 90, 3)).astype(np.uint8)
+    predictor = open_checkpoint(str(folder / "net.ckpt"), ("entropy",), mirror=True)
+    table = {"entropy": SCORES["entropy"]}
+    with torch.inference_mode():
+        wanted = Detector(network, table, "unit", temperature=2.0, mirror=True)(torch.from_numpy(image)[None])
+    for _ in range(2):
+        np.testing.assert_allclose(predictor.maps("", None, image)["entropy"], wanted[0][0].numpy(), atol=1e-5)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert re.fullmatch(r"mirror averaging: \d+ ms a frame instead of \d+, \d\.\d times", told[0])
+    assert predictor.about["mirror"] == "averaged"
 
 
 def test_miou_of_a_checkpoint(home):

@@ -1,8 +1,8 @@
 """How fast a detector is, end to end and by stage, with all that the figures depend on beside them.
 
 Each combination of model, engine and precision is measured in a process of its own, so that its memory is its own:
-first `oddroad detect` as it is, with stages that overlap; then the same stages one after another; then the engine's
-own profile divides the model into resize, network and score.
+first `oddroad detect` as it is, with stages that overlap and a frame for each core at a time; then the same stages one
+after another, all cores on one frame; then the engine's own profile divides the model into resize, network and score.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 
 import oddroad
 from oddroad import draw, regions
-from oddroad.detect import run
+from oddroad.detect import MOST_TOGETHER, run
 from oddroad.errors import InputError
 from oddroad.frames import Source, VideoOut, probe, read
 from oddroad.machine import BUSY, Others, peak_memory, processor, spread, versions
 from oddroad.profile import PARTS, parts
-from oddroad.runtime import Model
+from oddroad.runtime import Model, available_cores
 from oddroad.scenes import drive
 from oddroad.types import Frame
 
@@ -156,18 +156,20 @@ def measure(setting: Setting) -> dict[str, Any]:
         InputError: if the model, engine or precision cannot be used.
     """
     others, began = Others(), time.perf_counter()
-    model = Model(setting.model, setting.engine, setting.threads, setting.precision)
+    how = (setting.model, setting.engine, setting.threads, setting.precision)
+    model = Model(*how, parallel=min(setting.threads or available_cores(), MOST_TOGETHER))
     loaded = time.perf_counter()
     image = first_frames(setting.video, 1)[0].image
     opened = time.perf_counter()
     level, rule = level_for(model, image)
     model(image)
     first_call = time.perf_counter() - opened
-    for _ in range(WARM_UP):
-        model(image)
     with_drawing, frames = overlapped(model, setting.video, level, setting.seconds, ("overlay",))
     without, _ = overlapped(model, setting.video, level, setting.seconds, ())
-    memory = peak_memory()
+    memory, together = peak_memory(), model.parallel
+    model = Model(*how)
+    for _ in range(WARM_UP):
+        model(image)
     stages = one_after_another(model, setting.video, level, setting.seconds)
     calls = min(max(round(setting.seconds * 1e3 / np.median(stages["model"])), 5), 200)
     images = [frame.image for frame in first_frames(setting.video, WARM_UP + calls)]
@@ -179,6 +181,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         "engine": model.engine,
         "precision": model.precision,
         "threads": model.threads,
+        "frames_together": together,
         "frame_size": list(image.shape[:2]),
         "network_size": list(model.card.size) if model.card.size else "the frame's",
         "weights": model.card.weights,
@@ -272,7 +275,8 @@ def footer(row: dict[str, Any]) -> list[str]:
     if "fps_overlap_overlay" in row:
         lines.append(
             f"frames a second: {row['fps_without_overlap']} without overlap, {row['fps_overlap_overlay']} with overlap "
-            f"and overlays, {row['fps_overlap_jsonl_only']} with overlap and detections.jsonl alone"
+            f"and overlays, {row['fps_overlap_jsonl_only']} with overlap and detections.jsonl alone; with overlap "
+            f"{row['frames_together']} at a time"
         )
     else:
         lines.append(f"frames a second: {row['fps_without_overlap']} of network and score alone")

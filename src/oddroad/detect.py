@@ -1,6 +1,7 @@
 """Run a detector over frames and write what it finds: overlays, maps, masks and one line of JSON a frame.
 
-Reading, judging and writing overlap: frames are read ahead in one thread, drawn and written in another.
+Reading, judging and writing overlap: frames are read ahead in one thread, judged in one or several, linked over time
+in this one, drawn and written in another.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy as np
 from oddroad import draw, regions
 from oddroad.errors import InputError
 from oddroad.frames import Reading, Source, VideoOut, ahead, read, write_image
-from oddroad.pipeline import Behind, newest
-from oddroad.runtime import Model
+from oddroad.pipeline import Behind, newest, side_by_side
+from oddroad.runtime import Model, available_cores
 from oddroad.tracks import Linked, Track
 from oddroad.types import Frame, Region
 
@@ -27,7 +28,11 @@ SPARE = 16 * 2**20
 """Bytes that must stay free, so that a video can still be closed properly."""
 
 STAGES = ("decode", "model", "regions", "draw", "write")
-"""What the milliseconds of a frame are divided into; decoding has a thread of its own, drawing and writing another."""
+"""What the milliseconds of a frame are divided into. They add up to more than the time between two frames: decoding has
+a thread of its own, drawing and writing another, and several frames may be judged at the same time."""
+
+MOST_TOGETHER = 4
+"""Frames judged at the same time, from which on memory grows and speed does not."""
 
 PRODUCTS = ("overlay", "maps", "masks")
 
@@ -208,7 +213,7 @@ def run(
     """Detect on every frame of the sources and write the results to a folder.
 
     Args:
-        model: the detector.
+        model: the detector; as many frames are judged at the same time as it was made for, but one with ``latest``.
         sources: from ``find_sources``.
         out: gets ``detections.jsonl`` and a folder for each product.
         score: one of the model's scores; its default where None.
@@ -255,24 +260,37 @@ def run(
     def drop() -> None:
         summary.dropped += 1
 
+    def judge(read: tuple[Frame, float]) -> Judged:
+        frame, decode = read
+        start = time.perf_counter()
+        heat = model(frame.image, name)
+        middle = time.perf_counter()
+        found = regions.find(heat, level, heat.size // 10_000 if smallest is None else smallest)
+        spent = {"decode": decode, "model": (middle - start) * 1e3, "regions": (time.perf_counter() - middle) * 1e3}
+        return Judged(frame, heat, found, [], spent)
+
     stream = timed(read(sources, every, summary.reading))
+    frames, together = (newest(stream, drop), 1) if latest else (ahead(stream), model.parallel)
     try:
         with Behind(write) as writer:
             linked = Linked(persist)
-            for frame, decode in newest(stream, drop) if latest else ahead(stream):
+            for judged in side_by_side(judge, frames, together):
                 start = time.perf_counter()
-                heat = model(frame.image, name)
-                middle = time.perf_counter()
-                found = regions.find(heat, level, heat.size // 10_000 if smallest is None else smallest)
-                reported, tracks = linked(frame, found)
-                spent = {"decode": decode, "model": (middle - start) * 1e3}
-                spent["regions"] = (time.perf_counter() - middle) * 1e3
-                writer.put(Judged(frame, heat, reported, tracks, spent))
+                judged.regions, judged.tracks = linked(judged.frame, judged.regions)
+                judged.milliseconds["regions"] += (time.perf_counter() - start) * 1e3
+                writer.put(judged)
     finally:
         results.close()
     if summary.frames == 0:
         raise InputError("nothing could be read: " + "; ".join(summary.reading.reasons[:3]))
     return summary
+
+
+def frames_together(sources: Sequence[Source]) -> int:
+    """Frames to judge at the same time: one for each core where many are stored, one where they come live or alone."""
+    live = any(each.kind in ("camera", "stream") for each in sources)
+    many = len(sources) > 1 or any(each.kind == "video" for each in sources)
+    return min(available_cores(), MOST_TOGETHER) if many and not live else 1
 
 
 def check_options(sources: Sequence[Source], every: int, smallest: int | None, persist: int, latest: bool) -> None:

@@ -1,14 +1,17 @@
-"""Stages of a run that overlap, each in a thread of its own: work done behind, and the newest of what comes live."""
+"""Stages of a run that overlap, in threads of their own: work behind or side by side, the newest of what is live."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 PATIENCE = 10.0
 """Seconds to wait, at the end, for a source that does not answer."""
@@ -77,6 +80,48 @@ class Behind(Generic[Item]):
         self.worker.join()
         if kind is None and self.error is not None:
             raise self.error
+
+
+def side_by_side(work: Callable[[Item], Done], items: Iterable[Item], count: int) -> Iterator[Done]:
+    """What ``work`` makes of each item, in their order, ``count`` at the same time and one more waiting for its turn.
+
+    >>> list(side_by_side(str, range(3), count=2))
+    ['0', '1', '2']
+
+    A failure, of the work or of the items, is raised after what came before it.
+
+    Args:
+        work: called in threads; with a ``count`` of 1, in this one.
+        items: taken in this thread, as they are needed.
+        count: how many at a time.
+    """
+    if count <= 1:
+        yield from map(work, items)
+        return
+    iterator, failure = iter(items), None
+    running: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(count, thread_name_prefix="side-by-side") as pool:
+        try:
+            while True:
+                try:
+                    running.append(pool.submit(work, next(iterator)))
+                except StopIteration:
+                    break
+                except BaseException as error:
+                    failure = error
+                    break
+                if len(running) > count:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for each in running:
+                each.cancel()
+            close: Callable[[], None] | None = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+    if failure is not None:
+        raise failure
 
 
 def newest(items: Iterable[Item], dropped: Callable[[], object]) -> Iterator[Item]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from oddroad.runtime import Model, onnx_session, openvino_config, openvino_graph
+from oddroad.runtime import Model, Outside, onnx_session, openvino_config, openvino_graph
 
 PARTS = ("resize", "network", "attention", "score")
 """Of a graph: what comes before its first convolution or attention, what goes to its last one, what of that is spent in
@@ -62,14 +63,12 @@ def marked(name: str, kind: str) -> str:
 
 def onnxruntime_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> list[list[tuple[str, float]]]:
     """Nodes of each call, by ONNX Runtime."""
-    import onnxruntime
-
+    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
     with tempfile.TemporaryDirectory() as folder:
-        session = onnx_session(model.path, model.threads, profile=str(Path(folder) / "profile"))
-        wanted = onnxruntime.RunOptions()
-        wanted.only_execute_path_to_fetches = True
+        names = outside.asked([score])
+        session = onnx_session(model.path, model.threads, profile=str(Path(folder) / "profile"), names=names)
         for image in images:
-            session.run([score], {"image": image[None]}, wanted)
+            session.run(names, {"image": image})
         events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text())
     calls = [each for each in events if each.get("cat") == "Session" and each["name"] == "model_run"]
     nodes = [each for each in events if each.get("cat") == "Node" and each["name"].endswith("_kernel_time")]
@@ -89,12 +88,13 @@ def openvino_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> li
     import openvino
 
     core = openvino.Core()
-    graph = openvino_graph(core, model.path, [1, *images[0].shape], [score])
+    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
+    graph = openvino_graph(core, model.path, images[0].shape, outside.asked([score]))
     config = openvino_config(model.threads, model.float_precision) | {"PERF_COUNT": True}
     request = core.compile_model(graph, "CPU", config).create_infer_request()
     found: list[list[tuple[str, float]]] = []
     for image in images:
-        request.infer({"image": image[None]})
+        request.infer({"image": image})
         found.append(
             [
                 (marked(each.node_name, each.node_type), each.real_time.total_seconds() * 1e3)
@@ -108,7 +108,9 @@ PROFILERS = {"onnxruntime": onnxruntime_nodes, "openvino": openvino_nodes}
 
 
 def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) -> dict[str, list[float]]:
-    """Milliseconds of each part of the graph for each image but the first few, in a session of its own.
+    """Milliseconds of each part of a call for each image but the first few, in a session of its own.
+
+    What OpenCV does before and after the graph belongs to the parts ``resize`` and ``score``.
 
     Args:
         model: the detector.
@@ -116,8 +118,23 @@ def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) 
         score: its score.
         warm_up: number of images at the beginning that are not counted.
     """
+    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
+    pixels, before, after = [], [], []
+    for image in images:
+        began = time.perf_counter()
+        pixels.append(outside.before(image[None]))
+        before.append((time.perf_counter() - began) * 1e3)
+    coarse = np.zeros((1, 1, *(side // model.card.stride for side in pixels[0].shape[1:3])), np.float32)
+    for image in images:
+        began = time.perf_counter()
+        outside.after(coarse, image[None])
+        after.append((time.perf_counter() - began) * 1e3)
     found: dict[str, list[float]] = {}
-    for nodes in PROFILERS[model.engine](model, images, score)[warm_up:]:
-        for part, spent in (divide(nodes) or {}).items():
-            found.setdefault(part, []).append(spent)
+    for number, nodes in enumerate(PROFILERS[model.engine](model, pixels, score)):
+        if number < warm_up or (spent := divide(nodes)) is None:
+            continue
+        spent["resize"] += before[number]
+        spent["score"] += after[number] if score in outside.coarse else 0.0
+        for part, value in spent.items():
+            found.setdefault(part, []).append(value)
     return found

@@ -24,21 +24,30 @@ def find(heat: np.ndarray, threshold: float, smallest: int = 0) -> list[Region]:
     above = heat > threshold
     if not above.any():
         return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    inside = np.flatnonzero(above)
-    owners, values = labels.ravel()[inside].astype(np.intp), heat.ravel()[inside]
-    sums = np.bincount(owners, weights=values, minlength=count)
-    peaks = np.full(count, -np.inf, np.float32)
-    np.maximum.at(peaks, owners, values)
-    order = sorted(range(1, count), key=lambda i: -areas[i])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    large = 1 + np.flatnonzero(areas >= smallest)
     return [
-        Region(
-            box=(int(x := stats[i, 0]), int(y := stats[i, 1]), int(x + stats[i, 2]), int(y + stats[i, 3])),
-            area=int(areas[i]),
-            mean=float(sums[i] / areas[i]),
-            peak=float(peaks[i]),
-        )
-        for i in order
-        if areas[i] >= smallest
+        region(heat, labels, int(i), stats[i])
+        for i in large[np.argsort(-stats[large, cv2.CC_STAT_AREA], kind="stable")]
     ]
+
+
+def region(heat: np.ndarray, labels: np.ndarray, number: int, stats: np.ndarray) -> Region:
+    """One component of a map, looked at within its box only.
+
+    Args:
+        heat: (H, W) float32.
+        labels: (H, W) number of the component at each pixel.
+        number: of the component.
+        stats: its row of OpenCV's statistics: left, top, width, height, area.
+    """
+    x, y, width, height, area = stats.tolist()
+    box = (slice(y, y + height), slice(x, x + width))
+    values = heat[box][labels[box] == number]
+    return Region(
+        box=(x, y, x + width, y + height),
+        area=area,
+        mean=float(values.mean(dtype=np.float64)),
+        peak=float(values.max()),
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -14,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from oddroad.errors import InputError, pick
+from oddroad.onnxfile import with_outputs
 from oddroad.types import Card
 
-EMBEDDED = {"default": "oddroad-small.onnx"}
-"""Detectors that come with the package: name -> file in ``oddroad/models``."""
+EMBEDDED = {"default": "oddroad-small.onnx", "default-fp32": "oddroad-small-fp32.onnx"}
+"""Detectors that come with the package, name -> file in ``oddroad/models``: in 8 bits, and its twin in float32."""
 
 CARD_KEY = "oddroad"
 """Key of the card in the metadata of an ONNX file."""
@@ -30,7 +33,10 @@ def find_model(model: str | Path) -> Path:
         InputError: if there is no such file.
     """
     if str(model) in EMBEDDED:
-        return Path(str(resources.files("oddroad"))) / "models" / EMBEDDED[str(model)]
+        path = Path(str(resources.files("oddroad"))) / "models" / EMBEDDED[str(model)]
+        if not path.is_file():
+            raise InputError(f"'{path.name}' is missing from this installation; pass the path of an .onnx file")
+        return path
     path = Path(model)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file"
@@ -38,8 +44,15 @@ def find_model(model: str | Path) -> Path:
     return path
 
 
-def onnx_session(path: Path, threads: int, optimise: bool = True, profile: str = "") -> Any:
-    """An ONNX Runtime session on the CPU; ``profile`` is how the file of its profile shall begin, if there is one.
+def onnx_session(path: Path, threads: int, optimise: bool = True, profile: str = "", names: Sequence[str] = ()) -> Any:
+    """An ONNX Runtime session on the CPU.
+
+    Args:
+        path: of the file.
+        threads: number of threads.
+        optimise: prepare the graph to be run.
+        profile: how the file of its profile shall begin, if there is one.
+        names: outputs to compute; all where there are none.
 
     Raises:
         InputError: if the file is no valid ONNX model.
@@ -55,7 +68,8 @@ def onnx_session(path: Path, threads: int, optimise: bool = True, profile: str =
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        data = with_outputs(path.read_bytes(), names) if names else str(path)
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a class of its own for each kind of damage
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({reason})") from None
@@ -90,36 +104,108 @@ def read_card(model: str | Path) -> Card:
     return session_card(onnx_session(path, 1, optimise=False), path)
 
 
-Run = Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]
-"""(1, H, W, 3) uint8 and names of outputs -> their arrays."""
+Run = Callable[..., list[np.ndarray]]
+"""(1, H, W, 3) uint8 and names of outputs -> their arrays (1, H, W); with ``inside`` by the graph and nothing else."""
 
+COARSE = ".coarse"
+"""What the name of an output has at its end that is the same map, (1, 1, h, w), at the network's stride."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What OpenCV does around a graph, several times faster than the engines do it inside: resizing.
+
+    A file resizes the image and enlarges its maps by itself, so that it can be used anywhere. Here, maps are fetched
+    at the network's stride where the file offers that, and enlarged by the same formula. Images for 8-bit files are
+    brought to the network's size beforehand: such a file rounds them to 8 bits after its own resizing, too.
+
+    Attributes:
+        size: (H, W) to bring images to; None leaves that to the graph.
+        coarse: names that the file also gives at the network's stride.
+    """
+
+    size: tuple[int, int] | None
+    coarse: frozenset[str]
+
+    @classmethod
+    def of(cls, card: Card, session: Any) -> Outside:
+        """For an open ONNX Runtime session."""
+        names = {each.name for each in session.get_outputs()}
+        ends = frozenset(name.removesuffix(COARSE) for name in names if name.endswith(COARSE))
+        return cls(card.size if card.precision == "int8" else None, ends)
+
+    def before(self, images: np.ndarray) -> np.ndarray:
+        """The image (1, H, W, 3) as the graph gets it."""
+        if self.size is None or images.shape[1:3] == self.size:
+            return images
+        import cv2
+
+        return cv2.resize(images[0], self.size[::-1], interpolation=cv2.INTER_LINEAR)[None]
+
+    def asked(self, names: Sequence[str]) -> list[str]:
+        """The outputs to fetch."""
+        return [name + COARSE if name in self.coarse else name for name in names]
+
+    def after(self, found: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """An output as a map (1, H, W) of the image's size."""
+        height, width = images.shape[1:3]
+        flat = found[0] if found.ndim == 4 else found
+        if flat.shape[1:] == (height, width):
+            return flat
+        import cv2
+
+        how = cv2.INTER_LINEAR if flat.dtype == np.float32 else cv2.INTER_NEAREST
+        return cv2.resize(flat[0], (width, height), interpolation=how)[None]
+
+    def around(self, run: Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]) -> Run:
+        """A run function of the graph alone -> one with these steps."""
+
+        def whole(images: np.ndarray, names: Sequence[str], inside: bool = False) -> list[np.ndarray]:
+            if inside:
+                return run(images, names)
+            return [self.after(found, images) for found in run(self.before(images), self.asked(names))]
+
+        return whole
+
+
+SESSIONS = 4
+"""Forms of a file that an engine keeps ready: for other outputs or, in OpenVINO, images of other sizes."""
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 """What the float part of a network may be computed in, and OpenVINO's name of it."""
 
 
-def onnxruntime_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
-    """Card and run function by ONNX Runtime.
+def onnxruntime_engine(path: Path, threads: int, precision: str = "float32", parallel: int = 1) -> tuple[Card, Run]:
+    """Card and run function by ONNX Runtime, which may be called ``parallel`` times at once, each with its threads.
 
     Raises:
         InputError: if the precision is not float32: on the CPU it computes in nothing else.
     """
     if precision != "float32":
         raise InputError(f"onnxruntime does not compute in {precision} on the CPU; pass --engine openvino")
-    import onnxruntime
+    whole = onnx_session(path, 1, optimise=False)
+    card = session_card(whole, path)
+    outside = Outside.of(card, whole)
+    del whole
+    prepared: dict[tuple[str, ...], Any] = {}
+    preparing = threading.Lock()
 
-    session = onnx_session(path, threads)
-    wanted = onnxruntime.RunOptions()
-    wanted.only_execute_path_to_fetches = True  # scores that nobody asked for are not computed
+    def session_for(names: tuple[str, ...]) -> Any:
+        with preparing:  # scores that nobody asks for are not computed
+            if names not in prepared:
+                if len(prepared) >= SESSIONS:
+                    prepared.pop(next(iter(prepared)))
+                prepared[names] = onnx_session(path, max(threads // parallel, 1), names=names)
+            return prepared[names]
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        return session.run(list(names), {"image": images}, wanted)
+        return session_for(tuple(names)).run(list(names), {"image": images})
 
-    return session_card(session, path), run
+    return card, outside.around(run)
 
 
-def openvino_config(threads: int, precision: str = "float32") -> dict[str, Any]:
-    """OpenVINO's settings for one frame at a time on the CPU.
+def openvino_config(threads: int, precision: str = "float32", parallel: int = 1) -> dict[str, Any]:
+    """OpenVINO's settings on the CPU for so many frames at a time.
 
     Raises:
         InputError: if the processor cannot compute in the precision.
@@ -134,8 +220,8 @@ def openvino_config(threads: int, precision: str = "float32") -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": parallel,
+        "PERFORMANCE_HINT": "LATENCY" if parallel == 1 else "THROUGHPUT",
     }
 
 
@@ -145,34 +231,48 @@ def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[
 
     graph = core.read_model(str(path))
     graph.reshape({"image": list(shape)})
+    for node in graph.get_ops():  # a resize to the size that is there already; OpenVINO would go through with it
+        if node.get_type_name() == "Interpolate" and node.input(0).get_shape() == node.output(0).get_shape():
+            node.output(0).replace(node.input_value(0))
     make: Any = openvino.Model
     return make([graph.output(name) for name in names], graph.get_parameters(), "oddroad")
 
 
-def openvino_engine(path: Path, threads: int, precision: str = "float32") -> tuple[Card, Run]:
-    """Card and run function by OpenVINO.
+def openvino_engine(path: Path, threads: int, precision: str = "float32", parallel: int = 1) -> tuple[Card, Run]:
+    """Card and run function by OpenVINO, which may be called ``parallel`` times at once, from as many threads.
 
     Raises:
         InputError: if the processor cannot compute in the precision.
     """
     import openvino
 
-    card = session_card(onnx_session(path, 1, optimise=False), path)
-    core, config = openvino.Core(), openvino_config(threads, precision)
+    session = onnx_session(path, 1, optimise=False)
+    card = session_card(session, path)
+    outside = Outside.of(card, session)
+    core, config = openvino.Core(), openvino_config(threads, precision, parallel)
     compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], Any] = {}
+    compiling, own = threading.Lock(), threading.local()  # an infer request serves one thread at a time
+
+    def compile_for(key: tuple[tuple[int, ...], tuple[str, ...]]) -> Any:
+        with compiling:
+            if key not in compiled:
+                if len(compiled) >= SESSIONS:  # a folder of many sizes: forget the oldest
+                    compiled.pop(next(iter(compiled)))
+                compiled[key] = core.compile_model(openvino_graph(core, path, *key), "CPU", config)
+            return compiled[key]
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         key = tuple(images.shape), tuple(names)
-        if key not in compiled:
-            if len(compiled) >= 4:  # a folder of many sizes: forget the oldest
-                compiled.pop(next(iter(compiled)))
-            graph = openvino_graph(core, path, *key)
-            compiled[key] = core.compile_model(graph, "CPU", config).create_infer_request()
-        request = compiled[key]
+        requests: dict[Any, Any] = own.__dict__.setdefault("requests", {})
+        if key not in requests:
+            if len(requests) >= SESSIONS:
+                requests.pop(next(iter(requests)))
+            requests[key] = compile_for(key).create_infer_request()
+        request = requests[key]
         request.infer({"image": images}, share_inputs=True)
         return [request.get_tensor(name).data.copy() for name in names]
 
-    return card, run
+    return card, outside.around(run)
 
 
 ENGINES: dict[str, Callable[..., tuple[Card, Run]]] = {
@@ -210,16 +310,21 @@ class Model:
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an .onnx file of ours, or "default" for the embedded detector.
+        model: path of an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for its twin that
+            computes in float32.
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
+        parallel: calls that may run at the same time, from as many threads of the caller, and share the threads.
+            A video is done sooner with a frame for each core than with all cores on one frame; a single frame is not.
 
     Attributes:
         card: what the detector is.
         scores: names of its score maps, the default first.
         engine: the engine that runs it.
         precision: what it computes in, in words: "int8 and float32" for a quantised file.
+        threads: that it computes with in all.
+        parallel: calls that may run at the same time.
 
     Raises:
         InputError: if the file or the engine cannot be used.
@@ -231,12 +336,14 @@ class Model:
         engine: str = "auto",
         threads: int | None = None,
         precision: str = "float32",
+        parallel: int = 1,
     ):
         self.path = find_model(model)
         self.engine = choose_engine(engine)
         self.threads = threads or available_cores()
+        self.parallel = max(min(parallel, self.threads), 1)
         pick(PRECISIONS, precision, "precision")
-        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision)
+        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision, self.parallel)
         self.scores, self.float_precision = self.card.scores, precision
         self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
 

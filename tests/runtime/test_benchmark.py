@@ -93,6 +93,13 @@ class TestProfile:
         assert profile.divide(nodes) == {"resize": 1.0, "network": 14.0, "score": 16.0}
         assert profile.divide([("Add", 1.0)]) is None
 
+    def test_attention_is_a_part_of_the_network(self) -> None:
+        nodes = [("Convert", 1.0), ("Conv", 2.0), ("attention/MatMul", 4.0), ("Add", 8.0), ("attention/Softmax", 16.0)]
+        found = profile.divide([*nodes, ("ReduceMax", 32.0)])
+        assert found == {"resize": 1.0, "network": 30.0, "attention": 20.0, "score": 32.0}
+        assert profile.marked("attention/node_3", "MatMul") == "attention/MatMul"
+        assert profile.marked("node_3", "MatMul") == "MatMul"
+
     @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
     def test_the_parts_are_those_of_the_calls(self, engine: str, frames: list[Frame]) -> None:
         if importlib.util.find_spec(engine) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from oddroad.cli import main
 from oddroad.detect import Results, run
 from oddroad.errors import InputError
 from oddroad.frames import Source, find_sources
-from oddroad.pipeline import Behind, newest
+from oddroad.pipeline import Behind, newest, side_by_side
 from oddroad.runtime import Model
 from oddroad.types import Frame
 
@@ -24,6 +25,107 @@ from oddroad.types import Frame
 def alive(name: str) -> bool:
     """Whether a thread of this name runs."""
     return any(each.name == name for each in threading.enumerate())
+
+
+class TestSideBySide:
+    def test_order_is_kept_whatever_takes_longer(self) -> None:
+        def work(item: int) -> int:
+            time.sleep(0.02 if item % 3 == 0 else 0.001)
+            return item * 10
+
+        assert list(side_by_side(work, range(20), 3)) == [10 * item for item in range(20)]
+        assert not any(each.name.startswith("side-by-side") for each in threading.enumerate())
+
+    def test_so_many_at_a_time_and_no_more(self) -> None:
+        meeting, running, most = threading.Barrier(2), [0], [0]
+        lock = threading.Lock()
+
+        def work(item: int) -> int:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            meeting.wait(10)  # passes only if two run at the same time
+            with lock:
+                running[0] -= 1
+            return item
+
+        assert list(side_by_side(work, range(8), 2)) == list(range(8))
+        assert most[0] == 2
+
+    def test_one_at_a_time_is_done_in_this_thread(self) -> None:
+        assert set(side_by_side(lambda item: threading.current_thread().name, range(3), 1)) == {"MainThread"}
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_failure_of_the_work_comes_after_what_was_before(self, count: int) -> None:
+        def work(item: int) -> int:
+            if item == 3:
+                raise InputError("three is broken")
+            return item
+
+        results = side_by_side(work, range(10), count)
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(InputError, match="three is broken"):
+            next(results)
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_failure_of_the_source_comes_after_what_was_before(self, count: int) -> None:
+        def source() -> Iterator[int]:
+            yield from range(5)
+            raise InputError("the video is cut off")
+
+        results = side_by_side(lambda item: item, source(), count)
+        assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(InputError, match="the video is cut off"):
+            next(results)
+
+    def test_leaving_closes_the_source_and_takes_few_items(self) -> None:
+        taken: list[int] = []
+        closed: list[bool] = []
+
+        def source() -> Iterator[int]:
+            try:
+                for number in range(100):
+                    taken.append(number)
+                    yield number
+            finally:
+                closed.append(True)
+
+        results = side_by_side(lambda item: item, source(), 2)
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+        assert closed == [True]
+        assert len(taken) == 3
+
+
+def test_frames_side_by_side_are_the_same_as_one_by_one(tmp_path: Path, frames: list[Frame], clip: Path) -> None:
+    """Same regions, same tracks, same order; only milliseconds and the last bit of the scores may differ."""
+    lines = {}
+    for parallel in (1, 2):
+        model = Model(threads=2, parallel=parallel)
+        assert model.parallel == parallel
+        level = float(np.quantile(model(frames[0].image), 0.98))
+        run(model, find_sources([str(clip)]), tmp_path / str(parallel), threshold=round(level, 3), smallest=5, save=())
+        text = (tmp_path / str(parallel) / "detections.jsonl").read_text()
+        lines[parallel] = [json.loads(line) for line in text.splitlines()]
+    assert len(lines[1]) == len(frames)
+    assert any(line["regions"] for line in lines[1])
+    for one, two in zip(lines[1], lines[2], strict=True):
+        assert one["frame"] == two["frame"]
+        assert [each["track"]["id"] for each in one["regions"]] == [each["track"]["id"] for each in two["regions"]]
+        for ours, theirs in zip(one["regions"], two["regions"], strict=True):
+            assert ours["box"] == theirs["box"]
+            assert ours["mean"] == pytest.approx(theirs["mean"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "together"), [(["image"], 1), (["image", "image"], 2), (["video"], 2), (["camera"], 1), (["stream"], 1)]
+)
+def test_live_frames_and_single_images_are_judged_one_at_a_time(
+    kinds: list[str], together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oddroad.detect, "available_cores", lambda: 2)
+    sources = [Source(kind, "0", f"source{number}") for number, kind in enumerate(kinds)]
+    assert oddroad.detect.frames_together(sources) == together
 
 
 class TestBehind:
@@ -164,7 +266,7 @@ class TestNewest:
 class Slow:
     """A detector that takes its time and finds nothing."""
 
-    scores = ("msp",)
+    scores, parallel = ("msp",), 1
 
     def __init__(self, model: Model, seconds: float):
         self.card, self.seconds = model.card, seconds

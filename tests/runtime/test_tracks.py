@@ -179,7 +179,7 @@ class TestDetect:
         class Flash:
             """Finds one thing in every frame, and another in the third alone."""
 
-            card, scores = model.card, model.scores
+            card, scores, parallel = model.card, model.scores, 1
             pick_score = model.pick_score
 
             def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import load_network
 from oddroad.learn.detector import NORMALISATION, enlarge
-from oddroad.machine import Others, peak_memory, spread
+from oddroad.machine import Others, peak_memory, processor, spread
 from oddroad.runtime import available_cores
 
 WARM_UP, AT_LEAST = 5, 5
@@ -43,6 +43,9 @@ class Mode:
     compiled: str = ""
     cuda_only: bool = False
 
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Instructions of which a processor must have one to compute in bfloat16."""
 
 MODES = {
     "eager": Mode(),
@@ -92,6 +95,8 @@ def device_for(setting: Setting, mode: Mode) -> torch.device:
         raise InputError("no CUDA device is there, or this PyTorch is built without CUDA; pass --device cpu")
     if mode.cuda_only and setting.device != "cuda":
         raise InputError(f"mode '{setting.mode}' needs --device cuda")
+    if mode.bfloat16 and setting.device == "cpu" and not BFLOAT16.intersection(processor()["flags"]):
+        raise InputError(f"mode '{setting.mode}': this processor has no bfloat16, and PyTorch would only imitate it")
     return torch.device(setting.device)
 
 

@@ -54,6 +54,10 @@ NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
 """Mean and standard deviation of RGB in [0, 1] that a network was trained with."""
 
 
+ALIGNED: dict[str, dict[str, bool]] = {"bilinear": {"align_corners": False}, "nearest": {}}
+"""Arguments of each kind of interpolation."""
+
+
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize of (N, C, h, w) to (N, C, *size), half-pixel centres, no antialiasing."""
     numbers = all(isinstance(side, int) for side in (*maps.shape[-2:], *size))  # symbols while an export is traced
@@ -204,10 +208,11 @@ class Detector(nn.Module):
             )
         return outputs
 
-    def maps(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score maps (N, S, h, w) and classes (N, 1, h, w), as float32, or None, of pixels (N, 3, h, w) in 0 to 255.
+    def maps(self, pixels: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Each score's map (N, 1, h, w), and the classes (N, 1, h, w) as float32, or None, of pixels in 0 to 255.
 
-        Where a side is no multiple of the stride, the maps reach beyond the pixels by less than one stride.
+        At the network's stride, or at that of the pixels (N, 3, H, W) with ``upsample`` "logits". Where a side is no
+        multiple of the stride, the maps reach beyond the pixels by less than one stride.
         """
         outputs = self.look(pixels)
         if self.upsample == "logits":
@@ -222,39 +227,59 @@ class Detector(nn.Module):
                 disagreement=whole(outputs.disagreement),
                 masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
-        maps = torch.stack([score(outputs) for score in self.scores.values()], dim=1)
-        likely = outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
-        if self.upsample != "logits":
-            maps = enlarge(maps, self.stride)
-            if likely is not None and self.stride > 1:
-                likely = F.interpolate(likely, scale_factor=self.stride, mode="nearest")
-        return maps, likely
+        maps = [score(outputs)[:, None] for score in self.scores.values()]
+        return maps, outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
 
-    def mirrored(self, pixels: Tensor, maps: Tensor) -> Tensor:
-        """The mean of maps (N, S, h, w) and of those of the mirrored pixels, mirrored back."""
-        other, width = self.maps(pixels.flip(-1))[0], pixels.shape[-1]
-        if isinstance(width, int):  # else an export is traced, at multiples of the stride
-            maps, other = maps[..., :width], other[..., :width]
-        return (maps + other.flip(-1)) / 2
+    def mirrored(self, pixels: Tensor, maps: list[Tensor], stride: int) -> list[Tensor]:
+        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the mirrored pixels, mirrored back.
+
+        The pixels' width must be a multiple of the stride.
+        """
+        others = [enlarge(each, self.map_stride // stride) for each in self.maps(pixels.flip(-1))[0]]
+        if isinstance(across := pixels.shape[-1], int):  # else an export is traced, at multiples of the stride
+            maps, others = ([each[..., : across // stride] for each in both] for both in (maps, others))
+        return [(each + other.flip(-1)) / 2 for each, other in zip(maps, others, strict=True)]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Score maps (N, H, W) float32 in the order of the scores, at the size of the images (N, H, W, 3) uint8.
 
-        With ``classes``, the last one is the most likely class (N, H, W) uint8.
+        With ``classes``, the last one is the most likely class (N, H, W) uint8. Each map is enlarged by itself and in
+        one step from the network's stride, so that a graph need not compute what nobody reads.
         """
         height, width = images.shape[1], images.shape[2]
         pixels = self.pixels(images)
         if self.size is None:
             pixels = pad_to_multiple(pixels, self.multiple)
         maps, likely = self.maps(pixels)
+        stride, across = self.map_stride, pixels.shape[-1]
         if self.mirror:
-            maps = self.mirrored(pixels, maps)
+            if isinstance(across, int) and across % stride:
+                maps, stride = [enlarge(each, stride)[..., :across] for each in maps], 1
+            maps = self.mirrored(pixels, maps, stride)
+        found = [self.whole(each, height, width, stride, "bilinear") for each in maps]
+        if likely is not None:
+            found.append(self.whole(likely, height, width, self.map_stride, "nearest").to(torch.uint8))
+        return tuple(each[:, 0] for each in found)
+
+    @property
+    def map_stride(self) -> int:
+        """Stride of the maps before they are enlarged."""
+        return 1 if self.upsample == "logits" else self.stride
+
+    @property
+    def direct(self) -> bool:
+        """Whether maps are enlarged from the network's stride to the image in one step."""
+        return self.upsample == "score" and self.size is not None and all(side % self.stride == 0 for side in self.size)
+
+    def whole(self, maps: Tensor, height: int, width: int, stride: int, mode: str) -> Tensor:
+        """A map (N, 1, h, w) at a stride of the network's input at the size of the image."""
+        if self.direct:
+            return F.interpolate(maps, size=(height, width), mode=mode, **ALIGNED[mode])
+        if stride > 1:
+            maps = F.interpolate(maps, scale_factor=stride, mode=mode, **ALIGNED[mode])
         if self.size is not None:
-            rows, columns = self.size
-            maps = F.interpolate(maps[..., :rows, :columns], size=(height, width), mode="bilinear", align_corners=False)
-            if likely is not None:
-                likely = F.interpolate(likely[..., :rows, :columns], size=(height, width), mode="nearest")
-        elif isinstance(height, int) and isinstance(width, int):
+            maps = maps[..., : self.size[0], : self.size[1]]
+            return F.interpolate(maps, size=(height, width), mode=mode, **ALIGNED[mode])
+        if isinstance(height, int) and isinstance(width, int):
             maps = maps[..., :height, :width]
-            likely = None if likely is None else likely[..., :height, :width]
-        return (*maps.unbind(1), *(() if likely is None else (likely[:, 0].to(torch.uint8),)))
+        return maps

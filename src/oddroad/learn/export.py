@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
 from oddroad.learn.detector import Detector, Score
-from oddroad.learn.graph import accept_any_size, shorten_weights, tidy
+from oddroad.learn.graph import accept_any_size, fold_normalisation, give_coarse, shorten_weights, tidy
 from oddroad.learn.scores import SCORES
 from oddroad.runtime import CARD_KEY, ENGINES
 from oddroad.types import Card
@@ -111,7 +111,11 @@ def export(
     model = trace(exported)
     if size is None:
         accept_any_size(model, exported.multiple)
-    shorten_weights(model, {f"detector.{key}" if size is None else key: value for key, value in short.items()})
+    short = {f"detector.{key}" if size is None else key: value for key, value in short.items()}
+    fold_normalisation(model, short)
+    if exported.direct and exported.stride > 1:
+        give_coarse(model, table)
+    shorten_weights(model, short)
     tidy(model)
     origin = {**about.get("origin", {})} | ({"recipe": about["recipe"]} if "recipe" in about else {})
     if mirror:
@@ -314,7 +318,10 @@ def compare(detector: Detector, card: Card, path: Path) -> dict[str, Any]:
             expected = detector(torch.from_numpy(image))
         for engine, run in runs.items():
             worst, beyond = 0.0, 0.0
-            for output, ours, theirs in zip(outputs, expected, run(image, outputs), strict=True):
+            both = zip(
+                outputs * 2, expected * 2, [*run(image, outputs), *run(image, outputs, inside=True)], strict=True
+            )
+            for output, ours, theirs in both:
                 wanted = ours.numpy()
                 if theirs.shape != wanted.shape or theirs.dtype != wanted.dtype or not np.isfinite(theirs).all():
                     raise InputError(

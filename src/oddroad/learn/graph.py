@@ -1,15 +1,16 @@
-"""Surgery on an exported ONNX graph: any input size, short weights, and nothing of the machine that made it."""
+"""Surgery on an exported ONNX graph: any input size, fewer nodes, short weights, nothing of the machine behind it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from oddroad.profile import ATTENTION
+from oddroad.runtime import COARSE
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Where the exporter notes the modules that a node comes from."""
@@ -61,6 +62,144 @@ def accept_any_size(model: onnx.ModelProto, multiple: int) -> None:
     nodes = [*before, *graph.node, *after]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def constant_of(graph: onnx.GraphProto, name: str) -> np.ndarray | None:
+    """The value of an initializer, or None where the name is no initializer's."""
+    return next((numpy_helper.to_array(each) for each in graph.initializer if each.name == name), None)
+
+
+def put_constant(graph: onnx.GraphProto, name: str, value: np.ndarray) -> None:
+    """Add an initializer, or replace the one of that name."""
+    held = next((each for each in graph.initializer if each.name == name), None)
+    if held is not None:
+        graph.initializer.remove(held)
+    graph.initializer.append(numpy_helper.from_array(np.array(value, order="C"), name))
+
+
+def readers(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto]:
+    """The nodes that read a value."""
+    return [node for node in graph.node if name in node.input]
+
+
+def maker(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
+    """The node that makes a value."""
+    return next((node for node in graph.node if name in node.output), None)
+
+
+def bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    """Remove a node of one output; its readers read its first input instead."""
+    for each in readers(graph, node.output[0]):
+        for place, given in enumerate(each.input):
+            if given == node.output[0]:
+                each.input[place] = node.input[0]
+    graph.node.remove(node)
+
+
+def normalisation(graph: onnx.GraphProto) -> tuple[onnx.NodeProto | None, onnx.NodeProto | None]:
+    """The nodes that take off the mean colour and divide by its deviation, as far as they are there."""
+    ends = ("colour_mean", "colour_std")
+    found = (
+        next((node for node in graph.node if len(node.input) > 1 and node.input[1].endswith(e)), None) for e in ends
+    )
+    subtract, divide = found
+    return subtract, divide
+
+
+def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> None:
+    """Divide the first convolution's weights by the colours' deviation instead of every pixel. In place, and exactly.
+
+    The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
+    Where something other than convolutions reads the normalised image, nothing is changed.
+
+    Args:
+        model: the graph.
+        fixed: weights that must keep their values.
+    """
+    graph = model.graph
+    subtract, divide = normalisation(graph)
+    if subtract is not None and not np.any(constant_of(graph, subtract.input[1])):
+        bypass(graph, subtract)
+        drop_unread(model)
+    if divide is None:
+        return
+    deviation = constant_of(graph, divide.input[1])
+    after = readers(graph, divide.output[0])
+    weights = [constant_of(graph, node.input[1]) if node.op_type == "Conv" else None for node in after]
+    if deviation is None or any(
+        weight is None or node.input[1] in fixed for weight, node in zip(weights, after, strict=True)
+    ):
+        return
+    for node, weight in zip(after, weights, strict=True):
+        assert weight is not None
+        put_constant(graph, node.input[1], weight / deviation.astype(np.float32))
+    bypass(graph, divide)
+    drop_unread(model)
+
+
+def give_coarse(model: onnx.ModelProto, names: Collection[str]) -> None:
+    """Give each output also as it is before its one enlargement, (1, 1, h, w) float32. In place.
+
+    Args:
+        model: the graph.
+        names: of outputs.
+    """
+    graph = model.graph
+    for name in names:
+        node = maker(graph, name)
+        while node is not None and node.op_type != "Resize":
+            node = maker(graph, node.input[0])
+        if node is not None:
+            graph.node.append(helper.make_node("Identity", [node.input[0]], [name + COARSE]))
+            graph.output.append(helper.make_tensor_value_info(name + COARSE, TensorProto.FLOAT, [1, 1, None, None]))
+
+
+def mean_into_border(model: onnx.ModelProto, size: tuple[int, int]) -> None:
+    """Put the mean colour around the image and the subtraction of it into the first convolution's bias. In place.
+
+    The same function. What the convolution then reads are the pixels themselves, 0 to 255, which 8 bits hold without
+    any error but the rounding of what resizing interpolated. Where the graph does not begin with one convolution that
+    extends the image by one pixel, nothing is changed.
+
+    Args:
+        model: a graph after ``fold_normalisation``.
+        size: (H, W) at the convolution.
+    """
+    graph = model.graph
+    subtract, _ = normalisation(graph)
+    if subtract is None:
+        return
+    after = readers(graph, subtract.output[0])
+    mean, weight = constant_of(graph, subtract.input[1]), constant_of(graph, after[0].input[1])
+    given = {each.name: helper.get_attribute_value(each) for each in after[0].attribute}
+    plain = len(after) == 1 and after[0].op_type == "Conv" and list(given.get("pads", [])) == [1, 1, 1, 1]
+    bias = constant_of(graph, after[0].input[2]) if len(after[0].input) > 2 else None
+    if not plain or mean is None or weight is None or bias is None or weight.shape[2:] != (3, 3):
+        return
+    column, (height, width) = mean.reshape(1, 3, 1, 1).astype(np.float32), size
+    below, right = (int(step == 1 or side % step != 0) for side, step in zip(size, given["strides"], strict=True))
+    rows, columns = np.broadcast_to(column, (1, 3, 1, width)), np.broadcast_to(column, (1, 3, height + 1 + below, 1))
+    put_constant(graph, "border.rows", rows)
+    put_constant(graph, "border.columns", columns)
+    put_constant(graph, after[0].input[2], bias - np.einsum("oikl,i->o", weight, mean.reshape(3)).astype(np.float32))
+    vertical = helper.make_node(
+        "Concat", ["border.rows", subtract.input[0], *["border.rows"] * below], ["border.tall"], "border_rows", axis=2
+    )
+    across = helper.make_node(
+        "Concat",
+        ["border.columns", "border.tall", *["border.columns"] * right],
+        ["border.image"],
+        "border_columns",
+        axis=3,
+    )
+    after[0].input[0] = "border.image"
+    pads = next(each for each in after[0].attribute if each.name == "pads")
+    pads.ints[:] = [0, 0, 0, 0]
+    place = list(graph.node).index(subtract)
+    graph.node.remove(subtract)
+    graph.node.insert(place, vertical)
+    graph.node.insert(place + 1, across)
+    drop_unread(model)
 
 
 def shorten_weights(model: onnx.ModelProto, weights: Mapping[str, tuple[np.ndarray, np.ndarray | None]]) -> None:
@@ -126,7 +265,8 @@ def tidy(model: onnx.ModelProto) -> None:
     for value in (*graph.input, *graph.output):
         del value.metadata_props[:]
         value.doc_string = ""
-        name_sides(value)
+        if not value.name.endswith(COARSE):
+            name_sides(value)
     for each in graph.initializer:
         each.doc_string = ""
     onnx.checker.check_model(model)
@@ -134,11 +274,16 @@ def tidy(model: onnx.ModelProto) -> None:
 
 def drop_output(model: onnx.ModelProto, name: str) -> None:
     """Remove an output, and the nodes and initializers that served nothing else. In place."""
+    kept = [each for each in model.graph.output if each.name != name]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    drop_unread(model)
+
+
+def drop_unread(model: onnx.ModelProto) -> None:
+    """Remove the nodes and initializers that serve no output. In place."""
     graph = model.graph
-    kept = [each for each in graph.output if each.name != name]
-    del graph.output[:]
-    graph.output.extend(kept)
-    needed = {each.name for each in kept}
+    needed = {each.name for each in graph.output}
     nodes: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):

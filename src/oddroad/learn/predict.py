@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from oddroad.learn.checkpoint import load_network, load_scores
-from oddroad.learn.detector import Detector, resize
+from oddroad.learn.detector import Detector, Score, resize
 from oddroad.predict import Predictor, sha256_of
 from oddroad.types import Sample
 
@@ -30,6 +30,15 @@ def cost_of_mirror(detector: Detector, image: torch.Tensor) -> str:
             times.append(1e3 * (time.perf_counter() - began))
     once, twice = times[1:]
     return f"mirror averaging: {twice:.0f} ms a frame instead of {once:.0f}, {twice / once:.1f} times"
+
+
+def mirror_words(
+    network: torch.nn.Module, scores: Mapping[str, Score], size: tuple[int, int] | None, upsample: str, known: int
+) -> str:
+    """What averaging with the mirror image costs PyTorch at a size, by default 512x1024, in one line."""
+    detector = Detector(network, scores, size=size, upsample=upsample, known=known).eval()
+    image = torch.zeros(1, *(size or (512, 1024)), 3, dtype=torch.uint8)
+    return f"{cost_of_mirror(detector, image)} (PyTorch)"
 
 
 def open_checkpoint(
@@ -78,5 +87,6 @@ def open_checkpoint(
         maps=maps,
         classes=classes,
         class_names=names,
-        about={"engine": "torch", "upsample": upsample, "weights": "float32"} | ({"mirror": True} if mirror else {}),
+        about={"engine": "torch", "upsample": upsample, "weights": "float32"}
+        | ({"mirror": "averaged"} if mirror else {}),
     )

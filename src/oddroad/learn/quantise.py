@@ -2,7 +2,7 @@
 
 Two quantisers make a file each, NNCF (with bias correction) and ONNX Runtime's (QDQ, per channel). Both are judged
 on the validation set of held-out objects. Of those that cost at most MOST_COST, and whose maps are the same in both
-engines, the faster one is kept. Where there is none, the layers that hurt most stay in float32 until it costs little
+engines, the faster one is kept. Where there is none, the layers that hurt most go back to float32 until it costs little
 enough. All of it is written into the card.
 
 Scores, normalisation and resizing always stay in float32: they are cheap, and a threshold must keep its meaning.
@@ -28,8 +28,9 @@ from oddroad.errors import InputError, pick
 from oddroad.learn.data import Validation, draw, read_scenes, with_objects
 from oddroad.learn.detector import Score
 from oddroad.learn.export import export, scene, write
-from oddroad.learn.graph import drop_output
+from oddroad.learn.graph import drop_output, mean_into_border
 from oddroad.learn.objects import HELD_OUT, coco_objects
+from oddroad.learn.qdq import back_to_float, make_fast
 from oddroad.learn.quantisers import QUANTISERS, Graph, convolutions, layers, outside
 from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.runtime import ENGINES, available_cores
@@ -65,14 +66,23 @@ def calibration_images(root: Path, count: int, size: tuple[int, int]) -> list[np
     return found
 
 
-def judge(path: Path, card: Card, validation: Validation) -> dict[str, float]:
+Judged = list[tuple[np.ndarray, np.ndarray]]
+"""Images (1, H, W, 3) uint8 with labels (H, W) int64."""
+
+
+def judged_scenes(root: Path, size: tuple[int, int]) -> Judged:
+    """The validation scenes with held-out objects that files are judged on."""
+    validation = Validation(root, OBJECTS, JUDGED_SCENES, size)
+    pairs = (validation[index] for index in range(len(validation)))
+    return [(np.ascontiguousarray(image.permute(1, 2, 0).numpy()[None]), label.numpy()) for image, label in pairs]
+
+
+def judge(path: Path, card: Card, scenes: Judged) -> dict[str, float]:
     """AP and FPR95 of the card's first score and mean IoU, as fractions, by ONNX Runtime."""
     run = ENGINES["onnxruntime"](path, available_cores())[1]
     metric, classes = PixelMetric(), SemanticMetric(len(card.classes))
-    for index in range(len(validation)):
-        image, label = validation[index]
-        heat, likely = run(np.ascontiguousarray(image.permute(1, 2, 0).numpy()[None]), [card.scores[0], "classes"])
-        truth = label.numpy()
+    for index, (image, truth) in enumerate(scenes):
+        heat, likely = run(image, [card.scores[0], "classes"])
         odd = np.where(truth == OUTLIER, ANOMALY, np.where(truth == IGNORE, IGNORE, KNOWN)).astype(np.uint8)
         metric.add(heat[0], odd, f"validation {index}")
         classes.add(likely[0], np.where(truth < len(card.classes), truth, IGNORE).astype(np.uint8))
@@ -135,6 +145,13 @@ def race(trial: Trial) -> dict[str, Any]:
     }
 
 
+def in_words(figures: Mapping[str, float]) -> str:
+    """AP, FPR95, mean IoU and how far the engines lie apart, as far as they are known."""
+    words = {"ap": "AP", "fpr95": "FPR95", "miou": "mean IoU"}
+    text = ", ".join(f"{title} {100 * figures[key]:.1f}" for key, title in words.items())
+    return text + (f", engines {figures['engines_apart']:.3f} apart" if "engines_apart" in figures else "")
+
+
 @dataclass
 class Candidate:
     """A quantised graph and what became of it.
@@ -162,13 +179,29 @@ class Bench:
         root: folder of the data sets.
         size: (H, W) of the frames.
         folder: for files on the way.
+        say: is told in words what has been done.
     """
 
-    def __init__(self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path):
-        self.model, self.card, self.size, self.folder = onnx.load(path), card, size, folder
+    def __init__(
+        self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path, say: Callable[[str], None]
+    ):
+        self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
+        mean_into_border(self.model, size)
         self.images = calibration_images(root, CALIBRATION_FRAMES, size)
-        self.validation = Validation(root, OBJECTS, JUDGED_SCENES, size)
-        self.float_figures = judge(path, card, self.validation)
+        self.scenes = judged_scenes(root, size)
+        self.float_figures = judge(path, card, self.scenes)
+        self.say(f"float32: {in_words(self.float_figures)}")
+        self.quantised: dict[str, Graph] = {}
+
+    def graph(self, by: str, float_layers: Sequence[str]) -> Graph:
+        """The graph by a quantiser, which works once, with some parts of the network back in float32."""
+        if by not in self.quantised:
+            self.quantised[by] = QUANTISERS[by](self.model, self.images, outside(self.model))
+            self.say(f"{by}: quantised with {len(self.images)} frames")
+        parts = layers(self.model)
+        graph = back_to_float(self.quantised[by], self.model, [node for each in float_layers for node in parts[each]])
+        make_fast(graph)
+        return graph
 
     def candidate(self, by: str, float_layers: Sequence[str]) -> Candidate:
         """Quantise and judge.
@@ -176,9 +209,7 @@ class Bench:
         Raises:
             InputError: if an engine cannot run the file.
         """
-        parts = layers(self.model)
-        kept = [*outside(self.model), *(node for each in float_layers for node in parts[each])]
-        graph = QUANTISERS[by](self.model, self.images, kept)
+        graph = self.graph(by, float_layers)
         path = self.folder / f"{by}.onnx"
         write(graph, replace(self.card, precision="int8"), path)
         try:
@@ -186,7 +217,8 @@ class Bench:
             apart = in_own_process("oddroad.learn.quantise:try_engines", trial)[str(path)]
         except RuntimeError as error:
             raise InputError(f"an engine crashes on it ({str(error).splitlines()[0][:120]})") from None
-        figures = judge(path, self.card, self.validation) | {"engines_apart": apart}
+        figures = judge(path, self.card, self.scenes) | {"engines_apart": apart}
+        self.say(f"{by}: {in_words(figures)}, float32 in {', '.join(float_layers) or 'no part'}")
         return Candidate(by, path, graph, list(float_layers), figures)
 
     def cost(self, candidate: Candidate) -> float:
@@ -212,10 +244,10 @@ class Bench:
         harm: dict[str, float] = {}
         parts = layers(self.model)
         for part in parts:
-            others = [node for other, nodes in parts.items() if other != part for node in nodes]
-            alone = self.runner(QUANTISERS[by](self.model, images, [*outside(self.model), *others]))
+            alone = self.runner(self.graph(by, [other for other in parts if other != part]))
             off = [np.abs(alone(image) - wanted).mean() for image, wanted in zip(images, expected, strict=True)]
             harm[part] = float(np.mean(off))
+            self.say(f"{by}: {part} alone in 8 bits moves the score by {harm[part]:.3g}")
         return sorted(harm, key=lambda part: -harm[part])
 
     def runner(self, graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
@@ -246,7 +278,14 @@ class Bench:
         )
 
 
-def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool = False) -> Card:
+def quantise(
+    path: Path,
+    out: Path,
+    root: Path,
+    by: str = "auto",
+    classes: bool = False,
+    say: Callable[[str], None] = lambda words: None,
+) -> Card:
     """Write the 8-bit form of an exported file, with the report of what it costs in its card.
 
     Args:
@@ -255,6 +294,7 @@ def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool 
         root: folder of the data sets: cityscapes_small, camvid, coco128-seg.
         by: "nncf", "onnxruntime", or "auto" for the better of the two.
         classes: keep the output ``classes``.
+        say: is told in words what has been done; it takes minutes.
 
     Raises:
         InputError: if data are missing, no engine runs the result, or it costs too much.
@@ -264,7 +304,7 @@ def quantise(path: Path, out: Path, root: Path, by: str = "auto", classes: bool 
         pick(QUANTISERS, name, "quantiser")
     card = ENGINES["onnxruntime"](path, 1)[0]
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder))
+        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder), say)
         found: list[Candidate] = []
         refused: dict[str, str] = {}
         for name in names:
@@ -306,7 +346,7 @@ def describe(bench: Bench, kept: Candidate, found: Sequence[Candidate], refused:
         "calibration": f"{len(bench.images)} training scenes of {' and '.join(SETS)}, half with pasted objects",
         "layers": f"{count - stay} of {count} convolutions in 8 bits",
         "float_layers": kept.float_layers,
-        "validation": f"{len(bench.validation)} scenes with held-out objects at {bench.size[0]} x {bench.size[1]}",
+        "validation": f"{len(bench.scenes)} scenes with held-out objects at {bench.size[0]} x {bench.size[1]}",
         "score": bench.card.scores[0],
         "float32": {key: round(bench.float_figures[key], 4) for key in figures},
         "int8": {key: round(kept.figures[key], 4) for key in figures},
@@ -325,6 +365,7 @@ def export_int8(
     root: Path,
     by: str = "auto",
     classes: bool = False,
+    say: Callable[[str], None] = lambda words: None,
     **options: Any,
 ) -> Card:
     """Export a network and quantise it; ``options`` are those of ``export``, the others those of ``quantise``.
@@ -338,4 +379,4 @@ def export_int8(
         path = Path(folder) / "float.onnx"
         options["name"] = options.get("name") or out.stem
         export(network, about, scores, path, weights="float32", classes=True, **options)
-        return quantise(path, out, root, by, classes)
+        return quantise(path, out, root, by, classes, say)

@@ -203,7 +203,7 @@ def export(
         from oddroad.learn.quantise import export_int8
 
         options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature}
-        card = export_int8(network, about, table, out, calibration, quantiser, classes, **options)
+        card = export_int8(network, about, table, out, calibration, quantiser, classes, print, **options)
         print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
         for name, value in card.quantisation.items():
             print(f"  {name}: {value}")
@@ -214,10 +214,6 @@ def export(
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
     if mirror:
-        import torch
+        from oddroad.learn.predict import mirror_words
 
-        from oddroad.learn.detector import Detector
-        from oddroad.learn.predict import cost_of_mirror
-
-        detector = Detector(network, table, size=target, upsample=upsample, known=len(card.classes)).eval()
-        print(f"  {cost_of_mirror(detector, torch.zeros(1, *(target or (512, 1024)), 3, dtype=torch.uint8))} (PyTorch)")
+        print(f"  {mirror_words(network, table, target, upsample, len(card.classes))}")

@@ -36,7 +36,7 @@ def detect(
     Args:
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http).
-        model: an .onnx file of ours, or "default" for the embedded detector.
+        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
         threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
             "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
@@ -51,13 +51,13 @@ def detect(
             masks: odd pixels as .png. An empty list writes the jsonl alone.
         out: folder for the results; by default out/NAME, NAME being the first source's.
     """
-    from oddroad.detect import run
+    from oddroad.detect import frames_together, run
     from oddroad.frames import find_sources, probe
     from oddroad.runtime import Model
     from oddroad.thresholds import threshold_for
 
     sources = find_sources(source)
-    detector = Model(model, engine, precision=precision)
+    detector = Model(model, engine, precision=precision, parallel=frames_together(sources))
     lengths = [probe(each) for each in sources]
     level, found = None, None
     if threshold is not None:
@@ -68,7 +68,8 @@ def detect(
     counts = [count for count, _ in lengths]
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
     print(
-        f"{detector.card.name} on {detector.engine} with {detector.threads} threads in {detector.precision}, "
+        f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
+        f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
     print(f"threshold {found.meaning if found is not None else detector.card.threshold_rule or 'of the card'}")
@@ -113,7 +114,7 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     Example: oddroad info my_detector.onnx
 
     Args:
-        model: an .onnx file of ours, or "default" for the embedded detector.
+        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
         json: print the card as one JSON object.
     """
     from oddroad.runtime import describe, read_card

@@ -250,10 +250,12 @@ def computed_again(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..
 
 
 def give_published_names(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    """Rename the entries of a state dict that was just made, in place and in order."""
+    """Rename this module's entries of a state dict that is being made, in place and in order."""
     entries = list(state.items())
     state.clear()
-    state.update((prefix + published_name(key.removeprefix(prefix)), each) for key, each in entries)
+    for key, each in entries:
+        own = key.startswith(prefix)
+        state[prefix + published_name(key.removeprefix(prefix)) if own else key] = each
 
 
 def take_published_names(module: nn.Module, state: dict[str, Any], prefix: str, *unused: Any) -> None:

@@ -1,0 +1,189 @@
+"""Surgery on graphs: every step gives the same function, and does what it is for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from test_export import ABOUT, Tiny
+
+from oddroad.learn.detector import Detector, Outputs
+from oddroad.learn.export import export, scene, trace, write
+from oddroad.learn.graph import fold_normalisation, mean_into_border, normalisation, tidy
+from oddroad.learn.qdq import back_to_float, make_fast
+from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
+from oddroad.learn.scores import SCORES
+from oddroad.runtime import COARSE, ENGINES, Outside, onnx_session
+
+SIZE = (64, 96)
+NAMES = ["max_logit", "energy"]
+TABLE = {name: SCORES[name] for name in NAMES}
+
+
+class First(torch.nn.Module):
+    """A convolution that extends the image by one pixel."""
+
+    stride, multiple = 2, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 8, 3, 2, 1)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        return Outputs(self.first(images))
+
+
+@pytest.fixture(scope="module")
+def network() -> Tiny:
+    torch.manual_seed(0)
+    network = Tiny()
+    for _ in range(4):
+        network.train()(torch.randn(2, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def file(network: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float32 file."""
+    path = tmp_path_factory.mktemp("graph") / "float.onnx"
+    export(network, ABOUT, NAMES, path, size=SIZE)
+    return path
+
+
+def maps(model: onnx.ModelProto, image: np.ndarray, folder: Path, engine: str = "onnxruntime") -> np.ndarray:
+    """The first score by the graph alone."""
+    path = folder / "graph.onnx"
+    card = ENGINES["onnxruntime"](folder / "card.onnx", 1)[0]
+    write(model, card, path)
+    return ENGINES[engine](path, 1)[1](image, NAMES[:1], inside=True)[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, file: Path) -> Path:
+    """A folder with a file whose card is that of the graphs."""
+    (tmp_path / "card.onnx").write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def kinds(model: onnx.ModelProto) -> Counter[str]:
+    """How many nodes there are of each kind."""
+    return Counter(node.op_type for node in model.graph.node)
+
+
+class TestNormalisation:
+    @pytest.mark.parametrize("kind", ["unit", "imagenet"])
+    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str) -> None:
+        detector = Detector(network, TABLE, kind, SIZE).eval()
+        model = trace(detector)
+        before = maps(model, scene(70, 90, 0), folder)
+        assert normalisation(model.graph)[1] is not None
+        fold_normalisation(model)
+        subtract, divide = normalisation(model.graph)
+        assert divide is None
+        assert (subtract is None) == (kind == "unit")  # a mean of zero goes as well
+        np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
+
+    def test_weights_that_are_stored_in_8_bits_are_left_alone(self, network: Tiny, folder: Path) -> None:
+        model = trace(Detector(network, TABLE, "imagenet", SIZE).eval())
+        fold_normalisation(model, ["network.first.0.weight"])
+        assert normalisation(model.graph)[1] is not None
+
+    @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+    @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+    def test_the_mean_goes_into_a_border(self, network: Tiny, folder: Path, engine: str, size: tuple[int, int]) -> None:
+        model = trace(Detector(First(), TABLE, "imagenet", size).eval())
+        image = scene(80, 100, 0)
+        before = maps(model, image, folder, engine)
+        fold_normalisation(model)
+        mean_into_border(model, size)
+        tidy(model)
+        assert normalisation(model.graph) == (None, None)
+        assert kinds(model)["Concat"] > 0
+        np.testing.assert_allclose(maps(model, image, folder, engine), before, atol=1e-4)
+
+
+class TestCoarse:
+    def test_each_score_is_there_at_the_stride_of_the_network(self, file: Path) -> None:
+        names = {each.name for each in onnx.load(file).graph.output}
+        assert names == {*NAMES, *(name + COARSE for name in NAMES)}
+        run = ENGINES["onnxruntime"](file, 1)[1]
+        (small,) = run(scene(*SIZE, 0), [NAMES[0] + COARSE], inside=True)
+        assert small.shape == (1, 1, SIZE[0] // 4, SIZE[1] // 4)
+
+    @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+    @pytest.mark.parametrize("size", [SIZE, (51, 150), (300, 40)])
+    def test_opencv_enlarges_as_the_graph_does(self, file: Path, engine: str, size: tuple[int, int]) -> None:
+        run = ENGINES[engine](file, 1)[1]
+        image = scene(*size, 1)
+        for ours, theirs in zip(run(image, NAMES), run(image, NAMES, inside=True), strict=True):
+            assert ours.shape == theirs.shape == (1, *size)
+            np.testing.assert_allclose(ours, theirs, atol=2e-5 * max(1, np.abs(theirs).max()))
+
+    def test_float_files_get_images_as_they_are_and_8_bit_files_at_their_size(self, file: Path) -> None:
+        session = onnx_session(file, 1, optimise=False)
+        card = ENGINES["onnxruntime"](file, 1)[0]
+        image = scene(80, 200, 0)
+        assert Outside.of(card, session).before(image) is image
+        assert Outside.of(replace(card, precision="int8"), session).before(image).shape == (1, *SIZE, 3)
+        assert Outside.of(replace(card, precision="int8", size=None), session).before(image) is image
+
+
+class TestQuantised:
+    @pytest.fixture(scope="class", params=list(QUANTISERS))
+    def pair(self, request: pytest.FixtureRequest, file: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+        """The graph before and after quantisation."""
+        model = onnx.load(file)
+        mean_into_border(model, SIZE)
+        images = [scene(*SIZE, seed) for seed in range(3)]
+        return model, QUANTISERS[request.param](model, images, outside(model))
+
+    @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+    def test_made_fast_it_is_the_same_function(
+        self, pair: tuple[onnx.ModelProto, onnx.ModelProto], folder: Path, engine: str
+    ) -> None:
+        original, quantised = pair
+        fast = onnx.ModelProto.FromString(quantised.SerializeToString())
+        make_fast(fast)
+        onnx.checker.check_model(fast)
+        image = scene(*SIZE, 5)
+        exact, before = (maps(each, image, folder, engine) for each in (original, quantised))
+        after = maps(fast, image, folder, engine)
+        rounding = np.abs(before - exact).mean()
+        assert 0 < rounding < 0.3 * exact.std()
+        assert np.abs(after - exact).mean() < 2 * rounding
+        assert np.abs(after - before).mean() < 2 * rounding
+
+    def test_pixels_stay_as_they_are(self, pair: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
+        fast = onnx.ModelProto.FromString(pair[1].SerializeToString())
+        make_fast(fast)
+        (quantise,) = (node for node in fast.graph.node if "pixels" in node.output)
+        held = {each.name: onnx.numpy_helper.to_array(each) for each in fast.graph.initializer}
+        assert held[quantise.input[1]] == 1
+        assert held[quantise.input[2]] == 0
+        first = next(node for node in fast.graph.node if node.op_type == "Conv")
+        weight = next(node for node in fast.graph.node if first.input[1] in node.output)
+        assert held[weight.input[0]].shape[1] == 4
+        assert not held[weight.input[0]][:, 3].any()
+
+    def test_all_parts_back_in_float_is_the_original(
+        self, pair: tuple[onnx.ModelProto, onnx.ModelProto], folder: Path
+    ) -> None:
+        original, quantised = pair
+        image = scene(*SIZE, 5)
+        exact = maps(original, image, folder)
+        names = list(convolutions(original))
+        off = [
+            np.abs(maps(back_to_float(quantised, original, names[:count]), image, folder) - exact).mean()
+            for count in (0, len(names))
+        ]
+        assert off[1] < 0.75 * off[0]
+        back = back_to_float(quantised, original, names)
+        for node in back.graph.node:
+            if node.op_type == "Conv":
+                makers = [each.op_type for each in back.graph.node if node.input[0] in each.output]
+                assert "DequantizeLinear" not in makers
