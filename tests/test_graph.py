@@ -18,7 +18,7 @@ from oddroad.learn.graph import fold_normalisation, mean_into_border, normalisat
 from oddroad.learn.qdq import back_to_float, make_fast
 from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.scores import SCORES
-from oddroad.runtime import COARSE, ENGINES, Outside, onnx_session
+from oddroad.runtime import COARSE, ENGINES, Outside, read_head
 
 SIZE = (64, 96)
 NAMES = ["max_logit", "energy"]
@@ -125,12 +125,11 @@ class TestCoarse:
             np.testing.assert_allclose(ours, theirs, atol=2e-5 * max(1, np.abs(theirs).max()))
 
     def test_float_files_get_images_as_they_are_and_8_bit_files_at_their_size(self, file: Path) -> None:
-        session = onnx_session(file, 1, optimise=False)
-        card = ENGINES["onnxruntime"](file, 1)[0]
+        card, outputs = read_head(file)
         image = scene(80, 200, 0)
-        assert Outside.of(card, session).before(image) is image
-        assert Outside.of(replace(card, precision="int8"), session).before(image).shape == (1, *SIZE, 3)
-        assert Outside.of(replace(card, precision="int8", size=None), session).before(image) is image
+        assert Outside.of(card, outputs).before(image) is image
+        assert Outside.of(replace(card, precision="int8"), outputs).before(image).shape == (1, *SIZE, 3)
+        assert Outside.of(replace(card, precision="int8", size=None), outputs).before(image) is image
 
 
 class TestQuantised:

@@ -1,4 +1,4 @@
-"""The outputs of an ONNX file, read and chosen without the onnx package, which does not come with the runtime.
+"""Outputs and metadata of an ONNX file, read and chosen without the onnx package, which is no part of the runtime.
 
 An ONNX file is a protocol buffer: a message of numbered fields, of which one is the graph, a message again. ONNX
 Runtime computes every output of a graph, also those that nobody fetches; a graph without them is faster.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-GRAPH, NODE, OUTPUT, NAME, READS, MAKES = 7, 1, 12, 1, 1, 2
-"""Numbers of the fields: the graph of a model, a node and an output of a graph, the name of an output, the names of the
-values that a node reads and makes."""
+GRAPH, METADATA, NODE, OUTPUT, NAME, READS, MAKES, KEY, VALUE = 7, 14, 1, 12, 1, 1, 2, 1, 2
+"""Numbers of the fields: graph and metadata of a model, a node and an output of a graph, the name of an output, the
+names of the values that a node reads and makes, key and value of an entry of the metadata."""
 
 FIXED = {1: 8, 5: 4}
 """Bytes of a value of fixed length, by the type of the field."""
@@ -79,13 +79,20 @@ def output_names(data: bytes) -> list[str]:
     Raises:
         ValueError: if it is none.
     """
-    return [
-        texts(data, *place, NAME)[0]
-        for number, _, start, end in fields(data, 0, len(data))
-        if number == GRAPH
-        for inner, _, *place in fields(data, start, end)
-        if inner == OUTPUT
-    ]
+    graphs = [place for number, _, *place in fields(data, 0, len(data)) if number == GRAPH]
+    if not graphs:
+        raise ValueError("a protocol buffer, but without a graph")
+    return [texts(data, *place, NAME)[0] for inner, _, *place in fields(data, *graphs[0]) if inner == OUTPUT]
+
+
+def metadata(data: bytes) -> dict[str, str]:
+    """The metadata of an ONNX file.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    entries = [place for number, _, *place in fields(data, 0, len(data)) if number == METADATA]
+    return {texts(data, *place, KEY)[0]: "".join(texts(data, *place, VALUE)) for place in entries}
 
 
 def with_outputs(data: bytes, names: Collection[str]) -> bytes:

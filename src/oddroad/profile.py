@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.runtime import Model, Outside, onnx_session, openvino_config, openvino_graph
+from oddroad.runtime import Model, Outside, onnx_session, openvino_config, openvino_graph, read_head
 
 PARTS = ("resize", "network", "attention", "score")
 """Of a graph: what comes before its first convolution or attention, what goes to its last one, what of that is spent in
@@ -63,7 +63,7 @@ def marked(name: str, kind: str) -> str:
 
 def onnxruntime_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> list[list[tuple[str, float]]]:
     """Nodes of each call, by ONNX Runtime."""
-    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
+    outside = Outside.of(*read_head(model.path))
     with tempfile.TemporaryDirectory() as folder:
         names = outside.asked([score])
         session = onnx_session(model.path, model.threads, profile=str(Path(folder) / "profile"), names=names)
@@ -88,7 +88,7 @@ def openvino_nodes(model: Model, images: Sequence[np.ndarray], score: str) -> li
     import openvino
 
     core = openvino.Core()
-    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
+    outside = Outside.of(*read_head(model.path))
     graph = openvino_graph(core, model.path, images[0].shape, outside.asked([score]))
     config = openvino_config(model.threads, model.float_precision) | {"PERF_COUNT": True}
     request = core.compile_model(graph, "CPU", config).create_infer_request()
@@ -118,7 +118,7 @@ def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) 
         score: its score.
         warm_up: number of images at the beginning that are not counted.
     """
-    outside = Outside.of(model.card, onnx_session(model.path, 1, optimise=False))
+    outside = Outside.of(*read_head(model.path))
     pixels, before, after = [], [], []
     for image in images:
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from oddroad.errors import InputError, pick
-from oddroad.onnxfile import with_outputs
+from oddroad.onnxfile import metadata, output_names, with_outputs
 from oddroad.types import Card
 
 EMBEDDED = {"default": "oddroad-small.onnx", "default-fp32": "oddroad-small-fp32.onnx"}
@@ -75,33 +75,35 @@ def onnx_session(path: Path, threads: int, optimise: bool = True, profile: str =
         raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({reason})") from None
 
 
-def session_card(session: Any, path: Path) -> Card:
-    """The card in an open ONNX Runtime session.
+def read_head(path: Path) -> tuple[Card, list[str]]:
+    """The card of a file and the names of its outputs, without preparing it to run.
 
     Raises:
-        InputError: if the file has no card, or one that this version cannot read.
+        InputError: if the file is damaged, has no card, or one that this version cannot read.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    data = path.read_bytes()
+    try:
+        text, outputs = metadata(data).get(CARD_KEY), output_names(data)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({error})") from None
     if text is None:
         raise InputError(f"model '{path}' is an ONNX file but not a detector of ours; 'oddroad export' writes those")
     try:
         card = Card.from_json(text)
     except InputError as error:
         raise InputError(f"model '{path}': {error}") from None
-    outputs = [each.name for each in session.get_outputs()]
     if missing := [name for name in card.scores if name not in outputs]:
         raise InputError(f"model '{path}' lacks the outputs {', '.join(missing)} that its card names; export it again")
-    return card
+    return card, outputs
 
 
 def read_card(model: str | Path) -> Card:
-    """The card of a detector, without preparing it to run.
+    """The card of a detector.
 
     Raises:
         InputError: if it is not a detector of ours.
     """
-    path = find_model(model)
-    return session_card(onnx_session(path, 1, optimise=False), path)
+    return read_head(find_model(model))[0]
 
 
 Run = Callable[..., list[np.ndarray]]
@@ -128,10 +130,9 @@ class Outside:
     coarse: frozenset[str]
 
     @classmethod
-    def of(cls, card: Card, session: Any) -> Outside:
-        """For an open ONNX Runtime session."""
-        names = {each.name for each in session.get_outputs()}
-        ends = frozenset(name.removesuffix(COARSE) for name in names if name.endswith(COARSE))
+    def of(cls, card: Card, outputs: Sequence[str]) -> Outside:
+        """For a file with a card and outputs of these names."""
+        ends = frozenset(name.removesuffix(COARSE) for name in outputs if name.endswith(COARSE))
         return cls(card.size if card.precision == "int8" else None, ends)
 
     def before(self, images: np.ndarray) -> np.ndarray:
@@ -183,10 +184,8 @@ def onnxruntime_engine(path: Path, threads: int, precision: str = "float32", par
     """
     if precision != "float32":
         raise InputError(f"onnxruntime does not compute in {precision} on the CPU; pass --engine openvino")
-    whole = onnx_session(path, 1, optimise=False)
-    card = session_card(whole, path)
-    outside = Outside.of(card, whole)
-    del whole
+    card, outputs = read_head(path)
+    outside = Outside.of(card, outputs)
     prepared: dict[tuple[str, ...], Any] = {}
     preparing = threading.Lock()
 
@@ -201,6 +200,7 @@ def onnxruntime_engine(path: Path, threads: int, precision: str = "float32", par
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         return session_for(tuple(names)).run(list(names), {"image": images})
 
+    session_for(tuple(outside.asked(card.scores[:1])))  # what is wrong with the graph shall be said here
     return card, outside.around(run)
 
 
@@ -246,9 +246,8 @@ def openvino_engine(path: Path, threads: int, precision: str = "float32", parall
     """
     import openvino
 
-    session = onnx_session(path, 1, optimise=False)
-    card = session_card(session, path)
-    outside = Outside.of(card, session)
+    card, outputs = read_head(path)
+    outside = Outside.of(card, outputs)
     core, config = openvino.Core(), openvino_config(threads, precision, parallel)
     compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], Any] = {}
     compiling, own = threading.Lock(), threading.local()  # an infer request serves one thread at a time

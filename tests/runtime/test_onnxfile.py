@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddroad.onnxfile import as_number, number_at, output_names, with_outputs
+from oddroad.onnxfile import as_number, metadata, number_at, output_names, with_outputs
 from oddroad.runtime import Model, find_model, onnx_session
 from oddroad.types import Frame
 
@@ -19,6 +19,7 @@ def test_the_names_are_those_that_onnxruntime_sees() -> None:
     path = find_model("default")
     session = onnx_session(path, 1, optimise=False)
     assert output_names(path.read_bytes()) == [each.name for each in session.get_outputs()]
+    assert metadata(path.read_bytes()) == session.get_modelmeta().custom_metadata_map
 
 
 def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Frame]) -> None:
