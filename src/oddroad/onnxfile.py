@@ -79,10 +79,10 @@ def output_names(data: bytes) -> list[str]:
     Raises:
         ValueError: if it is none.
     """
-    graphs = [place for number, _, *place in fields(data, 0, len(data)) if number == GRAPH]
+    graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
     if not graphs:
         raise ValueError("a protocol buffer, but without a graph")
-    return [texts(data, *place, NAME)[0] for inner, _, *place in fields(data, *graphs[0]) if inner == OUTPUT]
+    return [texts(data, start, end, NAME)[0] for inner, _, start, end in fields(data, *graphs[0]) if inner == OUTPUT]
 
 
 def metadata(data: bytes) -> dict[str, str]:
@@ -91,8 +91,8 @@ def metadata(data: bytes) -> dict[str, str]:
     Raises:
         ValueError: if it is none.
     """
-    entries = [place for number, _, *place in fields(data, 0, len(data)) if number == METADATA]
-    return {texts(data, *place, KEY)[0]: "".join(texts(data, *place, VALUE)) for place in entries}
+    entries = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == METADATA]
+    return {texts(data, start, end, KEY)[0]: "".join(texts(data, start, end, VALUE)) for start, end in entries}
 
 
 def with_outputs(data: bytes, names: Collection[str]) -> bytes:

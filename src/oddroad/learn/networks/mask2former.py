@@ -88,14 +88,14 @@ def resnet50() -> nn.Module:
     """ResNet-50 with random weights: maps at strides 4, 8, 16 and 32."""
     from transformers import AutoBackbone, ResNetConfig
 
-    return AutoBackbone.from_config(ResNetConfig(out_features=STAGES))
+    return AutoBackbone.from_config(ResNetConfig(out_features=STAGES))  # pyright: ignore[reportCallIssue]
 
 
 def swin(name: str) -> nn.Module:
     """A Swin transformer with random weights: maps at strides 4, 8, 16 and 32."""
     from transformers import AutoBackbone, SwinConfig
 
-    backbone = AutoBackbone.from_config(SwinConfig(out_features=STAGES, drop_path_rate=0.3, **SWIN[name]))
+    backbone = AutoBackbone.from_config(SwinConfig(out_features=STAGES, drop_path_rate=0.3, **SWIN[name]))  # pyright: ignore
     for each in (backbone, getattr(backbone, "swin", backbone)):
         if hasattr(each, "layernorm"):  # of its classifier; published mask networks have none
             each.layernorm = nn.Identity()
@@ -135,6 +135,7 @@ class Mask2Former(nn.Module):
         checkpointing: in training, keep only the inputs of each transformer layer and compute the rest again.
     """
 
+    model: Any  # transformers' modules, whose attributes a type checker takes for tensors
     stride = 4
     fixed_size = True
     """Its deformable attention samples a grid of a fixed size: exported files have one size."""
