@@ -21,10 +21,15 @@ oddroad train --recipe recipes/embedded_sixth.yaml --root "$DATA" --out "$OUT/si
 oddroad train --recipe recipes/embedded_seventh.yaml --root "$DATA" --out "$OUT/seventh" --start "$OUT/sixth/model.ckpt"
 
 python runs/embedded_choose.py "$OUT/seventh/model.ckpt" "$DATA" --json "$OUT/choice.json"
-python runs/embedded_export.py "$OUT/seventh/model.ckpt" "$OUT/choice.json" "$OUT/uncalibrated.onnx" \
-  --scores joint outlier_head max_logit
-oddroad calibrate "$OUT/uncalibrated.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
-  --rule "alarms=10/100frames" --out "$MODEL"
+SCORES="energy joint max_logit outlier_head"
+# shellcheck disable=SC2086
+python runs/embedded_export.py "$OUT/seventh/model.ckpt" "$OUT/choice.json" "$OUT/int8.onnx" --scores $SCORES --int8 "$DATA"
+# shellcheck disable=SC2086
+python runs/embedded_export.py "$OUT/seventh/model.ckpt" "$OUT/choice.json" "$OUT/fp32.onnx" --scores $SCORES
+for pair in int8:oddroad-small fp32:oddroad-small-fp32; do
+  oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
+    --rule "alarms=10/100frames" --out "$OUT/${pair##*:}.onnx"
+done
 oddroad evaluate "$MODEL" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
   --root "$DATA" --bootstrap 1000 --json "$OUT/results.json"
 python runs/embedded_card.py "$MODEL" "$OUT/results.json"

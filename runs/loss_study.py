@@ -112,6 +112,8 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
     if about["network"] == "erfnet":
         network.encoder = Remembered(network.encoder, kept)  # pyright: ignore
     detector = seen(network, about, SIZE)
+    if getattr(network, "isomax", None) is not None:
+        network.isomax.train()  # the quicker of its two ways, which give the same  # pyright: ignore
     seed = int(about["recipe"]["seed"])
     common = {
         "row": row_of(path.parent.parent.name), "seed": seed, "model": path.parent.parent.name,
@@ -141,6 +143,8 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
     temperatures = {f"{each:g}": each for each in TEMPERATURES} | {"fitted": fitted.value}
     if common["model"] not in ROWS or outputs.void is not None:
         temperatures = {}
+    elif seed != 0:  # the sweep costs as much as the rest; the other seeds are judged at the fitted one
+        temperatures = {"fitted": fitted.value}
     for name in SETS:
         began, metrics, coarse = time.perf_counter(), {}, {}
         for number, (image, label) in enumerate(sets[name]):
@@ -153,9 +157,8 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
                     coarse.setdefault(key, []).append(small)
         for (score, word), metric in metrics.items():
             figures = metric.result()
-            more = (
-                {"intervals": intervals(coarse[score, word], RESAMPLES), "bootstrap": RESAMPLES} if word == "1" else {}
-            )
+            frames = coarse.get((score, word))
+            more = {"intervals": intervals(frames, RESAMPLES), "bootstrap": RESAMPLES} if frames else {}
             lacking = completeness(name, "val", len(sets[name]))
             results.append(
                 {**common, "dataset": name, "score": score, "temperature": word, **figures, **more,
@@ -183,25 +186,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=0, help="of each set, to try the script")
     given = parser.parse_args(arguments)
     given.results.mkdir(parents=True, exist_ok=True)
-    waiting = [
-        (path, given.results / f"{path.parent.parent.name}_{path.parent.name}.json")
-        for path in sorted(given.out.glob("*/*/model.ckpt"))
-    ]
-    waiting = [(path, result) for path, result in waiting if not result.is_file()]
-    if not waiting:
-        return
-    sets = {name: frames_of(name, given.root, given.images) for name in (SCENES, *SETS)}
+    sets: dict[str, Frames] = {}
     kept: dict[Any, Tensor] = {}
-    with torch.inference_mode():
-        for path, result in waiting:
-            began = time.perf_counter()
+    while waiting := not_judged(given.out, given.results):
+        path, result = waiting[0]
+        sets = sets or {name: frames_of(name, given.root, given.images) for name in (SCENES, *SETS)}
+        began = time.perf_counter()
+        with torch.inference_mode():
             found = judge(path, sets, kept)
-            recipe = json.loads((path.parent / "recipe.json").read_text())
-            shutil.copy(path.parent / PLACE, result.with_suffix(".csv"))
-            partial = result.with_suffix(".partial")
-            partial.write_text(json.dumps(plain(rounded({"recipe": recipe, "results": found})), indent=1) + "\n")
-            partial.replace(result)
-            print(f"{result.stem}: judged in {time.perf_counter() - began:.0f} s", flush=True)
+        recipe = json.loads((path.parent / "recipe.json").read_text())
+        shutil.copy(path.parent / PLACE, result.with_suffix(".csv"))
+        partial = result.with_suffix(".partial")
+        partial.write_text(json.dumps(plain(rounded({"recipe": recipe, "results": found})), indent=1) + "\n")
+        partial.replace(result)
+        print(f"{result.stem}: judged in {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def not_judged(out: Path, results: Path) -> list[tuple[Path, Path]]:
+    """Checkpoints that are trained and have no results yet, and where these go; main rows first."""
+    paths = sorted(out.glob("*/*/model.ckpt"), key=lambda path: (path.parent.parent.name not in ROWS, path))
+    pairs = [(path, results / f"{path.parent.parent.name}_{path.parent.name}.json") for path in paths]
+    return [(path, result) for path, result in pairs if not result.is_file()]
 
 
 if __name__ == "__main__":

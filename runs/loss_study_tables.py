@@ -55,6 +55,16 @@ def rows_of(results: list[dict[str, Any]], rows: Sequence[str], scores: Sequence
     return found
 
 
+def gains_of(results: list[dict[str, Any]], row: str, score: str, dataset: str) -> dict[str, dict[int, float]]:
+    """Temperature -> seed -> AP less that at T = 1, in points."""
+    own = of(results, row=row, score=score, dataset=dataset)
+    base = {each["seed"]: each["ap"] for each in own if each["temperature"] == "1"}
+    gains: dict[str, dict[int, float]] = {}
+    for each in own:
+        gains.setdefault(each["temperature"], {})[each["seed"]] = 100 * (each["ap"] - base[each["seed"]])
+    return gains
+
+
 def main() -> None:
     """Print everything."""
     results = read_results(Path(sys.argv[1]))
@@ -104,22 +114,22 @@ def main() -> None:
     lines = []
     for row in MAIN:
         calibrated = of(results, row=row, score="")
+        if not calibrated:
+            continue
         values = [each["temperature_fitted"]["value"] for each in calibrated]
         ece = [100 * each["temperature_fitted"]["ece"][k] for k in (0, 1) for each in calibrated]
         half = len(ece) // 2
         cells = [row, spread(values), f"{statistics.fmean(ece[:half]):.1f} → {statistics.fmean(ece[half:]):.1f}"]
         for score in USUAL[:2]:
             for dataset in SETS:
-                base, fitted = (percent(results, "ap", row=row, score=score, dataset=dataset, temperature=each)
-                                for each in ("1", "fitted"))  # fmt: skip
-                cells.append(spread([b - a for a, b in zip(base, fitted, strict=True)]))
-                words = sorted(
-                    {each["temperature"] for each in of(results, row=row, score=score)} - {"fitted"}, key=float
-                )
-                best = max(words, key=lambda word: statistics.fmean(percent(
-                    results, "ap", row=row, score=score, dataset=dataset, temperature=word)))  # fmt: skip
-                top = percent(results, "ap", row=row, score=score, dataset=dataset, temperature=best)
-                cells.append(f"{statistics.fmean(top) - statistics.fmean(base):+.2f} (T {best})")
+                gains = gains_of(results, row, score, dataset)
+                if "fitted" in gains:
+                    swept = {word: found[0] for word, found in gains.items() if word not in ("1", "fitted")}
+                    best = max(swept, key=lambda word: swept[word], default="")
+                    cells += [spread(list(gains["fitted"].values()))]
+                    cells += [f"{swept[best]:+.2f} (T {best})" if best else "-"]
+                else:
+                    cells += ["-", "-"]
         lines.append(cells)
     titles = [
         f"{SCORES[s]} {short(d)}{what}" for s in USUAL[:2] for d in SETS for what in (" fitted", " best of sweep")
