@@ -31,6 +31,9 @@ STAGES = ("decode", "model", "regions", "draw", "write")
 """What the milliseconds of a frame are divided into. They add up to more than the time between two frames: decoding has
 a thread of its own, drawing and writing another, and several frames may be judged at the same time."""
 
+DEPTH = 2
+"""Frames that may wait to be judged, and as many to be drawn and written: more would cost memory, and save no time."""
+
 MOST_TOGETHER = 4
 """Frames judged at the same time, from which on memory grows and speed does not."""
 
@@ -270,9 +273,9 @@ def run(
         return Judged(frame, heat, found, [], spent)
 
     stream = timed(read(sources, every, summary.reading))
-    frames, together = (newest(stream, drop), 1) if latest else (ahead(stream), model.parallel)
+    frames, together = (newest(stream, drop), 1) if latest else (ahead(stream, DEPTH), model.parallel)
     try:
-        with Behind(write) as writer:
+        with Behind(write, DEPTH) as writer:
             linked = Linked(persist)
             for judged in side_by_side(judge, frames, together):
                 start = time.perf_counter()
