@@ -205,7 +205,13 @@ class TestTrouble:
         video.close()
         out = tmp_path / "out"
         words = [sys.executable, "-m", "oddroad.cli", "detect", str(tmp_path / "long.mp4"), "--out", str(out)]
-        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "src"})
+        process = subprocess.Popen(
+            words,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": "src"},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+        )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             if (out / "detections.jsonl").is_file() and len((out / "detections.jsonl").read_text().splitlines()) > 5:
