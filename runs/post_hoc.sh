@@ -5,7 +5,7 @@
 #
 # DATA holds cityscapes_small, camvid, coco128-seg, the benchmark sets and weights/erfnet_cityscapes_20.pth and
 # weights/enet_cityscapes_void_20.pth. IMAGES limits every set to its first so many images: 2 to see it work.
-# About an hour on one core; each network runs once on an image, whatever the number of scores, and ERFNet six times
+# Three quarters of an hour on one core; each network runs once on an image, whatever the number of scores, and ERFNet six times
 # more for ODIN and four samples of dropout. It goes on where it was stopped. Milliseconds are measured last:
 # nothing else may run then. OUT/tables.md is the result, with a picture of the first frame of each set beside it.
 set -eu
