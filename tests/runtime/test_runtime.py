@@ -94,12 +94,18 @@ class TestModel:
         assert figures["ap"] > 10 * figures["prevalence"]
 
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
-    def test_the_engines_agree(self, model: Model, frames: list) -> None:
-        other = Model(engine="openvino")
+    def test_the_engines_agree(self, frames: list) -> None:
+        model, other = Model("default-fp32"), Model("default-fp32", engine="openvino")
         for image in (frames[0].image, frames[0].image[:101, :203]):
             ours, theirs = model.maps(image), other.maps(image)
             for name, expected in ours.items():
                 assert np.abs(theirs[name] - expected).max() <= 2e-4 * max(1.0, float(np.abs(expected).max()))
+
+    @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+    def test_the_engines_agree_in_8_bits_but_for_rounding(self, model: Model, frames: list) -> None:
+        ours, theirs = model.maps(frames[0].image), Model(engine="openvino").maps(frames[0].image)
+        for name, expected in ours.items():
+            assert np.abs(theirs[name] - expected).mean() <= 0.1 * expected.std(), name
 
     @pytest.mark.parametrize(
         "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), "a.jpg"]
