@@ -79,7 +79,7 @@ def test_the_file_is_the_detector_at_any_size(tiny, tmp_path, size, upsample):
         with torch.inference_mode():
             expected = detector(torch.from_numpy(image))
         for engine in ("onnxruntime", "openvino"):
-            for wanted, found in zip(expected, run(out, image, engine), strict=True):
+            for wanted, found in zip(expected, run(out, image, engine, names), strict=True):
                 assert found.shape == (1, height, width)
                 assert found.dtype == wanted.numpy().dtype
                 if found.dtype == np.uint8:
@@ -178,7 +178,7 @@ def test_a_file_that_differs_is_not_written(tiny, tmp_path, monkeypatch, engine)
 
     def wrong(path, threads):
         card, run = make(path, threads)
-        return card, lambda image, names: [x + np.float32(3e-4) * (x == x.max()) for x in run(image, names)]
+        return card, lambda *given, **how: [x + np.float32(3e-4) * (x == x.max()) for x in run(*given, **how)]
 
     monkeypatch.setitem(ENGINES, engine, wrong)
     with pytest.raises(InputError, match=rf"{engine} differs from torch at 96 x 144: msp is off by up to 0.000"):
