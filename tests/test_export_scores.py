@@ -129,17 +129,9 @@ class SmallMasks(torch.nn.Module):
         return crop_outputs(outputs, height, width, 4)
 
 
-REFUSED = "known defect: mirrored mask scores at any size differ in ONNX Runtime, and the exporter refuses the file"
-
-
 @pytest.mark.parametrize(
     "how",
-    [
-        {},
-        {"upsample": "logits", "size": (64, 96)},
-        pytest.param({"mirror": True}, marks=pytest.mark.xfail(reason=REFUSED)),
-        {"mirror": True, "size": (62, 90)},
-    ],
+    [{}, {"upsample": "logits", "size": (64, 96)}, {"mirror": True}, {"mirror": True, "size": (62, 90)}],
 )
 def test_mask_scores_are_outputs_of_one_graph(how: dict, tmp_path: Path) -> None:
     names = sorted(OF_MASKS)

@@ -76,22 +76,31 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
 
 
 class TestNormalisation:
+    @pytest.mark.parametrize("mirror", [False, True])
     @pytest.mark.parametrize("kind", ["unit", "imagenet"])
-    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str) -> None:
-        detector = Detector(network, TABLE, kind, SIZE).eval()
+    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str, mirror: bool) -> None:
+        detector = Detector(network, TABLE, kind, SIZE, mirror=mirror).eval()
         model = trace(detector)
         before = maps(model, scene(70, 90, 0), folder)
-        assert normalisation(model.graph)[1] is not None
+        looks = 1 + mirror  # each divides by itself, and the first convolution has one set of weights
+        assert [len(each) for each in normalisation(model.graph)] == [looks, looks]
         fold_normalisation(model)
-        subtract, divide = normalisation(model.graph)
-        assert divide is None
-        assert (subtract is None) == (kind == "unit")  # a mean of zero goes as well
+        left = 0 if kind == "unit" else looks  # a mean of zero goes as well
+        assert [len(each) for each in normalisation(model.graph)] == [left, 0]
         np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
 
     def test_weights_that_are_stored_in_8_bits_are_left_alone(self, network: Tiny, folder: Path) -> None:
         model = trace(Detector(network, TABLE, "imagenet", SIZE).eval())
         fold_normalisation(model, ["network.first.0.weight"])
-        assert normalisation(model.graph)[1] is not None
+        assert len(normalisation(model.graph)[1]) == 1
+
+    def test_weights_that_something_else_reads_are_left_alone(self, network: Tiny, folder: Path) -> None:
+        model = trace(Detector(network, TABLE, "imagenet", SIZE).eval())
+        (convolution,) = (node for node in model.graph.node if "network.first.0.weight" in node.input)
+        model.graph.node.append(onnx.helper.make_node("Identity", [convolution.input[1]], ["other"]))
+        model.graph.output.append(onnx.helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, None))
+        fold_normalisation(model)
+        assert len(normalisation(model.graph)[1]) == 1
 
     @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
     @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
@@ -102,7 +111,7 @@ class TestNormalisation:
         fold_normalisation(model)
         mean_into_border(model, size)
         tidy(model)
-        assert normalisation(model.graph) == (None, None)
+        assert normalisation(model.graph) == ([], [])
         assert kinds(model)["Concat"] > 0
         np.testing.assert_allclose(maps(model, image, folder, engine), before, atol=1e-4)
 

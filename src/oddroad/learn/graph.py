@@ -96,13 +96,12 @@ def bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
     graph.node.remove(node)
 
 
-def normalisation(graph: onnx.GraphProto) -> tuple[onnx.NodeProto | None, onnx.NodeProto | None]:
-    """The nodes that take off the mean colour and divide by its deviation, as far as they are there."""
-    ends = ("colour_mean", "colour_std")
-    found = (
-        next((node for node in graph.node if len(node.input) > 1 and node.input[1].endswith(e)), None) for e in ends
+def normalisation(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
+    """The nodes that take off the mean colour and those that divide by its deviation: one of each for each look."""
+    subtract, divide = (
+        [node for node in graph.node if len(node.input) > 1 and node.input[1].endswith(each)]
+        for each in ("colour_mean", "colour_std")
     )
-    subtract, divide = found
     return subtract, divide
 
 
@@ -110,7 +109,8 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
     """Divide the first convolution's weights by the colours' deviation instead of every pixel. In place, and exactly.
 
     The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
-    Where something other than convolutions reads the normalised image, nothing is changed.
+    Where something other than convolutions reads the normalised image, or something else reads the weights, nothing is
+    changed. A graph that looks at the mirrored image too has two divisions, and one convolution's weights for both.
 
     Args:
         model: the graph.
@@ -118,22 +118,24 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
     """
     graph = model.graph
     subtract, divide = normalisation(graph)
-    if subtract is not None and not np.any(constant_of(graph, subtract.input[1])):
-        bypass(graph, subtract)
-        drop_unread(model)
-    if divide is None:
+    for node in subtract:
+        if not np.any(constant_of(graph, node.input[1])):
+            bypass(graph, node)
+    drop_unread(model)
+    after = [each for node in divide for each in readers(graph, node.output[0])]
+    if not after or any(node.op_type != "Conv" for node in after):
         return
-    deviation = constant_of(graph, divide.input[1])
-    after = readers(graph, divide.output[0])
-    weights = [constant_of(graph, node.input[1]) if node.op_type == "Conv" else None for node in after]
-    if deviation is None or any(
-        weight is None or node.input[1] in fixed for weight, node in zip(weights, after, strict=True)
-    ):
+    names = list(dict.fromkeys(node.input[1] for node in after))
+    others = [node for name in names for node in readers(graph, name) if node not in after]
+    weights = [constant_of(graph, name) for name in names]
+    deviation = constant_of(graph, divide[0].input[1])
+    if deviation is None or others or set(names) & set(fixed) or any(each is None for each in weights):
         return
-    for node, weight in zip(after, weights, strict=True):
+    for name, weight in zip(names, weights, strict=True):
         assert weight is not None
-        put_constant(graph, node.input[1], weight / deviation.astype(np.float32))
-    bypass(graph, divide)
+        put_constant(graph, name, weight / deviation.astype(np.float32))
+    for node in divide:
+        bypass(graph, node)
     drop_unread(model)
 
 
@@ -166,9 +168,10 @@ def mean_into_border(model: onnx.ModelProto, size: tuple[int, int]) -> None:
         size: (H, W) at the convolution.
     """
     graph = model.graph
-    subtract, _ = normalisation(graph)
-    if subtract is None:
+    found, _ = normalisation(graph)
+    if len(found) != 1:
         return
+    (subtract,) = found
     after = readers(graph, subtract.output[0])
     mean, weight = constant_of(graph, subtract.input[1]), constant_of(graph, after[0].input[1])
     given = {each.name: helper.get_attribute_value(each) for each in after[0].attribute}
