@@ -80,19 +80,20 @@ def test_killed_at_random_and_resumed_is_undisturbed_bit_by_bit(root: Path, tmp_
     assert whole.returncode == 0, whole.stderr[-2000:]
     killed = command(root, tmp_path / "killed", RECIPE, *words)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen(
-        [sys.executable, "-m", *killed], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wanted = random.randrange(2, 19)
-    while newest_state(tmp_path / "killed" / "state")[0] < wanted and running.poll() is None:
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "model.ckpt").exists()
-    step, _ = newest_state(tmp_path / "killed" / "state")
+    steps = []
+    for wanted in (random.randrange(2, 11), random.randrange(13, 19)):  # in both halves, and twice in one run
+        running = subprocess.Popen(
+            [sys.executable, "-m", *killed], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while newest_state(tmp_path / "killed" / "state")[0] < wanted and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "model.ckpt").exists()
+        steps.append(newest_state(tmp_path / "killed" / "state")[0])
     resumed = run(killed)
     assert resumed.returncode == 0, resumed.stderr[-2000:]
-    assert same_weights(tmp_path / "whole", tmp_path / "killed"), f"killed after step {step}"
+    assert same_weights(tmp_path / "whole", tmp_path / "killed"), f"killed after steps {steps}"
     one, two = (read_curves(tmp_path / name / PLACE) for name in ("whole", "killed"))
     assert [each for each in one if each[1] == "miou"] == [each for each in two if each[1] == "miou"]
     assert any((tmp_path / "killed" / "log").glob("events.out.tfevents.*"))

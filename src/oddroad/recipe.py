@@ -49,6 +49,7 @@ class Scenes:
         distort: probability of each photometric distortion (colour, blur, noise, JPEG).
         surfaces: share of the crops with other light, and with tinted, textured and marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
+        balance: share of the scenes that are drawn so that every class is met equally often; the rest are drawn evenly.
         validation: names of the data sets whose validation scenes are judged.
     """
 
@@ -58,6 +59,7 @@ class Scenes:
     distort: float = 0.3
     surfaces: float = 0.0
     loss_stride: int = 2
+    balance: float = 0.0
     validation: tuple[str, ...] = ("cityscapes_small", "camvid")
 
 
@@ -96,6 +98,19 @@ class Weights:
     rule: Literal["none", "enet", "median_frequency"] = "none"
     constant: float = 1.02
     void: float = 0.0
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What is learned from a teacher, a network that sees each known scene once.
+
+    Attributes:
+        weight: of the divergence from the teacher's classes among the losses; 0 for no teacher.
+        temperature: by which both are softened.
+    """
+
+    weight: float = 0.0
+    temperature: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,7 @@ class Recipe:
         scenes: the known scenes.
         outliers: the pasted odd objects.
         weights: weights of the classes.
+        distillation: what is learned from a teacher.
         optimiser: how the weights are found.
         losses: names in LOSSES, each with its weight.
         seed: of every random choice.
@@ -154,6 +170,7 @@ class Recipe:
     scenes: Scenes = field(default_factory=Scenes)
     outliers: Outliers = field(default_factory=Outliers)
     weights: Weights = field(default_factory=Weights)
+    distillation: Distillation = field(default_factory=Distillation)
     optimiser: Optimiser = field(default_factory=Optimiser)
     losses: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
     seed: int = 0

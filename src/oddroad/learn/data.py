@@ -216,24 +216,45 @@ def as_tensors(image: np.ndarray, label: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(label.astype(np.int64))
 
 
-def crop(
-    image: np.ndarray, label: np.ndarray, aspect: float, scenes: Scenes, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A random crop at a random scale, mirrored half the time; what lies outside the scene is IGNORE."""
+def crop_matrix(shape: tuple[int, int], aspect: float, scenes: Scenes, rng: np.random.Generator) -> np.ndarray:
+    """(2, 3) from the pixels (x, y) of a scene to those of a random crop at a random scale, mirrored half the time.
+
+    Args:
+        shape: (h, w) of the scene as it is stored.
+        aspect: its true width over height.
+        scenes: size and scales of the crop.
+        rng: of all choices.
+    """
     rows, columns = scenes.crop
     low, high = scenes.scale
     height = max(256 * np.exp(rng.uniform(np.log(low), np.log(high))), rows, columns / aspect)
     width = height * aspect * rng.uniform(0.9, 1.1)
-    along, down = width / image.shape[1], height / image.shape[0]
+    along, down = width / shape[1], height / shape[0]
     x, y = rng.uniform(0, max(width - columns, 0)), rng.uniform(0, max(height - rows, 0))
-    matrix = np.array([[along, 0, -x], [0, down, -y]])
     if rng.random() < 0.5:
-        matrix = np.array([[-along, 0, columns - 1 + x], [0, down, -y]])
+        return np.array([[-along, 0, columns - 1 + x], [0, down, -y]])
+    return np.array([[along, 0, -x], [0, down, -y]])
+
+
+def crop(
+    image: np.ndarray, label: np.ndarray, matrix: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label of a crop of (rows, columns) by its matrix; what lies outside the scene is IGNORE."""
+    rows, columns = size
     image = cv2.warpAffine(image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     label = cv2.warpAffine(
         label, matrix, (columns, rows), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE
     )
     return image, label
+
+
+def in_parts(maps: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, C) uint8 through a (2, 3) matrix to (columns, rows), borders repeated; OpenCV takes four at once."""
+    parts = [maps[..., at : at + 4] for at in range(0, maps.shape[-1], 4)]
+    moved = [
+        cv2.warpAffine(np.ascontiguousarray(each), matrix, size, borderMode=cv2.BORDER_REPLICATE) for each in parts
+    ]
+    return np.concatenate([each.reshape(*each.shape[:2], -1) for each in moved], axis=-1)
 
 
 def distortions(probability: float):
@@ -273,14 +294,20 @@ class Crops(Dataset):
         self.known = [each for each in objects if each.label != OUTLIER]
         self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
         self.distort = distortions(scenes.distort)
+        self.chances = balanced(root, scenes) if scenes.balance else None
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(3, H, W) uint8 image and (H, W) int64 label."""
+        return self.drawn(index)[:2]
+
+    def drawn(self, index: int) -> tuple[Tensor, Tensor, int, np.ndarray, np.ndarray]:
+        """Image and label of a crop; the number of its scene, the scene's label with what was pasted, its matrix."""
         rng = np.random.default_rng((self.seed, index))
-        scene = self.known_scenes[self.draw_scene(rng)]
+        number = self.draw_scene(rng)
+        scene = self.known_scenes[number]
         objects: list[CutOut] = []
         if rng.random() < self.outliers.known:
             objects += [draw(self.known, rng) for _ in range(int(rng.integers(1, 4)))]
@@ -291,23 +318,46 @@ class Crops(Dataset):
                     objects.append(random_shape(rng, [scene.image] if own else self.textures))
                 else:
                     objects.append(draw(self.odd, rng))
-        image, label = with_objects(scene, objects, self.outliers.on_road, rng)
-        image, label = crop(image, label, scene.aspect, self.scenes, rng)
+        image, whole = with_objects(scene, objects, self.outliers.on_road, rng)
+        matrix = crop_matrix((image.shape[0], image.shape[1]), scene.aspect, self.scenes, rng)
+        image, label = crop(image, whole, matrix, self.scenes.crop)
         if rng.random() < self.scenes.surfaces:
             image = vary(image, label, self.textures, rng)
-        if self.scenes.distort == 0:
-            return as_tensors(image, label)
-        self.distort.set_random_seed(int(rng.integers(2**31)))
-        return as_tensors(self.distort(image=image)["image"], label)
+        if self.scenes.distort:
+            self.distort.set_random_seed(int(rng.integers(2**31)))
+            image = self.distort(image=image)["image"]
+        return (*as_tensors(image, label), number, whole, matrix)
 
     def draw_scene(self, rng: np.random.Generator) -> int:
         """The first draw of each crop: which scene."""
+        if self.chances is not None:
+            return int(np.searchsorted(self.chances, rng.random(), side="right").clip(max=len(self.chances) - 1))
         return int(rng.integers(len(self.known_scenes)))
 
     def named(self, index: int, classes: int) -> Tensor:
         """(classes,) bool: the classes that the set of crop ``index`` can name."""
         name, _ = self.known_scenes.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
         return torch.from_numpy(named_classes(name, classes))
+
+
+MET = 0.001
+"""Share of the pixels of a scene from which on a class counts as met in it."""
+
+
+def balanced(root: Path, scenes: Scenes) -> np.ndarray:
+    """(N,) float64, the cumulated chances of the scenes of a run: some of the draws are evenly over the classes.
+
+    A class that few scenes show brings these scenes up; only single classes count, not groups of them.
+    """
+    met: list[np.ndarray] = []
+    for name in scenes.sets:
+        for sample in pick(LOADERS, name, "training set")(root, "train"):
+            label = TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]]
+            met.append(np.bincount(label.ravel(), minlength=256)[:IGNORE] >= MET * label.size)
+    shows = np.array(met)[:, [each for each in range(IGNORE) if each not in GROUPS]].astype(np.float64)
+    shows = shows[:, shows.any(0)]
+    by_class = (shows / shows.sum(0)).mean(1)
+    return np.cumsum((1 - scenes.balance) / len(shows) + scenes.balance * by_class)
 
 
 def pastes(outliers: Outliers) -> bool:

@@ -17,6 +17,7 @@ from oddroad.learn.detector import NORMALISATION, Outputs, pad_to_multiple, spli
 from oddroad.learn.losses import weighted
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import SCORES
+from oddroad.learn.teacher import distillation
 from oddroad.metrics import PixelMetric
 from oddroad.recipe import Optimiser, Recipe
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
@@ -64,17 +65,21 @@ class Training(L.LightningModule):
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> Tensor:
         """One step: the weighted sum of the losses, each of them logged."""
-        images, labels, *named = batch
+        images, labels, *more = batch
         stride, classes = self.recipe.scenes.loss_stride, self.recipe.network.classes
         labels = labels[:, stride // 2 :: stride, stride // 2 :: stride]
-        outputs = self(images)
-        if named:
-            outputs = only_named(outputs, named[0])
+        outputs = whole = self(images)
+        if more:
+            outputs = only_named(outputs, more[0])
         if self.recipe.network.void and self.recipe.weights.void:
             labels = labels.masked_fill(labels == IGNORE, classes)
         elif self.recipe.network.void:
             outputs = split_void(outputs, classes)
         total, terms = self.loss(outputs, labels)
+        if len(more) > 1:
+            how = self.recipe.distillation
+            terms["distillation"] = distillation(whole.logits[:, :classes], more[1], how.temperature)
+            total = total + how.weight * terms["distillation"]
         shared = self.trainer.world_size > 1
         self.log_dict({name: value.detach() for name, value in terms.items()}, sync_dist=shared)
         self.log("loss", total.detach(), prog_bar=True, sync_dist=shared)

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from oddroad.curves import PLACE
 from oddroad.errors import InputError
@@ -28,22 +28,52 @@ from oddroad.learn.data import Crops, Validation, class_counts, class_weights, p
 from oddroad.learn.files import write_whole
 from oddroad.learn.module import Training, network_arguments
 from oddroad.learn.state import States, WholeFiles, newest_state
+from oddroad.learn.teacher import Teacher, place_of, write_maps
 from oddroad.predict import sha256_of
 from oddroad.recipe import Recipe
 from oddroad.types import CITYSCAPES_CLASSES
 
 
 class Labelled(Dataset):
-    """Crops with the classes that their data sets can name: image, label, (classes,) bool."""
+    """Crops with the classes that their data sets can name, (classes,) bool, and with what a teacher says of them."""
 
-    def __init__(self, crops: Crops, classes: int):
-        self.crops, self.classes = crops, classes
+    def __init__(self, crops: Crops, classes: int, teacher: Teacher | None = None):
+        self.crops, self.classes, self.teacher = crops, classes, teacher
 
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        return (*self.crops[index], self.crops.named(index, self.classes))
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        image, label, number, whole, matrix = self.crops.drawn(index)
+        given = image, label, self.crops.named(index, self.classes)
+        if self.teacher is None:
+            return given
+        scenes, size = self.crops.known_scenes, self.crops.scenes.crop
+        return (*given, self.teacher.crop(place_of(*scenes.samples[number]), scenes[number], whole, matrix, size))
+
+
+class BatchesLeft(Sampler[list[int]]):
+    """Numbers of the crops of each batch, from the step that the run has reached on, in their order.
+
+    Its length is that of the whole run: Lightning's epoch ends when the batches of all its lives together reach it.
+
+    Args:
+        trainer: knows the step, and the place of this process among all.
+        steps: of the whole run.
+        batch: crops of a batch, of all processes.
+    """
+
+    def __init__(self, trainer: L.Trainer, steps: int, batch: int):
+        self.trainer, self.steps, self.batch = trainer, steps, batch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        own = self.batch // self.trainer.world_size
+        for step in range(self.trainer.global_step, self.steps):
+            first = step * self.batch + self.trainer.global_rank * own
+            yield list(range(first, first + own))
 
 
 class CropLoader(L.LightningDataModule):
@@ -54,15 +84,16 @@ class CropLoader(L.LightningDataModule):
         root: folder that holds the data sets.
         scenes: validation scenes of each set.
         workers: processes that prepare crops; 0 prepares them between the steps.
+        maps: what the teacher says of the scenes.
     """
 
-    def __init__(self, recipe: Recipe, root: Path, scenes: int = 30, workers: int = 0):
+    def __init__(self, recipe: Recipe, root: Path, scenes: int = 30, workers: int = 0, maps: Path | None = None):
         super().__init__()
         self.recipe, self.workers = recipe, workers
         how = recipe.optimiser
-        self.crops = Labelled(
-            Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed), recipe.network.classes
-        )
+        crops = Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed)
+        teacher = None if maps is None else Teacher(maps, recipe.scenes.loss_stride)
+        self.crops = Labelled(crops, recipe.network.classes, teacher)
         self.root, self.scenes = root, scenes
 
     @cached_property
@@ -77,15 +108,11 @@ class CropLoader(L.LightningDataModule):
         return Validation(self.root, recipe.outliers.objects, self.scenes, size, clean, sets)
 
     def train_dataloader(self) -> DataLoader:
-        """Batches not yet seen, in the order of their numbers; a process takes its part of every batch."""
+        """The batches of the run, those not yet seen given out; a process takes its part of every batch."""
         assert self.trainer is not None
-        batch, processes = self.recipe.optimiser.batch, self.trainer.world_size
-        own = batch // processes
-        first = self.trainer.global_rank * own
-        steps = range(self.trainer.global_step, self.recipe.optimiser.steps)
-        mine = [step * batch + first + number for step in steps for number in range(own)]
         waits = {"num_workers": self.workers, "persistent_workers": self.workers > 0}
-        return DataLoader(Subset(self.crops, mine), own, **waits)  # pyright: ignore[reportArgumentType]
+        left = BatchesLeft(self.trainer, self.recipe.optimiser.steps, self.recipe.optimiser.batch)
+        return DataLoader(self.crops, batch_sampler=left, **waits)  # pyright: ignore[reportArgumentType]
 
     def val_dataloader(self) -> DataLoader:
         """The validation images, one by one; each of them in one process."""
@@ -105,6 +132,7 @@ def fit(
     fresh: tuple[str, ...] = (),
     validation_scenes: int = 30,
     workers: int = 0,
+    teacher: Path | None = None,
 ) -> Path:
     """Train a recipe; a run that was killed goes on from its last state, to the same weights on a CPU.
 
@@ -121,6 +149,7 @@ def fit(
         fresh: beginnings of the names of parameters that ``start`` does not give.
         validation_scenes: validation scenes of each set.
         workers: processes that prepare crops; 0 prepares them between the steps.
+        teacher: a checkpoint of ours to learn from, where the recipe's ``distillation.weight`` is above 0.
 
     Returns:
         the path of ``model.ckpt``.
@@ -140,8 +169,10 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     L.seed_everything(recipe.seed, verbose=False)
     module = Training(recipe, found_weights(recipe, root, out, first))
-    loader = CropLoader(recipe, root, validation_scenes, workers)
+    loader = CropLoader(recipe, root, validation_scenes, workers, teacher_maps(recipe, root, out, teacher))
     origin = {} if start is None else start_from(module.network, start, fresh)
+    if teacher is not None:
+        origin |= {"teacher": teacher.name, "teacher_sha256": sha256_of(teacher)}
     step, state = newest_state(out / "state")
     callbacks: list[Any] = [States(out / "state", save_every), TQDMProgressBar(refresh_rate=20)]
     if recipe.optimiser.average:
@@ -191,6 +222,28 @@ def claim(out: Path, recipe: Recipe, first: bool) -> None:
         raise InputError(f"'{out}' holds a run of another recipe; choose another folder with --out")
     if first and not stored.is_file():
         write_whole(stored, json.dumps(described, indent=1).encode(), "recipe")
+
+
+def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) -> Path | None:
+    """The teacher's maps of the training scenes, in the run's folder, made where they are not there yet.
+
+    Raises:
+        InputError: if the recipe has a teacher and none is given, or the other way round.
+    """
+    if (teacher is None) == (recipe.distillation.weight > 0):
+        raise InputError(
+            "the recipe's distillation.weight is above 0 but no teacher is given; name a checkpoint with --teacher"
+            if teacher is None
+            else "a teacher is given but the recipe's distillation.weight is 0; set it, such as 1"
+        )
+    if teacher is None:
+        return None
+    maps = out / f"teacher-{sha256_of(teacher)[:12]}.safetensors"
+    if not maps.is_file():
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError(f"'{maps}' is not there yet; let one process make it, with --until 1, then start several")
+        write_maps(maps, teacher, root, recipe.scenes.sets)
+    return maps
 
 
 def found_weights(recipe: Recipe, root: Path, out: Path, first: bool) -> Tensor | None:

@@ -24,6 +24,7 @@ def train(
     save_every: int = 250,
     validation_scenes: int = 30,
     workers: int = 0,
+    teacher: Path | None = None,
 ) -> None:
     """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
 
@@ -42,10 +43,11 @@ def train(
         save_every: steps between the states that a stopped run goes on from.
         validation_scenes: validation scenes of each data set.
         workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
+        teacher: a checkpoint of ours to learn from, where the recipe's distillation.weight is above 0.
     """
     from oddroad.learn.train import fit
 
-    model = fit(recipe, root, out, validate_every, start, save_every, until, fresh, validation_scenes, workers)
+    model = fit(recipe, root, out, validate_every, start, save_every, until, fresh, validation_scenes, workers, teacher)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"trained: {model}")
 
