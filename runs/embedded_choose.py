@@ -2,8 +2,9 @@
 
 Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--json FILE]``. No benchmark is read. Three sets: objects of
 classes that training never saw, pasted on small validation scenes ("small") and on sharp ones ("sharp"), and rendered
-drives ("rendered"). Prints AP and FPR95 of each score on each, mean IoU on the known pixels of the first two, and the
-median score of known and of odd pixels (the colours of the pictures); the last line is JSON.
+drives ("rendered"); and the first two once more with the road as the only known thing ("small road", "sharp road"), as
+sets of obstacles have it. Prints AP and FPR95 of each score on each, mean IoU on the known pixels of the first two, and
+the median score of known and of odd pixels (the colours of the pictures); the last line is JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from oddroad.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 CANDIDATES = ("msp", "max_logit", "entropy", "energy", "outlier_head", "dense_hybrid", "joint")
+ROAD = 0
 DRIVES = range(100, 106)
 """Seeds of the rendered drives; neither the demo nor a test shows them."""
 
@@ -72,6 +74,7 @@ def main() -> None:
     medians: dict[str, list[list[float]]] = {name: [[], []] for name in scores}
     for kind, samples in sets.items():
         pixels = {name: PixelMetric() for name in scores}
+        on_road = {name: PixelMetric() for name in scores}
         classes = SemanticMetric(names)
         for number, (image, odd, truth) in enumerate(samples):
             with torch.inference_mode():
@@ -79,6 +82,7 @@ def main() -> None:
             classes.add(likely, np.where(truth < names, truth, IGNORE).astype(np.uint8))
             for heat, name in zip(maps, scores, strict=True):
                 pixels[name].add(heat, odd, f"{kind} {number}")
+                on_road[name].add(heat, np.where((odd == KNOWN) & (truth != ROAD), IGNORE, odd), f"{kind} {number}")
                 for value in (KNOWN, ANOMALY) if kind == "small" else ():
                     if (odd == value).any():
                         medians[name][value].append(float(np.median(heat[odd == value])))
@@ -88,6 +92,12 @@ def main() -> None:
         for name, metric in pixels.items():
             figures = metric.result()
             found["sets"][kind][name] = {"ap": figures["ap"], "fpr95": figures["fpr95"]}
+        if kind != "rendered":
+            both = {name: metric.result() for name, metric in on_road.items()}
+            found["sets"][f"{kind} road"] = {"images": number + 1} | {
+                name: {"ap": figures["ap"], "fpr95": figures["fpr95"]} for name, figures in both.items()
+            }
+    sets = list(found["sets"])
     print(" " * 14 + "".join(f"{kind:>20}" for kind in sets) + "   mean AP")
     for name in scores:
         each = [found["sets"][kind][name] for kind in sets]

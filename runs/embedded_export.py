@@ -24,7 +24,9 @@ LICENCE = (
 
 WORDS = {
     "small": "held-out objects pasted on small validation scenes",
+    "small road": "those small scenes with road as the only known thing",
     "sharp": "held-out objects pasted on sharp validation scenes",
+    "sharp road": "those sharp scenes with road as the only known thing",
     "rendered": "rendered drives",
 }
 """What runs/embedded_choose.py calls its sets."""
