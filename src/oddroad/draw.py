@@ -59,10 +59,15 @@ def overlay(
 
 
 def write(image: np.ndarray, text: str, place: tuple[int, int], font: float) -> None:
-    """Outlined text on an image, in place; ``place`` is the left end of its base line."""
-    thickness = max(round(font * 1.6), 1)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, font, SHADE, thickness + 2, cv2.LINE_AA)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, font, INK, thickness, cv2.LINE_AA)
+    """Outlined text on an image, in place; ``place`` is the left end of its base line.
+
+    The outline is the same text moved: OpenCV 5 sets a thicker text wider, which would not lie under this one.
+    """
+    thickness, step = max(round(font * 1.6), 1), max(round(font), 1)
+    moved = [(x * step, y * step) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
+    for (x, y), colour in [*((each, SHADE) for each in moved), ((0, 0), INK)]:
+        at = (place[0] + x, place[1] + y)
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, font, colour, thickness, cv2.LINE_AA)
 
 
 def legend(

@@ -68,6 +68,14 @@ class TestDraw:
             3,
         )
 
+    def test_the_outline_of_a_text_lies_around_it(self) -> None:
+        image = np.full((60, 400, 3), 128, np.uint8)
+        draw.write(image, "energy -6.27 .. 0.25, marked above 0.394", (5, 40), 0.5)
+        ink, shade = (mask.any(0).nonzero()[0] for mask in (image[..., 0] > 150, image[..., 0] < 100))
+        assert len(ink) > 100
+        assert ink.min() - 3 <= shade.min() < ink.min()
+        assert ink.max() < shade.max() <= ink.max() + 3
+
     def test_contact_sheet(self) -> None:
         sheet = draw.contact_sheet([np.full((10, 20, 3), value, np.uint8) for value in (10, 20, 30)], 2, 40)
         assert sheet.shape == (40, 80, 3)
