@@ -159,6 +159,8 @@ class TestTraining:
             fit(self.recipe(), root, tmp_path / "a")
         with pytest.raises(InputError, match="weight is 0; set it"):
             fit(replace(self.recipe(), distillation=Distillation()), root, tmp_path / "b", teacher=checkpoint)
+        with pytest.raises(InputError, match=r"no checkpoint '.*none\.ckpt'"):
+            fit(self.recipe(), root, tmp_path / "c", teacher=tmp_path / "none.ckpt")
         _, about = read_checkpoint(checkpoint)
         other = tmp_path / "other.ckpt"
         network = NETWORKS["ddrnet23_slim"](classes=19, outlier=False, auxiliary=False)

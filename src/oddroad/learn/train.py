@@ -228,7 +228,7 @@ def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) ->
     """The teacher's maps of the training scenes, in the run's folder, made where they are not there yet.
 
     Raises:
-        InputError: if the recipe has a teacher and none is given, or the other way round.
+        InputError: if the recipe has a teacher and none is given, or the other way round, or it cannot be read.
     """
     if (teacher is None) == (recipe.distillation.weight > 0):
         raise InputError(
@@ -238,6 +238,7 @@ def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) ->
         )
     if teacher is None:
         return None
+    read_checkpoint(teacher)  # says what is wrong with it
     maps = out / f"teacher-{sha256_of(teacher)[:12]}.safetensors"
     if not maps.is_file():
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
