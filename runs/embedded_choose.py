@@ -25,9 +25,12 @@ from oddroad.learn.validation import sharp_scenes
 from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
+from oddroad.verbs.common import parse_size
 
 CANDIDATES = ("msp", "max_logit", "entropy", "energy", "outlier_head", "dense_hybrid", "joint")
 ROAD = 0
+SIZE = (512, 1024)
+"""Of the images and labels, whatever the network sees of them."""
 DRIVES = range(100, 106)
 """Seeds of the rendered drives; neither the demo nor a test shows them."""
 
@@ -54,23 +57,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--size", default="512x1024", help="HxW of the images")
+    parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
+    parser.add_argument("--second", help="HxW of a second look at the same image")
     parser.add_argument("--scenes", type=int, default=50, help="small scenes of each of the two sets")
     parser.add_argument("--frames", type=int, default=10, help="frames of each rendered drive")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
-    height, width = map(int, given.size.split("x"))
+    seen, second = parse_size(given.size), None if given.second is None else parse_size(given.second)
     network, about = load_network(given.checkpoint)
     names = len(about["classes"])
     scores = {name: SCORES[name] for name in CANDIDATES}
-    detector = Detector(network, scores, about["normalisation"], size=(height, width), classes=True).eval()
-    objects, size = "coco128-seg", (height, width)
+    how = {"size": seen, "second": second, "classes": True}
+    detector = Detector(network, scores, about["normalisation"], **how).eval()
+    objects, size = "coco128-seg", SIZE
     sets = {
         "small": pasted(Validation(given.data, objects, given.scenes, size)),
         "sharp": pasted(Validation(given.data, objects, sharp_scenes(given.data), size)),
         "rendered": rendered(given.frames),
     }
-    found: dict[str, dict] = {"size": given.size, "scenes": 2 * given.scenes, "sets": {}}
+    looks = given.size if second is None else f"{given.size} and {given.second}"
+    found: dict[str, dict] = {"size": looks, "scenes": 2 * given.scenes, "sets": {}}
     medians: dict[str, list[list[float]]] = {name: [[], []] for name in scores}
     for kind, samples in sets.items():
         pixels = {name: PixelMetric() for name in scores}

@@ -1,4 +1,4 @@
-"""Write the embedded detector's file from its checkpoint: 512x1024, weights stored in 8 bits, its card filled.
+"""Write the embedded detector's file from its checkpoint: weights stored in 8 bits, its card filled.
 
 Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ... [--int8 DATA]``; CHOICE is the JSON that
 ``runs/embedded_choose.py`` wrote. Thresholds come afterwards from ``oddroad calibrate``, for each file its own. With
@@ -16,6 +16,7 @@ from typing import Any
 from oddroad.learn.checkpoint import load_network
 from oddroad.learn.export import export
 from oddroad.learn.quantise import export_int8
+from oddroad.verbs.common import parse_size
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("choice", type=Path, help="JSON of runs/embedded_choose.py")
     parser.add_argument("out", type=Path)
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
+    parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
+    parser.add_argument("--second", help="HxW of a second look at the same image")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in 8 bits; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
@@ -51,8 +54,9 @@ def main() -> None:
         | ({"mean IoU of their known pixels": f"{100 * found['miou']:.1f}"} if "miou" in found else {})
         for kind, found in choice["sets"].items()
     }
+    second = None if given.second is None else parse_size(given.second)
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
-    options: dict[str, Any] = {"size": (512, 1024), "classes": True, "card": about_file}
+    options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
     if given.int8 is not None:
         card = export_int8(
             network, about, given.scores, given.out, given.int8, say=print, name="oddroad-small", **options

@@ -12,13 +12,21 @@ import pytest
 import torch
 from test_export import ABOUT, Tiny
 
-from oddroad.learn.detector import Detector, Outputs
+from oddroad.errors import InputError
+from oddroad.learn.detector import Detector, Outputs, resize
 from oddroad.learn.export import export, scene, trace, write
-from oddroad.learn.graph import fold_normalisation, mean_into_border, normalisation, tidy
-from oddroad.learn.qdq import back_to_float, make_fast
+from oddroad.learn.graph import (
+    fold_normalisation,
+    mean_into_border,
+    normalisation,
+    own_weights,
+    share_weights,
+    tidy,
+)
+from oddroad.learn.qdq import back_to_float, borders, make_fast
 from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.scores import SCORES
-from oddroad.runtime import COARSE, ENGINES, Outside, read_head
+from oddroad.runtime import COARSE, ENGINES, Outside, describe, read_head
 
 SIZE = (64, 96)
 NAMES = ["max_logit", "energy"]
@@ -76,13 +84,13 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
 
 
 class TestNormalisation:
-    @pytest.mark.parametrize("mirror", [False, True])
+    @pytest.mark.parametrize("how", [{}, {"mirror": True}, {"second": (32, 48)}, {"second": (40, 56)}])
     @pytest.mark.parametrize("kind", ["unit", "imagenet"])
-    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str, mirror: bool) -> None:
-        detector = Detector(network, TABLE, kind, SIZE, mirror=mirror).eval()
+    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str, how: dict) -> None:
+        detector = Detector(network, TABLE, kind, SIZE, **how).eval()
         model = trace(detector)
         before = maps(model, scene(70, 90, 0), folder)
-        looks = 1 + mirror  # each divides by itself, and the first convolution has one set of weights
+        looks = 1 + len(how)  # each divides by itself, and the first convolution has one set of weights
         assert [len(each) for each in normalisation(model.graph)] == [looks, looks]
         fold_normalisation(model)
         left = 0 if kind == "unit" else looks  # a mean of zero goes as well
@@ -103,16 +111,19 @@ class TestNormalisation:
         assert len(normalisation(model.graph)[1]) == 1
 
     @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-    @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
-    def test_the_mean_goes_into_a_border(self, network: Tiny, folder: Path, engine: str, size: tuple[int, int]) -> None:
-        model = trace(Detector(First(), TABLE, "imagenet", size).eval())
+    @pytest.mark.parametrize("sizes", [[(64, 96)], [(65, 97)], [(64, 96), (41, 55)], [(64, 96), (32, 48)]])
+    def test_the_mean_goes_into_a_border(
+        self, network: Tiny, folder: Path, engine: str, sizes: list[tuple[int, int]]
+    ) -> None:
+        model = trace(Detector(First(), TABLE, "imagenet", sizes[0], second=(*sizes, None)[1]).eval())
         image = scene(80, 100, 0)
         before = maps(model, image, folder, engine)
         fold_normalisation(model)
-        mean_into_border(model, size)
+        own_weights(model)
+        mean_into_border(model, sizes)
         tidy(model)
         assert normalisation(model.graph) == ([], [])
-        assert kinds(model)["Concat"] > 0
+        assert sum(node.name.startswith("border") for node in model.graph.node) == 2 * len(sizes)
         np.testing.assert_allclose(maps(model, image, folder, engine), before, atol=1e-4)
 
 
@@ -141,14 +152,75 @@ class TestCoarse:
         assert Outside.of(replace(card, precision="int8", size=None), outputs).before(image) is image
 
 
+class TestLooks:
+    def test_a_second_look_is_averaged_with_the_first(self, network: Tiny) -> None:
+        scores = {name: SCORES[name] for name in ("energy", "outlier_head")}
+        image = torch.from_numpy(scene(*SIZE, 0))
+        for second in ((32, 48), (40, 56)):
+            both = Detector(network, scores, "imagenet", SIZE, second=second).eval()
+            one = Detector(network, scores, "imagenet", SIZE).eval()
+            pixels = image.permute(0, 3, 1, 2).float()
+            with torch.inference_mode():
+                found, first = both.outputs(image), one.outputs(image)
+                again = one.look(resize(pixels, second))
+                wanted = (first.logits + resize(again.logits, first.logits.shape[-2:])) / 2  # type: ignore[arg-type]
+                assert torch.allclose(found.logits, wanted, atol=1e-5)
+                assert not torch.allclose(found.logits, first.logits, atol=1e-2)
+                assert found.outlier is not None
+                assert first.outlier is not None
+                assert found.outlier.shape == first.outlier.shape
+                assert found.features is None
+                assert both(image)[0].shape == (1, *SIZE)
+        with pytest.raises(InputError, match="a second look at 32x48 needs a size of the first"):
+            Detector(network, scores, second=(32, 48))
+
+    def test_the_file_says_that_it_looks_twice(self, network: Tiny, tmp_path: Path) -> None:
+        path = tmp_path / "two.onnx"
+        export(network, ABOUT, NAMES, path, size=SIZE, second=(32, 48))  # equal to torch in both engines, or refused
+        card, _ = read_head(path)
+        assert card.second == (32, 48)
+        assert "64 x 96 and once more at 32 x 48" in describe(card)
+        single = tmp_path / "one.onnx"
+        export(network, ABOUT, NAMES, single, size=SIZE)
+        assert path.stat().st_size < 1.3 * single.stat().st_size  # the weights are there once
+        assert read_head(single)[0].second is None
+
+    def test_each_look_gets_weights_of_its_own_and_gives_them_back(self, network: Tiny, folder: Path) -> None:
+        model = trace(Detector(network, TABLE, "unit", SIZE, second=(32, 48)).eval())
+        image, count = scene(70, 90, 0), len(model.graph.initializer)
+        before = maps(model, image, folder)
+        own_weights(model)
+        weights = [node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+        assert len(set(weights)) == len(weights) == 8
+        share_weights(model)
+        onnx.checker.check_model(model)
+        weights = [node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+        assert len(set(weights)) == 4
+        assert len(model.graph.initializer) <= count
+        assert np.array_equal(maps(model, image, folder), before)
+
+
 class TestQuantised:
-    @pytest.fixture(scope="class", params=list(QUANTISERS))
-    def pair(self, request: pytest.FixtureRequest, file: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-        """The graph before and after quantisation."""
-        model = onnx.load(file)
-        mean_into_border(model, SIZE)
+    @pytest.fixture(scope="class", params=[(by, second) for by in QUANTISERS for second in (None, (32, 48))], ids=str)
+    def pair(
+        self, request: pytest.FixtureRequest, network: Tiny, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+        """The graph before and after quantisation, with one look and with two."""
+        by, second = request.param
+        path = tmp_path_factory.mktemp("pair") / "float.onnx"
+        export(network, ABOUT, NAMES, path, size=SIZE, second=second)
+        model = onnx.load(path)
+        own_weights(model)
+        mean_into_border(model, [SIZE, *([second] if second else [])])
         images = [scene(*SIZE, seed) for seed in range(3)]
-        return model, QUANTISERS[request.param](model, images, outside(model))
+        return model, QUANTISERS[by](model, images, outside(model))
+
+    def test_only_the_network_is_quantised(self, pair: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
+        left = {node.name for node in pair[0].graph.node} - set(outside(pair[0]))
+        kinds_inside = {node.op_type for node in pair[0].graph.node if node.name in left}
+        assert kinds_inside <= {"Conv", "ConvTranspose", "Relu", "Add", "Mul", "Resize", "BatchNormalization"}
+        assert len(left & set(convolutions(pair[0]))) == len(convolutions(pair[0]))
+        assert not any(name.startswith("border") for name in left)
 
     @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
     def test_made_fast_it_is_the_same_function(
@@ -157,6 +229,7 @@ class TestQuantised:
         original, quantised = pair
         fast = onnx.ModelProto.FromString(quantised.SerializeToString())
         make_fast(fast)
+        share_weights(fast)
         onnx.checker.check_model(fast)
         image = scene(*SIZE, 5)
         exact, before = (maps(each, image, folder, engine) for each in (original, quantised))
@@ -169,14 +242,18 @@ class TestQuantised:
     def test_pixels_stay_as_they_are(self, pair: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
         fast = onnx.ModelProto.FromString(pair[1].SerializeToString())
         make_fast(fast)
-        (quantise,) = (node for node in fast.graph.node if "pixels" in node.output)
         held = {each.name: onnx.numpy_helper.to_array(each) for each in fast.graph.initializer}
-        assert held[quantise.input[1]] == 1
-        assert held[quantise.input[2]] == 0
-        first = next(node for node in fast.graph.node if node.op_type == "Conv")
-        weight = next(node for node in fast.graph.node if first.input[1] in node.output)
-        assert held[weight.input[0]].shape[1] == 4
-        assert not held[weight.input[0]][:, 3].any()
+        made = {name: node for node in fast.graph.node for name in node.output}
+        looks = [node for node in fast.graph.node if any(each.endswith(".seen") for each in node.output)]
+        assert len(looks) == len(borders(fast)) > 0
+        for quantise, name in zip(looks, borders(fast), strict=True):
+            assert held[quantise.input[1]] == 1
+            assert held[quantise.input[2]] == 0
+            (dequantise,) = (node for node in fast.graph.node if f"{name}.pixels" in node.input)
+            (first,) = (node for node in fast.graph.node if dequantise.output[0] in node.input)
+            weight = held[made[first.input[1]].input[0]]
+            assert weight.shape[1] == 4
+            assert not weight[:, 3].any()
 
     def test_all_parts_back_in_float_is_the_original(
         self, pair: tuple[onnx.ModelProto, onnx.ModelProto], folder: Path

@@ -184,6 +184,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         "frames_together": together,
         "frame_size": list(image.shape[:2]),
         "network_size": list(model.card.size) if model.card.size else "the frame's",
+        "second_look": list(model.card.second) if model.card.second else None,
         "weights": model.card.weights,
         "sha256": model.sha256,
         "threshold": rule,

@@ -133,6 +133,7 @@ class Card:
         measured: figures of the detector, by data set.
         weights: storage of the weights in the file, "float32", "float16" or "int8".
         precision: what most of the network computes in, "float32", or "int8" after quantisation.
+        second: (H, W) of a second look that the network takes at the same image, or None; the logits are averaged.
         quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.quantise.
         format: version of this layout.
     """
@@ -155,6 +156,7 @@ class Card:
     measured: dict[str, Any] = field(default_factory=dict)
     weights: str = "float32"
     precision: str = "float32"
+    second: tuple[int, int] | None = None
     quantisation: dict[str, Any] = field(default_factory=dict)
     format: int = CARD_FORMAT
 
@@ -194,5 +196,7 @@ class Card:
             values[key] = tuple(values[key])
         if values["size"] is not None:
             values["size"] = tuple(values["size"])
+        if values.get("second") is not None:
+            values["second"] = tuple(values["second"])
         values["spans"] = {name: tuple(span) for name, span in values.get("spans", {}).items()}
         return cls(**values)

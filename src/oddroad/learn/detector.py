@@ -154,6 +154,10 @@ class Detector(nn.Module):
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
         mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
+        second: (H, W) of a second look at the same image, smaller than ``size``; logits are the means of both looks.
+
+    Raises:
+        InputError: if there is a second look and no first size.
     """
 
     colour_mean: Tensor
@@ -170,8 +174,12 @@ class Detector(nn.Module):
         known: int | None = None,
         classes: bool = False,
         mirror: bool = False,
+        second: tuple[int, int] | None = None,
     ):
         super().__init__()
+        if second is not None and size is None:
+            raise InputError(f"a second look at {second[0]}x{second[1]} needs a size of the first, such as 448x896")
+        self.second = second
         self.network = network
         self.scores = dict(scores)
         self.fitted = nn.ModuleDict({name: each for name, each in scores.items() if isinstance(each, nn.Module)})
@@ -197,7 +205,25 @@ class Detector(nn.Module):
         return pixels if self.size is None else resize(pixels, self.size)
 
     def look(self, pixels: Tensor) -> Outputs:
-        """Outputs of the network for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature."""
+        """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature.
+
+        With ``second``, the means of both looks: logits, void and outlier head; a score that needs more finds nothing.
+        """
+        outputs = self.once(pixels)
+        if self.second is None:
+            return outputs
+        half = self.size == (2 * self.second[0], 2 * self.second[1])
+        other = self.once(F.avg_pool2d(pixels, 2) if half else resize(pixels, self.second))  # the same where it is half
+        size = (outputs.logits.shape[-2], outputs.logits.shape[-1])
+
+        def mean(one: Tensor | None, two: Tensor | None) -> Tensor | None:
+            return None if one is None or two is None else (one + resize(two[:, None], size)[:, 0]) / 2
+
+        logits = (outputs.logits + resize(other.logits, size)) / 2
+        return Outputs(logits, outlier=mean(outputs.outlier, other.outlier), void=mean(outputs.void, other.void))
+
+    def once(self, pixels: Tensor) -> Outputs:
+        """Outputs of one look."""
         outputs = self.network((pixels - self.colour_mean) / self.colour_std)
         if self.known is not None:
             outputs = split_void(outputs, self.known)

@@ -48,6 +48,7 @@ def export(
     name: str | None = None,
     card: Mapping[str, Any] | None = None,
     mirror: bool = False,
+    second: tuple[int, int] | None = None,
 ) -> Card:
     """Write a network with its scores as one complete file; it appears whole and checked, or not at all.
 
@@ -69,6 +70,7 @@ def export(
         name: name of the detector; by default that of the file.
         card: more fields of the Card, such as ``thresholds`` and ``measured``.
         mirror: each score is the mean over the image and its mirror image; twice the time.
+        second: (H, W) of a second look at the same image; logits are the means of both looks.
 
     Returns:
         the card in the file, with the differences found in ``parity``.
@@ -96,7 +98,7 @@ def export(
 
     def detector(inside: nn.Module) -> Detector:
         how = (str(about.get("normalisation", "imagenet")), size, upsample, temperature, len(names), classes)
-        return Detector(inside, table, *how, mirror).eval()
+        return Detector(inside, table, *how, mirror, second).eval()
 
     if not out.parent.is_dir():
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
@@ -132,6 +134,7 @@ def export(
         licence=str(about.get("licence", "")),
         origin=origin,
         weights=weights,
+        second=second,
     )
     result = replace(result, **(card or {}))
     partial = out.with_name(out.name + ".partial")

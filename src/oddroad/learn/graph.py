@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -156,22 +156,27 @@ def give_coarse(model: onnx.ModelProto, names: Collection[str]) -> None:
             graph.output.append(helper.make_tensor_value_info(name + COARSE, TensorProto.FLOAT, [1, 1, None, None]))
 
 
-def mean_into_border(model: onnx.ModelProto, size: tuple[int, int]) -> None:
+def mean_into_border(model: onnx.ModelProto, sizes: Sequence[tuple[int, int]]) -> None:
     """Put the mean colour around the image and the subtraction of it into the first convolution's bias. In place.
 
-    The same function. What the convolution then reads are the pixels themselves, 0 to 255, which 8 bits hold without
-    any error but the rounding of what resizing interpolated. Where the graph does not begin with one convolution that
-    extends the image by one pixel, nothing is changed.
+    The same function, for each look at the image; looks must not share their weights. What the convolution then reads
+    are the pixels themselves, 0 to 255, which 8 bits hold without any error but the rounding of what resizing
+    interpolated. Where the graph does not begin with one convolution that extends the image by one pixel, nothing is
+    changed.
 
     Args:
         model: a graph after ``fold_normalisation``.
-        size: (H, W) at the convolution.
+        sizes: (H, W) at the first convolution of each look.
     """
-    graph = model.graph
-    found, _ = normalisation(graph)
-    if len(found) != 1:
-        return
-    (subtract,) = found
+    found, _ = normalisation(model.graph)
+    if len(found) == len(sizes):
+        for number, (subtract, size) in enumerate(zip(found, sizes, strict=True)):
+            border_of(model.graph, subtract, size, f"border{number or ''}")
+    drop_unread(model)
+
+
+def border_of(graph: onnx.GraphProto, subtract: onnx.NodeProto, size: tuple[int, int], name: str) -> None:
+    """The border of one look, whose constants and nodes begin with a name. In place."""
     after = readers(graph, subtract.output[0])
     mean, weight = constant_of(graph, subtract.input[1]), constant_of(graph, after[0].input[1])
     given = {each.name: helper.get_attribute_value(each) for each in after[0].attribute}
@@ -182,26 +187,54 @@ def mean_into_border(model: onnx.ModelProto, size: tuple[int, int]) -> None:
     column, (height, width) = mean.reshape(1, 3, 1, 1).astype(np.float32), size
     below, right = (int(step == 1 or side % step != 0) for side, step in zip(size, given["strides"], strict=True))
     rows, columns = np.broadcast_to(column, (1, 3, 1, width)), np.broadcast_to(column, (1, 3, height + 1 + below, 1))
-    put_constant(graph, "border.rows", rows)
-    put_constant(graph, "border.columns", columns)
+    put_constant(graph, f"{name}.rows", rows)
+    put_constant(graph, f"{name}.columns", columns)
     put_constant(graph, after[0].input[2], bias - np.einsum("oikl,i->o", weight, mean.reshape(3)).astype(np.float32))
-    vertical = helper.make_node(
-        "Concat", ["border.rows", subtract.input[0], *["border.rows"] * below], ["border.tall"], "border_rows", axis=2
-    )
-    across = helper.make_node(
-        "Concat",
-        ["border.columns", "border.tall", *["border.columns"] * right],
-        ["border.image"],
-        "border_columns",
-        axis=3,
-    )
-    after[0].input[0] = "border.image"
+    tall = [f"{name}.rows", subtract.input[0], *[f"{name}.rows"] * below]
+    wide = [f"{name}.columns", f"{name}.tall", *[f"{name}.columns"] * right]
+    vertical = helper.make_node("Concat", tall, [f"{name}.tall"], f"{name}_rows", axis=2)
+    across = helper.make_node("Concat", wide, [f"{name}.image"], f"{name}_columns", axis=3)
+    after[0].input[0] = f"{name}.image"
     pads = next(each for each in after[0].attribute if each.name == "pads")
     pads.ints[:] = [0, 0, 0, 0]
     place = list(graph.node).index(subtract)
     graph.node.remove(subtract)
     graph.node.insert(place, vertical)
     graph.node.insert(place + 1, across)
+
+
+def own_weights(model: onnx.ModelProto) -> None:
+    """Give each look at the image weights of its own: copies, under the same name and the number of the look. In place.
+
+    Quantisers correct the bias of each convolution; two looks must not be corrected in the same place.
+    """
+    graph, seen = model.graph, set[str]()
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        for place, name in enumerate(node.input[1:], 1):
+            value = constant_of(graph, name)
+            if value is not None and name in seen:
+                node.input[place] = f"{name}@2"
+                put_constant(graph, node.input[place], value)
+            seen.add(name)
+
+
+def share_weights(model: onnx.ModelProto) -> None:
+    """Keep each value once that several initializers hold. In place, and exactly; the last step: names mean more then.
+
+    Scales and zero points too: OpenVINO computes convolutions in float32 whose 8-bit weights, but not their scales, are
+    those of another.
+    """
+    graph = model.graph
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    same: dict[str, str] = {}
+    for each in graph.initializer:
+        value = numpy_helper.to_array(each)
+        same[each.name] = first.setdefault((each.data_type, value.shape, value.tobytes()), each.name)
+    for node in graph.node:
+        for place, given in enumerate(node.input):
+            node.input[place] = same.get(given, given)
     drop_unread(model)
 
 

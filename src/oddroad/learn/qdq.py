@@ -7,6 +7,7 @@ without quantising anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,11 +20,17 @@ from oddroad.learn.graph import constant_of, drop_unread, maker, put_constant, r
 def make_fast(model: onnx.ModelProto) -> None:
     """All of what follows that does not change what the graph computes. In place."""
     del model.graph.value_info[:]  # the quantisers leave types there that do not hold any more
-    exact_pixels(model)
-    fourth_channel(model)
+    for name in borders(model):
+        exact_pixels(model, name)
+        fourth_channel(model, name)
     unsigned(model)
     one_reader(model)
     drop_unread(model)
+
+
+def borders(model: onnx.ModelProto) -> list[str]:
+    """The borders that ``mean_into_border`` has made, one for each look at the image."""
+    return [node.name.removesuffix("_rows") for node in model.graph.node if re.fullmatch(r"border\d*_rows", node.name)]
 
 
 def unsigned(model: onnx.ModelProto) -> None:
@@ -44,67 +51,68 @@ def unsigned(model: onnx.ModelProto) -> None:
             put_constant(graph, node.input[2], (zero.astype(np.int16) + 128).astype(np.uint8))
 
 
-def exact_pixels(model: onnx.ModelProto) -> None:
+def exact_pixels(model: onnx.ModelProto, name: str = "border") -> None:
     """Let the first convolution read the pixels themselves, 0 to 255: scale 1, and the border of the mean colour too.
 
     In place, on a graph after ``mean_into_border`` whose first convolution is in 8 bits.
     """
     graph = model.graph
-    border = [node for node in graph.node if node.name in ("border_rows", "border_columns")]
-    after = readers(graph, "border.image")
+    border = [node for node in graph.node if node.name in (f"{name}_rows", f"{name}_columns")]
+    after = readers(graph, f"{name}.image")
     if len(border) != 2 or len(after) != 1 or after[0].op_type != "QuantizeLinear":
         return
     quantise, pixels = after[0], border[0].input[1]
     put_constant(graph, "pixel.scale", np.array(1, np.float32))
     put_constant(graph, "pixel.zero", np.array(0, np.uint8))
-    for constant in ("border.rows", "border.columns"):
+    for constant in (f"{name}.rows", f"{name}.columns"):
         value = constant_of(graph, constant)
         assert value is not None
         put_constant(graph, constant, value.round().astype(np.uint8))
     (dequantise,) = readers(graph, quantise.output[0])
-    border[1].output[0], dequantise.input[0] = "border.pixels", "border.pixels"
-    quantise.input[0], quantise.output[0] = pixels, "pixels"
+    border[1].output[0], dequantise.input[0] = f"{name}.pixels", f"{name}.pixels"
+    quantise.input[0], quantise.output[0] = pixels, f"{name}.seen"
     for node in (quantise, dequantise):
         del node.input[1:]
         node.input.extend(["pixel.scale", "pixel.zero"])
     for place, given in enumerate(border[0].input):
         if given == pixels:
-            border[0].input[place] = "pixels"
+            border[0].input[place] = f"{name}.seen"
     graph.node.remove(quantise)
     graph.node.insert(list(graph.node).index(border[0]), quantise)
 
 
-def fourth_channel(model: onnx.ModelProto) -> None:
+def fourth_channel(model: onnx.ModelProto, name: str = "border") -> None:
     """Add a channel of zeros to the pixels and to the first convolution's weights. In place, on exact pixels.
 
     ONNX Runtime's fast 8-bit convolution takes channels by fours; with three it falls back to one that is several
     times slower.
     """
     graph = model.graph
-    dequantise = next(iter(readers(graph, "border.pixels")), None)
+    dequantise = next(iter(readers(graph, f"{name}.pixels")), None)
     if dequantise is None or dequantise.op_type != "DequantizeLinear":
         return
     (convolution,) = readers(graph, dequantise.output[0])
     stored = maker(graph, convolution.input[1])
     weight = None if stored is None else constant_of(graph, stored.input[0])
-    rows, columns = constant_of(graph, "border.rows"), constant_of(graph, "border.columns")
+    rows, columns = constant_of(graph, f"{name}.rows"), constant_of(graph, f"{name}.columns")
     if stored is None or weight is None or weight.shape[1] != 3 or rows is None or columns is None:
         return
     put_constant(graph, stored.input[0], np.concatenate([weight, np.zeros_like(weight[:, :1])], 1))
-    for name, strip in (("border.rows", rows), ("border.columns", columns)):
-        put_constant(graph, name, np.concatenate([strip, np.zeros_like(strip[:, :1])], 1))
-    tall = next(node for node in graph.node if node.name == "border_rows")
+    for constant, strip in ((f"{name}.rows", rows), (f"{name}.columns", columns)):
+        put_constant(graph, constant, np.concatenate([strip, np.zeros_like(strip[:, :1])], 1))
+    tall = next(node for node in graph.node if node.name == f"{name}_rows")
     height, width = columns.shape[2] - (len(tall.input) - 1), rows.shape[3]
-    put_constant(graph, "fourth.shape", np.array([1, 1, height, width], np.int64))
-    fill = numpy_helper.from_array(np.zeros(1, np.float32))
-    zeros = helper.make_node("ConstantOfShape", ["fourth.shape"], ["fourth"], "fourth_channel", value=fill)
-    quantise = maker(graph, "pixels")
-    assert quantise is not None
-    joined = helper.make_node("Concat", [quantise.input[0], "fourth"], ["four"], "with_fourth", axis=1)
-    place = list(graph.node).index(quantise)
+    put_constant(graph, f"{name}.shape", np.array([1, 1, height, width], np.int64))
+    fill = numpy_helper.from_array(np.zeros(1, np.uint8))
+    zeros = helper.make_node("ConstantOfShape", [f"{name}.shape"], [f"{name}.fourth"], f"{name}_fourth", value=fill)
+    both = [f"{name}.seen", f"{name}.fourth"]
+    joined = helper.make_node("Concat", both, [f"{name}.four"], f"{name}_four", axis=1)
+    for place, given in enumerate(tall.input):
+        if given == f"{name}.seen":
+            tall.input[place] = f"{name}.four"
+    place = list(graph.node).index(tall)
     graph.node.insert(place, zeros)
     graph.node.insert(place + 1, joined)
-    quantise.input[0] = "four"
 
 
 def one_reader(model: onnx.ModelProto) -> None:

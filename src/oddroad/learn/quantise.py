@@ -28,7 +28,7 @@ from oddroad.errors import InputError, pick
 from oddroad.learn.data import Validation, draw, read_scenes, with_objects
 from oddroad.learn.detector import Score
 from oddroad.learn.export import export, scene, write
-from oddroad.learn.graph import drop_output, mean_into_border
+from oddroad.learn.graph import drop_output, mean_into_border, own_weights, share_weights
 from oddroad.learn.objects import HELD_OUT, coco_objects
 from oddroad.learn.qdq import back_to_float, make_fast
 from oddroad.learn.quantisers import QUANTISERS, Graph, convolutions, layers, outside
@@ -186,7 +186,8 @@ class Bench:
         self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path, say: Callable[[str], None]
     ):
         self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
-        mean_into_border(self.model, size)
+        own_weights(self.model)
+        mean_into_border(self.model, [size, *([] if card.second is None else [card.second])])
         self.images = calibration_images(root, CALIBRATION_FRAMES, size)
         self.scenes = judged_scenes(root, size)
         self.float_figures = judge(path, card, self.scenes)
@@ -201,6 +202,7 @@ class Bench:
         parts = layers(self.model)
         graph = back_to_float(self.quantised[by], self.model, [node for each in float_layers for node in parts[each]])
         make_fast(graph)
+        share_weights(graph)
         return graph
 
     def candidate(self, by: str, float_layers: Sequence[str]) -> Candidate:

@@ -86,16 +86,26 @@ def convolutions(model: Graph) -> dict[str, str]:
 
 
 def outside(model: Graph) -> list[str]:
-    """Names of the nodes before the network's first convolution and after its last: resize and scores.
+    """Names of the nodes that no convolution is before, or none behind: resizing and scores, at each look at the image.
 
     Raises:
         InputError: if there is no convolution.
     """
-    names = [node.name for node in model.graph.node]
-    places = [names.index(name) for name in convolutions(model)]
-    if not places:
+    inside, nodes = set(convolutions(model)), list(model.graph.node)
+    if not inside:
         raise InputError("the network has no convolution, so there is nothing to quantise; export without --int8")
-    return names[: places[0]] + names[places[-1] + 1 :]
+    fed, feeds = set[str](), set[str]()
+    for node in nodes:
+        if node.name in inside or fed.intersection(node.input):
+            fed.update(node.output)
+    for node in reversed(nodes):
+        if node.name in inside or feeds.intersection(node.output):
+            feeds.update(node.input)
+    return [
+        node.name
+        for node in nodes
+        if node.name not in inside and not (fed.intersection(node.output) and feeds.intersection(node.output))
+    ]
 
 
 def layers(model: Graph) -> dict[str, list[str]]:

@@ -163,6 +163,7 @@ def export(
     calibration: Path | None = None,
     quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
     mirror: bool = False,
+    second: str | None = None,
 ) -> None:
     """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
 
@@ -185,6 +186,8 @@ def export(
         calibration: for --int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --int8: nncf, onnxruntime, or the better of the two.
         mirror: each score is the mean over the image and its mirror image; twice the time, which is printed.
+        second: HxW of a second look at the same image, smaller than --size, such as 256x512; the logits of both are
+            averaged. Near and far things are then seen at a size that the network knows.
     """
     from oddroad.learn.checkpoint import load_networks, load_scores
     from oddroad.learn.export import export as write
@@ -193,7 +196,7 @@ def export(
         from oddroad.learn.plugin import load_plugin
 
         load_plugin(plugin)
-    target = parse_size(size)
+    target, again = parse_size(size), None if second is None else parse_size(second)
     network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
@@ -204,14 +207,14 @@ def export(
     if int8 and calibration is not None:
         from oddroad.learn.quantise import export_int8
 
-        options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature}
+        options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature, "second": again}
         card = export_int8(network, about, table, out, calibration, quantiser, classes, print, **options)
         print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
         for name, value in card.quantisation.items():
             print(f"  {name}: {value}")
         return
     kept = "float16" if half and weights == "float32" else weights
-    card = write(network, about, table, out, target, upsample, kept, classes, temperature, mirror=mirror)
+    card = write(network, about, table, out, target, upsample, kept, classes, temperature, mirror=mirror, second=again)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weights}")
     for name, value in card.parity.items():
         print(f"  {name}: {value}")
