@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Repeats the embedded detector: seven stages of training, the choice of the score, the file, its thresholds, its figures.
+# Repeats the embedded detector: eight stages of training, the choice of the score, the file, its thresholds, its figures.
 # Needs the data sets below DATA (cityscapes_small, camvid, idd20k_lite, coco128-seg; the benchmarks for the last step)
-# and everything installed (make test). About 3.5 hours on one 2026 server core; stopped runs go on where they were.
+# and everything installed (make test). About 6 hours on one 2026 server core; stopped runs go on where they were.
 set -euo pipefail
 DATA=${1:?usage: runs/embedded.sh DATA [OUT]}
 OUT=${2:-checkpoints/embedded}
@@ -20,12 +20,21 @@ oddroad train --recipe recipes/embedded_sixth.yaml --root "$DATA" --out "$OUT/si
   --start "$OUT/fifth/model.ckpt"
 oddroad train --recipe recipes/embedded_seventh.yaml --root "$DATA" --out "$OUT/seventh" --start "$OUT/sixth/model.ckpt"
 
-python runs/embedded_choose.py "$OUT/seventh/model.ckpt" "$DATA" --json "$OUT/choice.json"
-SCORES="energy joint max_logit outlier_head"
+oddroad convert "$DATA/weights/erfnet_cityscapes_20.pth" --network erfnet --out "$OUT/teacher.ckpt"
+oddroad train --recipe recipes/embedded_eighth.yaml --root "$DATA" --out "$OUT/eighth" --until UNTIL \
+  --start "$OUT/seventh/model.ckpt" --teacher "$OUT/teacher.ckpt"
+oddroad train --recipe recipes/embedded_eighth_b.yaml --root "$DATA" --out "$OUT/eighth_b" \
+  --start "$OUT/seventh/model.ckpt" --teacher "$OUT/teacher.ckpt"
+python runs/embedded_average.py "$DATA" "$OUT/embedded.ckpt" "$OUT/eighth/model.ckpt" "$OUT/eighth_b/model.ckpt"
+
+LOOKS="--size 512x896 --second 256x448"
+SCORES="joint energy max_logit outlier_head"
 # shellcheck disable=SC2086
-python runs/embedded_export.py "$OUT/seventh/model.ckpt" "$OUT/choice.json" "$OUT/int8.onnx" --scores $SCORES --int8 "$DATA"
+python runs/embedded_choose.py "$OUT/embedded.ckpt" "$DATA" $LOOKS --json "$OUT/choice.json"
 # shellcheck disable=SC2086
-python runs/embedded_export.py "$OUT/seventh/model.ckpt" "$OUT/choice.json" "$OUT/fp32.onnx" --scores $SCORES
+python runs/embedded_export.py "$OUT/embedded.ckpt" "$OUT/choice.json" "$OUT/int8.onnx" $LOOKS --scores $SCORES --int8 "$DATA"
+# shellcheck disable=SC2086
+python runs/embedded_export.py "$OUT/embedded.ckpt" "$OUT/choice.json" "$OUT/fp32.onnx" $LOOKS --scores $SCORES
 for pair in int8:oddroad-small fp32:oddroad-small-fp32; do
   oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
     --rule "alarms=10/100frames" --out "$OUT/${pair##*:}.onnx"

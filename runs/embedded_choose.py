@@ -1,10 +1,11 @@
 """Which score the embedded detector should give first: every score on validation sets of our own.
 
-Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--json FILE]``. No benchmark is read. Three sets: objects of
-classes that training never saw, pasted on small validation scenes ("small") and on sharp ones ("sharp"), and rendered
-drives ("rendered"); and the first two once more with the road as the only known thing ("small road", "sharp road"), as
-sets of obstacles have it. Prints AP and FPR95 of each score on each, mean IoU on the known pixels of the first two, and
-the median score of known and of odd pixels (the colours of the pictures); the last line is JSON.
+Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size HxW] [--second HxW] [--json FILE]``. No benchmark is
+read. Sets: objects of classes that training never saw, pasted on small validation scenes ("small") and on sharp ones
+("sharp"), there also small and on the road ("far"), and rendered drives ("rendered"); and all but the last once more
+with the road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each
+score on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the
+colours of the pictures); the last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ CANDIDATES = ("msp", "max_logit", "entropy", "energy", "outlier_head", "dense_hy
 ROAD = 0
 SIZE = (512, 1024)
 """Of the images and labels, whatever the network sees of them."""
+FAR = (8, 40)
+"""Heights in pixels of the objects of "far"."""
+
 DRIVES = range(100, 106)
 """Seeds of the rendered drives; neither the demo nor a test shows them."""
 
@@ -73,6 +77,7 @@ def main() -> None:
     sets = {
         "small": pasted(Validation(given.data, objects, given.scenes, size)),
         "sharp": pasted(Validation(given.data, objects, sharp_scenes(given.data), size)),
+        "far": pasted(Validation(given.data, objects, sharp_scenes(given.data), size, heights=FAR)),
         "rendered": rendered(given.frames),
     }
     looks = given.size if second is None else f"{given.size} and {given.second}"

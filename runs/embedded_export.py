@@ -28,6 +28,8 @@ WORDS = {
     "small road": "those small scenes with road as the only known thing",
     "sharp": "held-out objects pasted on sharp validation scenes",
     "sharp road": "those sharp scenes with road as the only known thing",
+    "far": "small held-out objects on the road of sharp validation scenes",
+    "far road": "the same with road as the only known thing",
     "rendered": "rendered drives",
 }
 """What runs/embedded_choose.py calls its sets."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -166,6 +167,10 @@ class TestData:
         assert not {each.kind for each in crops.odd} & {each.kind for each in held_out.odd}
         assert {each.kind for each in held_out.odd} <= HELD_OUT
         assert sum((label == OUTLIER).any() for _, label in (held_out[i] for i in range(len(held_out)))) >= 3
+        far = Validation(root, "coco128-seg", 3, (64, 128), sets=("camvid",), heights=(8, 12))
+        for _, label in (far[i] for i in range(len(far))):
+            _, _, boxes, _ = cv2.connectedComponentsWithStats((label == OUTLIER).numpy().astype(np.uint8))
+            assert 0 < boxes[1:, 3].max() <= 14
         clean = Validation(root, "coco128-seg", 2, (64, 128), clean=True)
         assert not any((clean[i][1] == OUTLIER).any() for i in range(len(clean)))
 

@@ -408,7 +408,7 @@ def describe(card: Card) -> str:
     """The card as text for people."""
     size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
     if card.second is not None:
-        size += f" and once more at {card.second[0]} x {card.second[1]} (the mean of both)"
+        size += f" and once more at {card.second[0]} x {card.second[1]}"
     lines = [
         f"{card.name}",
         f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weights}, "

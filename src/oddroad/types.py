@@ -133,7 +133,7 @@ class Card:
         measured: figures of the detector, by data set.
         weights: storage of the weights in the file, "float32", "float16" or "int8".
         precision: what most of the network computes in, "float32", or "int8" after quantisation.
-        second: (H, W) of a second look that the network takes at the same image, or None; the logits are averaged.
+        second: (H, W) of a second look that the network takes at the same image, or None; it has a share in the logits.
         quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.quantise.
         format: version of this layout.
     """

@@ -195,13 +195,27 @@ def place(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[t
 
 
 def with_objects(
-    scene: Scene, objects: list[CutOut], on_road: float, rng: np.random.Generator
+    scene: Scene,
+    objects: list[CutOut],
+    on_road: float,
+    rng: np.random.Generator,
+    heights: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and label of a scene with the objects pasted on it."""
+    """Image and label of a scene with the objects pasted on it.
+
+    Args:
+        scene: the scene.
+        objects: what is pasted.
+        on_road: share of the objects that stand on the road.
+        rng: of all choices.
+        heights: smallest and largest height in pixels, uniform in its logarithm; None for that of ``place``.
+    """
     image, label = scene.image.copy(), scene.label.copy()
     stretch = (image.shape[1] / image.shape[0]) / scene.aspect
     for each in objects:
         foot, height = place(scene.label, rng.random() < on_road, rng)
+        if heights is not None:
+            height = int(np.exp(rng.uniform(*np.log(heights))))
         paste(image, label, each, foot, height, stretch, rng)
     return image, label
 
@@ -375,6 +389,7 @@ class Validation(Dataset):
         size: (H, W) of the images given out.
         clean: paste nothing, to count false alarms.
         sets: the data sets.
+        heights: of the objects in pixels of the stored scene, all on the road; None for those of all distances.
     """
 
     def __init__(
@@ -385,8 +400,9 @@ class Validation(Dataset):
         size: tuple[int, int],
         clean: bool = False,
         sets: Sequence[str] = ("cityscapes_small", "camvid"),
+        heights: tuple[float, float] | None = None,
     ):
-        self.size, self.clean = size, clean
+        self.size, self.clean, self.heights = size, clean, heights
         self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
         self.odd = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
 
@@ -398,7 +414,8 @@ class Validation(Dataset):
         scene = self.scenes[index]
         rng = np.random.default_rng((2026, index))
         count = 0 if self.clean else int(rng.integers(1, 4))
-        image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], 0.8, rng)
+        on_road = 0.8 if self.heights is None else 1.0
+        image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], on_road, rng, self.heights)
         rows, columns = self.size
         way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
         image = cv2.resize(image, (columns, rows), interpolation=way)

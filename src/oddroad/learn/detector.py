@@ -140,6 +140,10 @@ def split_void(outputs: Outputs, known: int) -> Outputs:
     return outputs._replace(logits=outputs.logits[:, :known], void=outputs.logits[:, known])
 
 
+SECOND_SHARE = 0.3
+"""Share of the second look in the logits: it knows large things and surfaces, the first one what is small and far."""
+
+
 class Detector(nn.Module):
     """An RGB image batch in, one score map for each score out: what the exporter writes into a file.
 
@@ -154,7 +158,8 @@ class Detector(nn.Module):
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
         mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
-        second: (H, W) of a second look at the same image, smaller than ``size``; logits are the means of both looks.
+        second: (H, W) of a second look at the same image, smaller than ``size``; logits are those of both looks, the
+            second with a share of SECOND_SHARE.
 
     Raises:
         InputError: if there is a second look and no first size.
@@ -207,7 +212,7 @@ class Detector(nn.Module):
     def look(self, pixels: Tensor) -> Outputs:
         """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature.
 
-        With ``second``, the means of both looks: logits, void and outlier head; a score that needs more finds nothing.
+        With ``second``, logits, void and outlier head of both looks; a score that needs more finds nothing.
         """
         outputs = self.once(pixels)
         if self.second is None:
@@ -216,11 +221,14 @@ class Detector(nn.Module):
         other = self.once(F.avg_pool2d(pixels, 2) if half else resize(pixels, self.second))  # the same where it is half
         size = (outputs.logits.shape[-2], outputs.logits.shape[-1])
 
-        def mean(one: Tensor | None, two: Tensor | None) -> Tensor | None:
-            return None if one is None or two is None else (one + resize(two[:, None], size)[:, 0]) / 2
+        def both(one: Tensor, two: Tensor) -> Tensor:
+            return (1 - SECOND_SHARE) * one + SECOND_SHARE * resize(two, size)
 
-        logits = (outputs.logits + resize(other.logits, size)) / 2
-        return Outputs(logits, outlier=mean(outputs.outlier, other.outlier), void=mean(outputs.void, other.void))
+        def of_map(one: Tensor | None, two: Tensor | None) -> Tensor | None:
+            return None if one is None or two is None else both(one[:, None], two[:, None])[:, 0]
+
+        logits = both(outputs.logits, other.logits)
+        return Outputs(logits, outlier=of_map(outputs.outlier, other.outlier), void=of_map(outputs.void, other.void))
 
     def once(self, pixels: Tensor) -> Outputs:
         """Outputs of one look."""

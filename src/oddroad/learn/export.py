@@ -70,7 +70,7 @@ def export(
         name: name of the detector; by default that of the file.
         card: more fields of the Card, such as ``thresholds`` and ``measured``.
         mirror: each score is the mean over the image and its mirror image; twice the time.
-        second: (H, W) of a second look at the same image; logits are the means of both looks.
+        second: (H, W) of a second look at the same image; its share in the logits is SECOND_SHARE.
 
     Returns:
         the card in the file, with the differences found in ``parity``.

@@ -186,8 +186,8 @@ def export(
         calibration: for --int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --int8: nncf, onnxruntime, or the better of the two.
         mirror: each score is the mean over the image and its mirror image; twice the time, which is printed.
-        second: HxW of a second look at the same image, smaller than --size, such as 256x512; the logits of both are
-            averaged. Near and far things are then seen at a size that the network knows.
+        second: HxW of a second look at the same image, smaller than --size, such as 256x512, with a share of 0.3 in the
+            logits: large things and surfaces are then seen at a size that the network knows.
     """
     from oddroad.learn.checkpoint import load_networks, load_scores
     from oddroad.learn.export import export as write
