@@ -3,8 +3,8 @@
 Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size HxW] [--second HxW] [--json FILE]``. No benchmark is
 read. Sets: objects of classes that training never saw, pasted on small validation scenes ("small") and on sharp ones
 ("sharp"), there also small and on the road ("far"), and rendered drives ("rendered"); and all but the last once more
-with the road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each
-score on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the
+with the road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of
+each score on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the
 colours of the pictures); the last line is JSON.
 """
 
