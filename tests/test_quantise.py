@@ -149,6 +149,24 @@ def test_layers_that_cost_too_much_stay_in_float(root: Path, tmp_path: Path) -> 
     assert "classes" in [each.name for each in onnx.load(out).graph.output]
 
 
+def test_parts_in_float_are_tried_where_the_engines_agree(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apart(function: str, trial: quantise.Trial) -> dict[str, Any]:
+        if function.endswith("race"):
+            return quantise.race(trial)
+        return {path: 1.0 if "onnxruntime" in path else found for path, found in quantise.try_engines(trial).items()}
+
+    real = quantise.Bench.cost
+    monkeypatch.setattr(quantise, "in_own_process", apart)
+    monkeypatch.setattr(
+        quantise.Bench, "cost", lambda self, each: 0.0 if each.by == "onnxruntime" else real(self, each)
+    )
+    card = export_int8(Contrast(fragile=True), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
+    assert card.quantisation["by"].startswith("nncf")
+    assert card.quantisation["float_layers"][0] == "smooth"
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_what_cannot_be_saved_is_refused(
     root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
