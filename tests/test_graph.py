@@ -11,8 +11,11 @@ import onnx
 import pytest
 import torch
 from test_export import ABOUT, Tiny
+from test_export_scores import SmallMasks
 
+from oddroad.cli import main
 from oddroad.errors import InputError
+from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.detector import Detector, Outputs, resize
 from oddroad.learn.export import export, scene, trace, write
 from oddroad.learn.graph import (
@@ -23,10 +26,12 @@ from oddroad.learn.graph import (
     share_weights,
     tidy,
 )
+from oddroad.learn.networks import NETWORKS
 from oddroad.learn.qdq import back_to_float, borders, make_fast
 from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.scores import SCORES
 from oddroad.runtime import COARSE, ENGINES, Outside, describe, read_head
+from oddroad.types import CITYSCAPES_CLASSES
 
 SIZE = (64, 96)
 NAMES = ["max_logit", "energy"]
@@ -173,6 +178,22 @@ class TestLooks:
                 assert both(image)[0].shape == (1, *SIZE)
         with pytest.raises(InputError, match="a second look at 32x48 needs a size of the first"):
             Detector(network, scores, second=(32, 48))
+        masks = Detector(SmallMasks(), {"rba": SCORES["rba"]}, "unit", SIZE, second=(32, 48)).eval()
+        with pytest.raises(InputError, match="leave it out for a mask network"):
+            masks(image)
+
+    def test_bad_sizes_are_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        arguments = {"classes": 19, "outlier": False, "auxiliary": False}
+        about = {"network": "ddrnet23_slim", "arguments": arguments, "normalisation": "unit"}
+        path, out = tmp_path / "net.ckpt", str(tmp_path / "x.onnx")
+        save_checkpoint(path, NETWORKS["ddrnet23_slim"](**arguments), {**about, "classes": list(CITYSCAPES_CLASSES)})
+        for words in (["--size", "64x128", "--second", "any"], ["--second", "64x128"]):
+            assert main(["export", str(path), "--out", out, *words]) == 2
+            told = capsys.readouterr().err.strip()
+            assert told.startswith("oddroad: ")
+            assert "\n" not in told
+            assert "such as" in told
+        assert not Path(out).exists()
 
     def test_the_file_says_that_it_looks_twice(self, network: Tiny, tmp_path: Path) -> None:
         path = tmp_path / "two.onnx"

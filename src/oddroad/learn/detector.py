@@ -213,10 +213,15 @@ class Detector(nn.Module):
         """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature.
 
         With ``second``, logits, void and outlier head of both looks; a score that needs more finds nothing.
+
+        Raises:
+            InputError: if a mask network shall look twice.
         """
         outputs = self.once(pixels)
         if self.second is None:
             return outputs
+        if outputs.masks is not None:
+            raise InputError("a second look is for networks that classify pixels; leave it out for a mask network")
         half = self.size == (2 * self.second[0], 2 * self.second[1])
         other = self.once(F.avg_pool2d(pixels, 2) if half else resize(pixels, self.second))  # the same where it is half
         size = (outputs.logits.shape[-2], outputs.logits.shape[-1])

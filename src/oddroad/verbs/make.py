@@ -200,6 +200,8 @@ def export(
     network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
+    if second is not None and again is None:
+        raise InputError(f"--second {second}; expected height x width, smaller than --size, such as 256x512")
     if int8 != (calibration is not None):
         raise InputError("--int8 and --calibration DATA go together: the ranges and the report come from the data")
     if int8 and mirror:
