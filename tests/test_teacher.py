@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 from oddroad.errors import InputError
 from oddroad.learn import teacher as kept
 from oddroad.learn.checkpoint import read_checkpoint, save_checkpoint
-from oddroad.learn.data import Crops, balanced
+from oddroad.learn.data import Crops
+from oddroad.learn.known import balanced
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.teacher import CELL, HEIGHT, SILENT, Teacher, distillation, encoded, place_of, write_maps
 from oddroad.learn.train import Labelled, fit

@@ -15,10 +15,11 @@ from fabricated import training_root, write_pair
 from golden import DATA, golden, needs_data, needs_golden
 
 from oddroad.errors import InputError
-from oddroad.learn import data
+from oddroad.learn import known
 from oddroad.learn.checkpoint import load_network, read_checkpoint
-from oddroad.learn.data import Crops, SceneList, Validation, class_counts, class_weights, named_classes, read_scenes
+from oddroad.learn.data import Crops, Validation
 from oddroad.learn.detector import Outputs
+from oddroad.learn.known import SceneList, class_counts, class_weights, named_classes, read_scenes
 from oddroad.learn.losses import LOSSES, weighted
 from oddroad.learn.module import Training
 from oddroad.learn.networks.blocks import IsoMax
@@ -177,7 +178,7 @@ class TestData:
     def test_scenes_are_decoded_when_asked_for_and_kept_while_they_fit(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(data, "MOST_KEPT", 64 * 64 * 4)  # one scene
+        monkeypatch.setattr(known, "MOST_KEPT", 64 * 64 * 4)  # one scene
         scenes = SceneList(root, ("cityscapes_small", "cityscapes_small"), "train")
         assert len(scenes) == 6
         assert not scenes.kept

@@ -15,8 +15,8 @@ from oddroad.calibrate import Known
 from oddroad.datasets import DATASETS
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import load_network, save_checkpoint
-from oddroad.learn.data import TO_CITYSCAPES
 from oddroad.learn.detector import Detector, Outputs
+from oddroad.learn.known import TO_CITYSCAPES
 from oddroad.learn.scores import FITTED
 from oddroad.learn.scores.moments import known_pixels
 from oddroad.metrics import SemanticMetric

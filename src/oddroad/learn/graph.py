@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -204,20 +205,20 @@ def border_of(graph: onnx.GraphProto, subtract: onnx.NodeProto, size: tuple[int,
 
 
 def own_weights(model: onnx.ModelProto) -> None:
-    """Give each look at the image weights of its own: copies, under the same name and the number of the look. In place.
+    """Give each use of a convolution's weights a copy of its own, under the same name and the number of the use. In place.
 
     Quantisers correct the bias of each convolution; two looks must not be corrected in the same place.
     """
-    graph, seen = model.graph, set[str]()
+    graph, uses = model.graph, Counter[str]()
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose"):
             continue
         for place, name in enumerate(node.input[1:], 1):
             value = constant_of(graph, name)
-            if value is not None and name in seen:
-                node.input[place] = f"{name}@2"
+            uses[name] += 1
+            if value is not None and uses[name] > 1:
+                node.input[place] = f"{name}@{uses[name]}"
                 put_constant(graph, node.input[place], value)
-            seen.add(name)
 
 
 def share_weights(model: onnx.ModelProto) -> None:

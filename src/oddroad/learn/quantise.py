@@ -25,10 +25,11 @@ from torch import nn
 
 from oddroad.benchmark import in_own_process
 from oddroad.errors import InputError, pick
-from oddroad.learn.data import Validation, draw, read_scenes, with_objects
+from oddroad.learn.data import Validation, draw, with_objects
 from oddroad.learn.detector import Score
 from oddroad.learn.export import export, scene, write
 from oddroad.learn.graph import drop_output, mean_into_border, own_weights, share_weights
+from oddroad.learn.known import read_scenes
 from oddroad.learn.objects import HELD_OUT, coco_objects
 from oddroad.learn.qdq import back_to_float, make_fast
 from oddroad.learn.quantisers import QUANTISERS, Graph, convolutions, layers, outside

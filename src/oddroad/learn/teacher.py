@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import load_network
-from oddroad.learn.data import Scene, SceneList, in_parts
+from oddroad.learn.data import in_parts
 from oddroad.learn.detector import NORMALISATION, pad_to_multiple
 from oddroad.learn.files import write_whole
+from oddroad.learn.known import Scene, SceneList
 from oddroad.learn.losses.pixel import across_processes, at_labels
 from oddroad.types import CITYSCAPES_CLASSES, IGNORE, Sample
 

@@ -24,8 +24,9 @@ from oddroad.curves import PLACE
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import FITTED_PREFIX, read_checkpoint, save_checkpoint
 from oddroad.learn.curves import CurveLogger
-from oddroad.learn.data import Crops, Validation, class_counts, class_weights, pastes
+from oddroad.learn.data import Crops, Validation, pastes
 from oddroad.learn.files import write_whole
+from oddroad.learn.known import class_counts, class_weights
 from oddroad.learn.module import Training, network_arguments
 from oddroad.learn.state import States, WholeFiles, newest_state
 from oddroad.learn.teacher import Teacher, place_of, write_maps

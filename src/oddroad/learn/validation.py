@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from oddroad.datasets import driving
-from oddroad.learn.data import Scene, read_scene
+from oddroad.learn.known import Scene, read_scene
 from oddroad.types import UNNAMED
 
 HEIGHT = 512
