@@ -205,7 +205,7 @@ def border_of(graph: onnx.GraphProto, subtract: onnx.NodeProto, size: tuple[int,
 
 
 def own_weights(model: onnx.ModelProto) -> None:
-    """Give each use of a convolution's weights a copy of its own, under the same name and the number of the use. In place.
+    """Give each use of a convolution's weights a copy of its own, named by the number of the use. In place.
 
     Quantisers correct the bias of each convolution; two looks must not be corrected in the same place.
     """
