@@ -449,10 +449,11 @@ class TestFit:
         assert told["origin"]["start"] == "model.ckpt"
         assert len(told["origin"]["start_sha256"]) == 64
 
+    @pytest.mark.parametrize("batched", [False, True])
     def test_a_run_that_broke_goes_on_exactly(
-        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batched: bool
     ) -> None:
-        recipe = small(4)
+        recipe = replace(small(4), scenes=replace(small(4).scenes, batched=batched))
         whole = fit(recipe, root, tmp_path / "whole", validate_every=4, save_every=2)
         step = Training.training_step
 

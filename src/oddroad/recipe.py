@@ -51,6 +51,7 @@ class Scenes:
         loss_stride: the loss is computed on every n-th pixel of each row and column.
         balance: share of the scenes that are drawn so that every class is met equally often; the rest are drawn evenly.
         validation: names of the data sets whose validation scenes are judged.
+        batched: crops are made a batch at a time, on the device that trains; for a GPU.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
@@ -61,6 +62,7 @@ class Scenes:
     loss_stride: int = 2
     balance: float = 0.0
     validation: tuple[str, ...] = ("cityscapes_small", "camvid")
+    batched: bool = False
 
 
 @dataclass(frozen=True)

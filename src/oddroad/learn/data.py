@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -151,8 +152,12 @@ class Crops(Dataset):
         self.odd = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
         self.known = [each for each in objects if each.label != OUTLIER]
         self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
-        self.distort = distortions(scenes.distort)
         self.chances = balanced(root, scenes) if scenes.balance else None
+
+    @cached_property
+    def distort(self):
+        """The distortions, made when the first crop is."""
+        return distortions(self.scenes.distort)
 
     def __len__(self) -> int:
         return self.count

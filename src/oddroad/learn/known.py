@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +17,8 @@ from oddroad.datasets.read import read_raw_label
 from oddroad.errors import InputError, pick
 from oddroad.recipe import Scenes, Weights
 from oddroad.types import GROUPS, IGNORE, Sample
+
+T, R = TypeVar("T"), TypeVar("R")
 
 
 def mapped(*classes: int) -> np.ndarray:
@@ -76,6 +81,22 @@ def read_scenes(root: Path, sets: tuple[str, ...], split: str, most: int | None 
     return list(SceneList(root, sets, split, most))
 
 
+def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """The work on each of the items, in their order, in as many threads as there are processors: for decoding."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(work, items))
+
+
+def training_labels(root: Path, name: str) -> list[np.ndarray]:
+    """The labels of a set's training scenes in Cityscapes' terms, (h, w) uint8 each.
+
+    Raises:
+        InputError: if the set is unknown, not there, or a label cannot be read.
+    """
+    samples = pick(LOADERS, name, "training set")(root, "train")
+    return at_once(lambda sample: TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]], samples)
+
+
 MOST_KEPT = 2 << 30
 """Bytes of decoded scenes that are kept in memory; the scenes beyond are decoded each time."""
 
@@ -134,9 +155,7 @@ def class_counts(root: Path, sets: Sequence[str], classes: int) -> np.ndarray:
     """
     counts = np.zeros(classes + 1, np.int64)
     for name in dict.fromkeys(sets):
-        own = np.zeros(256, np.int64)
-        for sample in pick(LOADERS, name, "training set")(root, "train"):
-            own += np.bincount(TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]].ravel(), minlength=256)
+        own = np.sum([np.bincount(each.ravel(), minlength=256) for each in training_labels(root, name)], axis=0)
         counts += list(sets).count(name) * np.append(own[:classes], own[IGNORE])
     return counts
 
@@ -178,12 +197,12 @@ def balanced(root: Path, scenes: Scenes) -> np.ndarray:
 
     A class that few scenes show brings these scenes up; only single classes count, not groups of them.
     """
-    met: list[np.ndarray] = []
-    for name in scenes.sets:
-        for sample in pick(LOADERS, name, "training set")(root, "train"):
-            label = TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]]
-            met.append(np.bincount(label.ravel(), minlength=256)[:IGNORE] >= MET * label.size)
-    shows = np.array(met)[:, [each for each in range(IGNORE) if each not in GROUPS]].astype(np.float64)
+    met = {
+        name: [np.bincount(each.ravel(), minlength=256) >= MET * each.size for each in training_labels(root, name)]
+        for name in dict.fromkeys(scenes.sets)
+    }
+    single = [each for each in range(IGNORE) if each not in GROUPS]
+    shows = np.array([each for name in scenes.sets for each in met[name]])[:, single].astype(np.float64)
     shows = shows[:, shows.any(0)]
     by_class = (shows / shows.sum(0)).mean(1)
     return np.cumsum((1 - scenes.balance) / len(shows) + scenes.balance * by_class)

@@ -174,6 +174,14 @@ def check(recipe: Recipe) -> None:
         )
     if recipe.optimiser.precision == "fp16" and not torch.cuda.is_available():
         raise InputError("optimiser.precision is fp16, which needs a GPU, and there is none; choose bf16 or fp32")
+    if recipe.scenes.batched and recipe.distillation.weight:
+        raise InputError(
+            "scenes.batched makes crops that no teacher has seen; set distillation.weight = 0 or scenes.batched = false"
+        )
+    if recipe.scenes.batched and recipe.scenes.distort and any(side % 8 for side in recipe.scenes.crop):
+        raise InputError(
+            f"scenes.batched distorts blocks of 8 pixels and scenes.crop is {recipe.scenes.crop}; choose multiples of 8"
+        )
     if network.stage == "encoder" and (network.name != "erfnet" or not network.auxiliary or network.isomax):
         raise InputError(
             "network.stage = encoder trains ERFNet's encoder by its own classifier; it needs network.name = erfnet, "
@@ -204,8 +212,6 @@ def still_parts(network: nn.Module, how: Optimiser) -> list[nn.Module]:
 
 def only_named(outputs: Outputs, named: Tensor) -> Outputs:
     """Take the gradient from logits of classes that an image's data set cannot name, (N, C) bool; void keeps it."""
-    if bool(named.all()):
-        return outputs
 
     def cut(logits: Tensor) -> Tensor:
         more = logits.shape[1] - named.shape[1]

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from oddroad.curves import PLACE
 from oddroad.errors import InputError
+from oddroad.learn.batches import Batches
 from oddroad.learn.checkpoint import FITTED_PREFIX, read_checkpoint, save_checkpoint
 from oddroad.learn.curves import CurveLogger
 from oddroad.learn.data import Crops, Validation, pastes
@@ -91,11 +92,13 @@ class CropLoader(L.LightningDataModule):
     def __init__(self, recipe: Recipe, root: Path, scenes: int = 30, workers: int = 0, maps: Path | None = None):
         super().__init__()
         self.recipe, self.workers = recipe, workers
-        how = recipe.optimiser
-        crops = Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed)
-        teacher = None if maps is None else Teacher(maps, recipe.scenes.loss_stride)
-        self.crops = Labelled(crops, recipe.network.classes, teacher)
         self.root, self.scenes = root, scenes
+        self.crops = None  # of a batched run, which makes them on the device
+        if not recipe.scenes.batched:
+            how = recipe.optimiser
+            crops = Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed)
+            teacher = None if maps is None else Teacher(maps, recipe.scenes.loss_stride)
+            self.crops = Labelled(crops, recipe.network.classes, teacher)
 
     @cached_property
     def held_out(self) -> Validation:
@@ -111,6 +114,10 @@ class CropLoader(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """The batches of the run, those not yet seen given out; a process takes its part of every batch."""
         assert self.trainer is not None
+        if self.crops is None:
+            place = self.trainer.global_rank, self.trainer.world_size
+            device = self.trainer.strategy.root_device
+            return DataLoader(Batches(self.recipe, self.root, device, self.trainer.global_step, place), batch_size=None)
         waits = {"num_workers": self.workers, "persistent_workers": self.workers > 0}
         left = BatchesLeft(self.trainer, self.recipe.optimiser.steps, self.recipe.optimiser.batch)
         return DataLoader(self.crops, batch_sampler=left, **waits)  # pyright: ignore[reportArgumentType]
@@ -182,6 +189,7 @@ def fit(
     trainer = L.Trainer(
         accelerator="auto",
         devices=here,
+        benchmark=torch.cuda.is_available() or None,
         num_nodes=processes // here,
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
         use_distributed_sampler=False,
