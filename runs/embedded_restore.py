@@ -2,7 +2,8 @@
 
 Run as ``python runs/embedded_restore.py MODEL DATA OUT``. Export folds batch norms into convolutions; here each is
 opened again: its statistics are measured on training crops and its scale and shift set so that the function stays what
-it was. Training heads, which a file does not hold, are new. Prints the difference to the file.
+it was; and export divides the first convolution by the colours' deviation, which is taken back. Training heads, which a
+file does not hold, are new. Prints the difference to the file, and writes nothing if there is one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from torch import Tensor, nn
 
 from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.data import Crops
-from oddroad.learn.detector import Detector
+from oddroad.learn.detector import NORMALISATION, Detector
+from oddroad.learn.graph import normalisation
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import SCORES
 from oddroad.recipe import Outliers, Scenes
 from oddroad.runtime import read_card
 
 PREFIX = "network."
+MOST = 0.05
+"""Largest difference of a score to the file's, of values of some tens: the batch norms are opened in float32."""
 
 
 def stored_tensors(path: Path) -> dict[str, np.ndarray]:
@@ -42,6 +46,14 @@ def stored_tensors(path: Path) -> dict[str, np.ndarray]:
             for key, name in zip(("bias", "running_mean", "running_var"), node.input[2:], strict=True):
                 found[f"{norm}.{key}"] = held[name]
     return {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+
+
+def unfold_colours(network: nn.Module, path: Path, colours: str) -> None:
+    """Multiply the first convolution by the deviation of the colours, where the file has no division by it."""
+    if normalisation(onnx.load(path).graph)[1]:
+        return
+    first = next(each for each in network.modules() if isinstance(each, nn.Conv2d))
+    first.weight.data *= 255 * torch.tensor(NORMALISATION[colours][1]).view(1, 3, 1, 1)
 
 
 def folded_norms(network: nn.Module) -> dict[str, str]:
@@ -131,6 +143,7 @@ def main() -> None:
     arguments = {key: recipe["network"][key] for key in ("classes", "outlier", "auxiliary")}
     network = NETWORKS[card.network](**arguments)
     norms = fill(network, stored_tensors(given.model))
+    unfold_colours(network, given.model, recipe["network"]["normalisation"])
     detector = Detector(network, {name: SCORES[name] for name in card.scores}, size=card.size).eval()
     crops = Crops(given.data, Scenes(sets=tuple(recipe["scenes"]["sets"])), Outliers(), given.crops, seed=9)
     measure(network, norms, crops, detector)
@@ -139,7 +152,10 @@ def main() -> None:
         ours = [each.numpy() for each in detector(torch.from_numpy(image))]
     theirs = onnxruntime.InferenceSession(given.model).run(list(card.scores), {"image": image})
     for name, one, other in zip(card.scores, ours, theirs, strict=True):
-        print(f"{name}: largest difference to the file {np.abs(one - other).max():.2g}")
+        found = float(np.abs(one - other).max())
+        print(f"{name}: largest difference to the file {found:.2g}")
+        if found > MOST:
+            raise SystemExit(f"the restored network is not that of '{given.model}'; '{given.out}' was not written")
     about = {
         "network": card.network,
         "arguments": arguments,

@@ -14,7 +14,7 @@ from oddroad.errors import InputError
 from oddroad.learn.checkpoint import load_network, save_checkpoint
 from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
 from oddroad.learn.networks import NETWORKS, enet
-from oddroad.learn.networks.blocks import IsoMax, average_2x2
+from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
 from oddroad.profile import ATTENTION
 from oddroad.runtime import ENGINES
@@ -333,3 +333,30 @@ def test_isomax_meets_the_golden_values():
     with torch.inference_mode():
         found = head(torch.from_numpy(arrays["iso_features"])).numpy()
     assert np.abs(found - arrays["iso_logits"]).max() < 1e-5
+
+
+class TestClassifier:
+    def test_logits_that_rise_together_keep_their_differences_in_16_bits(self) -> None:
+        torch.manual_seed(0)
+        plain, last = nn.Conv2d(8, 5, 1), Classifier(8, 5, 1)
+        last.load_state_dict(plain.state_dict())
+        x = torch.rand(1, 8, 4, 4)
+        for each in (plain, last):
+            each.bias.data += 600  # all classes alike
+        exact = plain(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded, kept = plain(x), last(x.bfloat16())
+        assert rounded.dtype == torch.bfloat16
+        assert kept.dtype == torch.float32
+        centred = [(each - each.mean(1, keepdim=True)).float() for each in (exact, rounded, kept)]
+        assert (centred[1] - centred[0]).abs().max() > 0.5
+        assert (centred[2] - centred[0]).abs().max() < 0.02
+        assert torch.equal(last(x), exact)
+
+    @pytest.mark.parametrize("name", ["ddrnet23_slim", "pidnet_s", "bisenetv1", "bisenetv2"])
+    def test_the_networks_end_in_it(self, name: str) -> None:
+        network = NETWORKS[name](outlier=True)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            outputs = network.eval()(torch.zeros(1, 3, 64, 64))
+        assert outputs.logits.dtype == torch.float32
+        assert outputs.outlier.dtype == torch.float32

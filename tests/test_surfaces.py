@@ -75,6 +75,14 @@ class TestSurfaces:
             differ += not np.array_equal(image, plain[index][0])
         assert differ >= 5
 
+    def test_without_objects_the_grain_is_that_of_the_scene(self, tmp_path) -> None:
+        root = training_root(tmp_path)
+        scenes = Scenes(crop=(64, 128), scale=(0.3, 0.5), distort=0.0, surfaces=1.0)
+        for index in range(4):
+            image, label = Crops(root, scenes, Outliers(probability=0, known=0), 4, 3)[index]
+            assert image.float().std() > 5
+            assert not (label == OUTLIER).any()
+
     def test_values_stay_in_range(self) -> None:
         image, label = scene()
         bright = np.full(image.shape, 250, np.uint8)

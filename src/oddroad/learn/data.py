@@ -185,7 +185,7 @@ class Crops(Dataset):
         matrix = crop_matrix((image.shape[0], image.shape[1]), scene.aspect, self.scenes, rng)
         image, label = crop(image, whole, matrix, self.scenes.crop)
         if rng.random() < self.scenes.surfaces:
-            image = vary(image, label, self.textures, rng)
+            image = vary(image, label, self.textures or [scene.image], rng)
         if self.scenes.distort:
             self.distort.set_random_seed(int(rng.integers(2**31)))
             image = self.distort(image=image)["image"]

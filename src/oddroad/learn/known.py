@@ -18,7 +18,8 @@ from oddroad.errors import InputError, pick
 from oddroad.recipe import Scenes, Weights
 from oddroad.types import GROUPS, IGNORE, Sample
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def mapped(*classes: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
-from oddroad.learn.networks.blocks import ConvBNReLU, IsoMax
+from oddroad.learn.networks.blocks import Classifier, ConvBNReLU, IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock
 
 
@@ -111,7 +111,7 @@ class Output(nn.Module):
     def __init__(self, inputs: int, inner: int, classes: int):
         super().__init__()
         self.conv = ConvBNReLU(inputs, inner)
-        self.conv_out = nn.Conv2d(inner, classes, 1)
+        self.conv_out = Classifier(inner, classes, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, inputs, h, w) -> logits (N, classes, h, w), features (N, inner, h, w)."""
@@ -139,7 +139,7 @@ class BiSeNetV1(nn.Module):
         self.conv_out = Output(256, 256, isomax or classes)
         self.conv_out16 = Output(128, 64, classes) if auxiliary else None
         self.conv_out32 = Output(128, 64, classes) if auxiliary else None
-        self.outlier = nn.Conv2d(256, 1, 1) if outlier else None
+        self.outlier = Classifier(256, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
                 nn.init.kaiming_normal_(each.weight, a=1)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
-from oddroad.learn.networks.blocks import ConvBNReLU, IsoMax
+from oddroad.learn.networks.blocks import Classifier, ConvBNReLU, IsoMax
 from oddroad.learn.networks.ddrnet import conv1x1, conv3x3
 
 
@@ -147,7 +147,7 @@ class SegmentHead(nn.Module):
         self.conv = ConvBNReLU(inputs, inner)
         self.drop = nn.Dropout(0.1)
         up = nn.Sequential(nn.Upsample(scale_factor=2.0), ConvBNReLU(inner, doubled)) if doubled else nn.Identity()
-        self.conv_out = nn.Sequential(up, nn.Conv2d(doubled or inner, classes, 1))
+        self.conv_out = nn.Sequential(up, Classifier(doubled or inner, classes, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, inputs, h, w) -> logits (N, classes, h, w) or twice that size, features (N, inner, h, w)."""
@@ -178,7 +178,7 @@ class BiSeNetV2(nn.Module):
             for name, inputs, factor in (("aux2", 16, 4), ("aux3", 32, 8), ("aux4", 64, 16), ("aux5_4", 128, 32)):
                 self.heads.append(name)
                 self.add_module(name, SegmentHead(inputs, 128, classes, factor * factor))
-        self.outlier = nn.Conv2d(1024, 1, 1) if outlier else None
+        self.outlier = Classifier(1024, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
                 nn.init.kaiming_normal_(each.weight, mode="fan_out")

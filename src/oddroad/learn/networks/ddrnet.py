@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
-from oddroad.learn.networks.blocks import IsoMax
+from oddroad.learn.networks.blocks import Classifier, IsoMax
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -109,7 +109,7 @@ class Head(nn.Module):
     def __init__(self, inputs: int, inner: int, classes: int):
         super().__init__()
         self.bn1, self.conv1 = nn.BatchNorm2d(inputs), conv3x3(inputs, inner)
-        self.bn2, self.conv2 = nn.BatchNorm2d(inner), nn.Conv2d(inner, classes, 1)
+        self.bn2, self.conv2 = nn.BatchNorm2d(inner), Classifier(inner, classes, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, inputs, h, w) -> logits (N, classes, h, w), features (N, inner, h, w)."""
@@ -174,7 +174,7 @@ class DDRNet(nn.Module):
         self.spp = PyramidPooling(16 * planes, pooled, 4 * planes)
         self.seghead_extra = Head(fine, head, classes) if auxiliary else None
         self.final_layer = Head(4 * planes, head, isomax or classes)
-        self.outlier = nn.Conv2d(head, 1, 1) if outlier else None
+        self.outlier = Classifier(head, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
                 nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
-from oddroad.learn.networks.blocks import IsoMax, average_2x2
+from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 
 
 def unit(inputs: int, outputs: int, activation: type[nn.Module], kernel: int = 1, stride: int = 1) -> nn.Sequential:
@@ -182,7 +182,7 @@ class ENet(nn.Module):
         self.upsample5_0 = Upsampling(64, 16, 0.1)
         self.regular5_1 = Regular(16, 0.1, activation=nn.ReLU)
         self.transposed_conv = nn.ConvTranspose2d(16, isomax or classes, 3, 2, 1, 1, bias=False)
-        self.outlier = nn.Conv2d(16, 1, 1) if outlier else None
+        self.outlier = Classifier(16, 1, 1) if outlier else None
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) RGB in [0, 1] -> Outputs at H x W, or half of it at stride 2; any size.

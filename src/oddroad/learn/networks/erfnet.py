@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
-from oddroad.learn.networks.blocks import IsoMax, average_2x2
+from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 
 EPSILON = 1e-3
 """Of every batch norm here; the other networks keep 1e-5."""
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         blocks: list[nn.Module] = [Downsampler(16, 64), *(NonBottleneck1d(64, 0.03, 1) for _ in range(5))]
         blocks += [Downsampler(64, 128), *(NonBottleneck1d(128, 0.3, d) for d in (2, 4, 8, 16, 2, 4, 8, 16))]
         self.layers = nn.ModuleList(blocks)
-        self.output_conv = None if classes is None else nn.Conv2d(128, classes, 1)
+        self.output_conv = None if classes is None else Classifier(128, classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 128, H / 8, W / 8)."""
@@ -128,7 +128,7 @@ class ERFNet(nn.Module):
         self.encoder = Encoder(classes if auxiliary else None)
         self.decoder = Decoder(isomax or classes)
         self.isomax = IsoMax(isomax, classes) if isomax else None
-        self.outlier = nn.Conv2d(16, 1, 1) if outlier else None
+        self.outlier = Classifier(16, 1, 1) if outlier else None
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) RGB in [0, 1] -> Outputs at H x W, or half of it at stride 2; any size.

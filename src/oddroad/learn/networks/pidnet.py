@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
-from oddroad.learn.networks.blocks import IsoMax
+from oddroad.learn.networks.blocks import Classifier, IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock, Bottleneck, GlobalPool, Head, conv1x1, conv3x3, pre_activated
 
 
@@ -111,7 +111,7 @@ class PIDNetS(nn.Module):
         self.seghead_p = Head(64, 128, classes) if auxiliary else None
         self.seghead_d = Head(64, 32, 1) if auxiliary else None
         self.final_layer = Head(128, 128, isomax or classes)
-        self.outlier = nn.Conv2d(128, 1, 1) if outlier else None
+        self.outlier = Classifier(128, 1, 1) if outlier else None
         for each in self.modules():
             if isinstance(each, nn.Conv2d):
                 nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")
