@@ -13,7 +13,7 @@ from fabricated import training_root, write_pair
 
 from oddroad.errors import InputError
 from oddroad.learn.atlas import MARGIN, SIDE, Atlas
-from oddroad.learn.batches import Batches, lowered
+from oddroad.learn.batches import Bank, Batches, lowered
 from oddroad.learn.chance import Chance
 from oddroad.learn.distort import blurred, cosines, distort, recoloured, recompressed
 from oddroad.learn.known import Scene
@@ -188,11 +188,31 @@ class TestPaste:
             rows = torch.nonzero((label == OUTLIER).any(1)).flatten()
             assert not len(rows) or rows.max() >= 44
 
+    def test_a_random_shape_is_never_a_known_object(self) -> None:
+        assert set(objects().any_odd(2, Chance(0, 200, CPU)).tolist()) == {0, 2, 3}  # 1 is the car
+
     def test_without_odd_objects_random_shapes_serve(self) -> None:
         shown = views()
         objects(odd=False).paste(shown, Outliers(probability=1.0, known=0.0), Chance(0, 8, CPU))
         assert (shown.labels == OUTLIER).any()
         assert not (shown.labels == 13).any()
+
+
+class TestBank:
+    def test_the_whole_scene_as_it_is_and_mirrored(self) -> None:
+        label = np.repeat(np.arange(8, dtype=np.uint8), 8)[None].repeat(32, 0)
+        bank = Bank([Scene(30 * label[..., None].repeat(3, 2), label, 2.0)], CPU)
+        rows = torch.zeros(32, dtype=torch.int64)
+        shown = bank.crops(rows, (64, 128), (0.25, 0.25), Chance(0, 32, CPU))
+        first, last = shown.labels[:, :, 0].float(), shown.labels[:, :, -1].float()
+        mirrored = first[:, 0] > last[:, 0]
+        assert 8 <= int(mirrored.sum()) <= 24
+        assert (torch.where(mirrored[:, None], last, first) <= 1).all()  # up to a tenth wider, cut
+        assert (torch.where(mirrored[:, None], first, last) >= 6).all()
+        assert (shown.images[:, 0] - 30 * shown.labels).abs().median() < 1
+        assert torch.equal(shown.height, torch.full((32,), 64.0))
+        assert torch.equal(shown.pixels, torch.full((32,), 2.0))
+        assert torch.allclose(shown.horizon, torch.full((32,), 25.6))
 
 
 class TestBatches:
