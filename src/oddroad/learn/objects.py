@@ -204,13 +204,18 @@ def random_texture(rng: np.random.Generator, side: int, pictures: list[np.ndarra
     return np.clip(texture * shade, 0, 255).astype(np.uint8)
 
 
+def boxed_outline(rng: np.random.Generator, side: int = 96) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """A random outline (side, side) that is at least 8 pixels high and wide, and the box around it."""
+    while True:
+        mask = random_outline(rng, side)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(rows) >= 8 and len(columns) >= 8:
+            return mask, np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 def random_shape(rng: np.random.Generator, pictures: list[np.ndarray], side: int = 96) -> CutOut:
     """A random shape of random texture: odd by construction."""
-    mask = random_outline(rng, side)
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) < 8 or len(columns) < 8:
-        return random_shape(rng, pictures, side)
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    mask, box = boxed_outline(rng, side)
     return CutOut(random_texture(rng, side, pictures)[box], mask[box], OUTLIER, "shape")
 
 

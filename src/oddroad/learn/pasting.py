@@ -11,7 +11,7 @@ from torch import Tensor
 
 from oddroad.learn.atlas import CONTENT, LEVELS, SIDE, Atlas
 from oddroad.learn.chance import Chance, column
-from oddroad.learn.objects import CutOut, random_outline, random_texture
+from oddroad.learn.objects import CutOut, boxed_outline, random_texture
 from oddroad.learn.surfaces import ROAD
 from oddroad.recipe import Outliers
 from oddroad.types import IGNORE, OUTLIER
@@ -41,17 +41,6 @@ class Views(NamedTuple):
     pixels: Tensor
 
 
-def random_outlines(count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Masks of random outlines (h, w) float32, cut to their boxes, none of them smaller than 8 pixels of 96."""
-    found: list[np.ndarray] = []
-    while len(found) < count:
-        mask = random_outline(rng, 96)
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if len(rows) >= 8 and len(columns) >= 8:
-            found.append(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    return found
-
-
 class Objects:
     """The objects of a run and random shapes, on a device, and how they come onto crops.
 
@@ -75,7 +64,8 @@ class Objects:
     ):
         rng = np.random.default_rng((seed, 2))
         objects = [*odd, *known]
-        masks = [*(each.alpha for each in objects), *random_outlines(SHAPES, rng)]
+        outlines = [mask[box] for mask, box in (boxed_outline(rng) for _ in range(SHAPES))]
+        masks = [*(each.alpha for each in objects), *outlines]
         shapes = SHAPES if textures else 0
         pictures = [textures if rng.random() < 0.7 else scenes for _ in range(shapes)]
         shown = [*(each.image for each in objects), *(random_texture(rng, 96, each) for each in pictures)]
