@@ -4,7 +4,7 @@ import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 from golden import golden, needs_golden
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
@@ -53,6 +53,7 @@ def test_keys_keep_the_order_and_come_back(scores):
 
 @pytest.mark.parametrize("kind", [PixelMetric, ExactPixelMetric])
 @given(data=scored() | scored(st.sampled_from([0.0, -0.0, 1e-45, 0.25, 1.0, -3.4e38, 3.4e38])))
+@example(data=(np.full(2, -np.finfo(np.float32).max), np.array([True, False])))
 def test_figures_are_those_of_scikit_learn(kind, data):
     scores, odd = data
     result = added(kind(), scores, odd, parts=3 if len(scores) > 5 else 1).result()

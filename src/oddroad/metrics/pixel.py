@@ -276,7 +276,7 @@ class ExactPixelMetric:
         false = len(known) - np.searchsorted(known, values, side="left")
         precision = found / (found + false)
         return Ranking(
-            thresholds=np.nextafter(values, np.float32(-np.inf)),
+            thresholds=just_below(keys_of(values)),
             found=found,
             false=false,
             step=step,
