@@ -42,3 +42,14 @@ python runs/embedded_card.py "$MODEL" "$OUT/results.json"
 # python runs/embedded_choose.py "$OUT/mean.ckpt" "$DATA" --size 512x896 --second 256x448 --json "$OUT/mean.json"
 # python runs/embedded_export.py "$OUT/mean.ckpt" "$OUT/mean.json" "$OUT/mean.onnx" --size 512x896 --second 256x448 \
 #   --scores outlier_head joint energy max_logit --int8 "$DATA"
+
+# ERFNet's encoder, from its published weights (docs/embedded.md, "From ERFNet's weights"); 95 minutes of two cores.
+# python runs/embedded_spared.py "$OUT/teacher.ckpt" "$DATA"
+# oddroad train --recipe recipes/embedded_lite_first.yaml --root "$DATA" --out "$OUT/lite1" --start "$OUT/teacher.ckpt" \
+#   --fresh decoder encoder.output_conv encoder.layers.2. encoder.layers.3. encoder.layers.13. encoder.layers.14.
+# oddroad train --recipe recipes/embedded_lite_second.yaml --root "$DATA" --out "$OUT/lite2" --start "$OUT/lite1/model.ckpt"
+# python runs/embedded_average.py "$DATA" "$OUT/lite.ckpt" "$OUT/lite2/model.ckpt" "$OUT/lite1/model.ckpt" \
+#   --shares 0.7 0.3 --crops 160
+# python runs/embedded_choose.py "$OUT/lite.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/lite.json"
+# python runs/embedded_export.py "$OUT/lite.ckpt" "$OUT/lite.json" "$OUT/lite.onnx" --size 384x768 --name oddroad-lite \
+#   --scores outlier_head joint max_logit energy

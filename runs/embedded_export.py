@@ -22,6 +22,8 @@ LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
     "(research) and COCO cut-outs; the code around them is Apache-2.0"
 )
+START = "; it started from ERFNet's published weights (Eromera/erfnet_pytorch, CC BY-NC 4.0: non-commercial)"
+"""What a file of ``erfnet_lite`` says too."""
 
 WORDS = {
     "small": "held-out objects pasted on small validation scenes",
@@ -44,11 +46,12 @@ def main() -> None:
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
     parser.add_argument("--second", help="HxW of a second look at the same image")
+    parser.add_argument("--name", default="oddroad-small", help="of the detector; the float twin's ends in -fp32")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in 8 bits; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
-    about["licence"] = LICENCE
+    about["licence"] = LICENCE + (START if about["network"] == "erfnet_lite" else "")
     measured = {
         f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
             name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores
@@ -60,12 +63,10 @@ def main() -> None:
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
     if given.int8 is not None:
-        card = export_int8(
-            network, about, given.scores, given.out, given.int8, say=print, name="oddroad-small", **options
-        )
+        card = export_int8(network, about, given.scores, given.out, given.int8, say=print, name=given.name, **options)
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
-        card = export(network, about, given.scores, given.out, weights="int8", name="oddroad-small-fp32", **options)
+        card = export(network, about, given.scores, given.out, weights="int8", name=f"{given.name}-fp32", **options)
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")
 
 

@@ -177,6 +177,22 @@ def test_being_unsure_of_what_is_odd_costs_less(name: str) -> None:
     assert LOSSES[name](Outputs(unsure, **rest), labels) < LOSSES[name](Outputs(sure, **rest), labels)
 
 
+def test_smoothed_energy_is_least_at_99_percent_sure_and_has_the_slope_of_its_doubt_beyond() -> None:
+    labels = torch.tensor([[[0, OUTLIER]]])
+
+    def cost(known: float, odd: float) -> float:
+        logits = torch.full((1, 19, 1, 2), -1e4)
+        logits[0, 3] = torch.tensor([known, odd])
+        return float(LOSSES["smoothed_energy"](Outputs(logits), labels))
+
+    best = float(np.log(99))
+    entropy = -0.99 * np.log(0.99) - 0.01 * np.log(0.01)
+    assert cost(best, -best) == pytest.approx(entropy, abs=1e-6)
+    assert min(cost(best + 0.1, -best), cost(best - 0.1, -best), cost(best, 0.1 - best)) > entropy
+    assert cost(40, -60) == pytest.approx(0.01 * 100 / 2, abs=1e-4)
+    assert cost(-5, 5) == pytest.approx(np.log1p(np.exp(5)) - 0.05, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["outlier_head", "dense_hybrid", "pebal", "deep_gambler"])
 def test_a_missing_output_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"the loss {name} needs an out"):

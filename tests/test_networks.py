@@ -27,11 +27,11 @@ GOLDEN_NAMES = {
     "ddrnet23_slim": "ddrnet23slim",
 }
 GAINS = {
-    "erfnet": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85, "pidnet_s": 0.7,
-    "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
+    "erfnet": 0.8, "erfnet_lite": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85,
+    "pidnet_s": 0.7, "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
 }  # fmt: skip
 PARAMETERS = {
-    "erfnet": 2_064_191, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
+    "erfnet": 2_064_191, "erfnet_lite": 1_383_138, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
     "ddrnet23_slim": 5_695_987, "pidnet_s": 7_625_715,
     "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
     "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
@@ -353,7 +353,11 @@ class TestClassifier:
         assert (centred[2] - centred[0]).abs().max() < 0.02
         assert torch.equal(last(x), exact)
 
-    @pytest.mark.parametrize("name", ["ddrnet23_slim", "pidnet_s", "bisenetv1", "bisenetv2"])
+    def test_operations_can_be_counted_without_computing(self) -> None:
+        network = NETWORKS["ddrnet23_slim"]().eval().to("meta")
+        assert network(torch.zeros(1, 3, 64, 128, device="meta")).logits.shape == (1, 19, 8, 16)
+
+    @pytest.mark.parametrize("name", ["ddrnet23_slim", "pidnet_s", "bisenetv1", "bisenetv2", "erfnet_lite"])
     def test_the_networks_end_in_it(self, name: str) -> None:
         network = NETWORKS[name](outlier=True)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

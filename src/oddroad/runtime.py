@@ -19,8 +19,8 @@ from oddroad.errors import InputError, pick
 from oddroad.onnxfile import metadata, output_names, with_outputs
 from oddroad.types import Card
 
-EMBEDDED = {"default": "oddroad-small.onnx", "default-fp32": "oddroad-small-fp32.onnx"}
-"""Detectors that come with the package, name -> file in ``oddroad/models``: in 8 bits, and its twin in float32."""
+EMBEDDED = {"default": "oddroad-small.onnx", "default-fp32": "oddroad-small-fp32.onnx", "lite": "oddroad-lite.onnx"}
+"""Detectors of the package, name -> file in ``oddroad/models``: in 8 bits, its twin in float32, a smaller network."""
 
 CARD_KEY = "oddroad"
 """Key of the card in the metadata of an ONNX file."""

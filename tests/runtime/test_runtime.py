@@ -93,6 +93,18 @@ class TestModel:
         figures = metric.result()
         assert figures["ap"] > 10 * figures["prevalence"]
 
+    def test_lite_is_another_network_that_finds_them_too(self, frames: list) -> None:
+        lite = Model("lite")
+        assert (lite.card.network, lite.card.scores) == ("erfnet_lite", ("outlier_head",))
+        assert "CC BY-NC" in lite.card.licence
+        metric = PixelMetric()
+        for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):
+            assert frame.label is not None
+            metric.add(lite(frame.image), frame.label)
+        figures = metric.result()
+        assert figures["ap"] > 10 * figures["prevalence"]
+        assert lite.threshold() == pytest.approx(4.66313, abs=1e-4)
+
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
     def test_the_engines_agree(self, frames: list) -> None:
         model, other = Model("default-fp32"), Model("default-fp32", engine="openvino")

@@ -36,7 +36,8 @@ def detect(
     Args:
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http).
-        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
+            "lite" for another one, which knows classes better and is slower.
         score: which of its scores; by default its first.
         threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
             "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
@@ -114,7 +115,8 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     Example: oddroad info my_detector.onnx
 
     Args:
-        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
+            "lite" for another one, which knows classes better and is slower.
         json: print the card as one JSON object.
     """
     from oddroad.runtime import describe, read_card

@@ -30,6 +30,7 @@ from oddroad.learn.losses.outlier import (
     outlier_head,
     pebal,
     positive_energy,
+    smoothed_energy,
 )
 from oddroad.learn.losses.pixel import (
     auxiliary_cross_entropy,
@@ -63,6 +64,7 @@ LOSSES: dict[str, Loss] = {
     "maximised_entropy": maximised_entropy,
     "energy_margin": energy_margin,
     "energy_cross_entropy": energy_cross_entropy,
+    "smoothed_energy": smoothed_energy,
     "pebal": pebal,
     "deep_gambler": deep_gambler,
     "mask_matching": mask_matching,

@@ -13,6 +13,7 @@ from oddroad.learn.networks.bisenetv2 import BiSeNetV2
 from oddroad.learn.networks.ddrnet import DDRNet
 from oddroad.learn.networks.enet import ENet
 from oddroad.learn.networks.erfnet import ERFNet
+from oddroad.learn.networks.erfnet_lite import ERFNetLite
 from oddroad.learn.networks.mask2former import Mask2Former
 from oddroad.learn.networks.pidnet import PIDNetS
 
@@ -24,6 +25,7 @@ SMALL: dict[str, Any] = {
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "erfnet": ERFNet,
+    "erfnet_lite": ERFNetLite,
     "enet": ENet,
     "bisenetv1": BiSeNetV1,
     "bisenetv2": BiSeNetV2,

@@ -29,9 +29,10 @@ class Classifier(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, inputs, h, w) -> (N, outputs, h, w), float32 under autocast."""
-        if not torch.is_autocast_enabled(input.device.type):
+        device = input.device.type
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
             return super().forward(input)
-        with torch.autocast(input.device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             return super().forward(input.float())
 
 

@@ -68,13 +68,18 @@ class Upsampler(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image -> 128 channels at stride 8; ``output_conv`` classifies them while the encoder is trained alone."""
+    """Image -> 128 channels at stride 8; ``output_conv`` classifies them while the encoder is trained alone.
 
-    def __init__(self, classes: int | None):
+    Args:
+        classes: outputs of ``output_conv``; None for none.
+        dropout: share of the channels that the deeper blocks drop in training.
+    """
+
+    def __init__(self, classes: int | None, dropout: float = 0.3):
         super().__init__()
         self.initial_block = Downsampler(3, 16)
         blocks: list[nn.Module] = [Downsampler(16, 64), *(NonBottleneck1d(64, 0.03, 1) for _ in range(5))]
-        blocks += [Downsampler(64, 128), *(NonBottleneck1d(128, 0.3, d) for d in (2, 4, 8, 16, 2, 4, 8, 16))]
+        blocks += [Downsampler(64, 128), *(NonBottleneck1d(128, dropout, d) for d in (2, 4, 8, 16, 2, 4, 8, 16))]
         self.layers = nn.ModuleList(blocks)
         self.output_conv = None if classes is None else Classifier(128, classes, 1)
 
