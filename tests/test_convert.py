@@ -33,11 +33,13 @@ def same(first: nn.Module, second: nn.Module) -> bool:
         return torch.equal(first(images).logits, second(images).logits)
 
 
-QUICK = [name for name in NETWORKS if not name.startswith("mask2") or name.endswith("_small")]
+OURS = ("erfnet_lite",)
+"""Networks that nobody else has weights of."""
+QUICK = [name for name in NETWORKS if name not in OURS and (not name.startswith("mask2") or name.endswith("_small"))]
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_every_network_has_a_published_form_that_comes_back(name, tmp_path):
+def test_every_network_but_ours_has_a_published_form_that_comes_back(name, tmp_path):
     network = made(name, classes=19)
     torch.save({f"module.{key}": each for key, each in network.state_dict().items()}, tmp_path / "a.pth")
     done = convert_file(tmp_path / "a.pth", name, tmp_path / "a.ckpt")
