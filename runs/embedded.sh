@@ -43,13 +43,16 @@ python runs/embedded_card.py "$MODEL" "$OUT/results.json"
 # python runs/embedded_export.py "$OUT/mean.ckpt" "$OUT/mean.json" "$OUT/mean.onnx" --size 512x896 --second 256x448 \
 #   --scores outlier_head joint energy max_logit --int8 "$DATA"
 
-# ERFNet's encoder, from its published weights (docs/embedded.md, "From ERFNet's weights"); 95 minutes of two cores.
+# The second embedded detector, ERFNet's encoder from its published weights (docs/embedded.md); 111 minutes of two cores.
 # python runs/embedded_spared.py "$OUT/teacher.ckpt" "$DATA"
 # oddroad train --recipe recipes/embedded_lite_first.yaml --root "$DATA" --out "$OUT/lite1" --start "$OUT/teacher.ckpt" \
 #   --fresh decoder encoder.output_conv encoder.layers.2. encoder.layers.3. encoder.layers.13. encoder.layers.14.
 # oddroad train --recipe recipes/embedded_lite_second.yaml --root "$DATA" --out "$OUT/lite2" --start "$OUT/lite1/model.ckpt"
-# python runs/embedded_average.py "$DATA" "$OUT/lite.ckpt" "$OUT/lite2/model.ckpt" "$OUT/lite1/model.ckpt" \
+# python runs/embedded_average.py "$DATA" "$OUT/lite12.ckpt" "$OUT/lite2/model.ckpt" "$OUT/lite1/model.ckpt" \
 #   --shares 0.7 0.3 --crops 160
-# python runs/embedded_choose.py "$OUT/lite.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/lite.json"
-# python runs/embedded_export.py "$OUT/lite.ckpt" "$OUT/lite.json" "$OUT/lite.onnx" --size 384x768 --name oddroad-lite \
-#   --scores outlier_head joint max_logit energy
+# oddroad train --recipe recipes/embedded_lite_third.yaml --root "$DATA" --out "$OUT/lite3" --start "$OUT/lite12.ckpt"
+# python runs/embedded_choose.py "$OUT/lite3/model.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/lite.json"
+# python runs/embedded_export.py "$OUT/lite3/model.ckpt" "$OUT/lite.json" "$OUT/lite.onnx" --size 384x768 \
+#   --name oddroad-lite --scores outlier_head --int8 "$DATA"
+# oddroad calibrate "$OUT/lite.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
+#   --rule "alarms=1/100frames" --out "$OUT/oddroad-lite.onnx"
