@@ -85,24 +85,19 @@ class TestModel:
         image = frames[0].image
         assert not np.allclose(model(image), model(np.ascontiguousarray(image[..., ::-1])), atol=0.1)
 
-    def test_it_finds_rendered_objects(self, model: Model) -> None:
-        metric = PixelMetric()
+    @pytest.mark.parametrize("name", ["default", "lite"])
+    def test_it_finds_rendered_objects(self, name: str) -> None:
+        model, metric = Model(name), PixelMetric()
         for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):
             assert frame.label is not None
             metric.add(model(frame.image), frame.label)
         figures = metric.result()
         assert figures["ap"] > 10 * figures["prevalence"]
 
-    def test_lite_is_another_network_that_finds_them_too(self, frames: list) -> None:
+    def test_lite_is_another_network_with_terms_of_its_own(self) -> None:
         lite = Model("lite")
         assert (lite.card.network, lite.card.scores) == ("erfnet_lite", ("outlier_head",))
         assert "CC BY-NC" in lite.card.licence
-        metric = PixelMetric()
-        for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):
-            assert frame.label is not None
-            metric.add(lite(frame.image), frame.label)
-        figures = metric.result()
-        assert figures["ap"] > 10 * figures["prevalence"]
         assert lite.threshold() == pytest.approx(4.66313, abs=1e-4)
 
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
