@@ -22,9 +22,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
+from oddroad.engines import available_cores
 from oddroad.learn.networks import NETWORKS
 from oddroad.machine import Others, processor, versions
-from oddroad.runtime import available_cores
 
 CHANNELS, ROWS, COLUMNS, REPEATS = 128, 64, 128, 6
 WARM_UP = 5
@@ -76,7 +76,7 @@ def convolutions(eight_bits: bool) -> onnx.ModelProto:
 
 def onnxruntime_call(path: Path, threads: int, image: np.ndarray) -> Callable[[], object]:
     """One call by ONNX Runtime."""
-    from oddroad.runtime import onnx_session
+    from oddroad.engines import onnx_session
 
     session = onnx_session(path, threads)
     return lambda: session.run(None, {"x": image})
@@ -86,7 +86,7 @@ def openvino_call(path: Path, threads: int, image: np.ndarray, precision: str) -
     """One call by OpenVINO."""
     import openvino
 
-    from oddroad.runtime import openvino_config
+    from oddroad.engines import openvino_config
 
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(path), "CPU", openvino_config(threads, precision))

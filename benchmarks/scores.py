@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from oddroad.engines import ENGINES, available_cores
 from oddroad.learn.export import export
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import FITTED, SCORES
-from oddroad.runtime import ENGINES, Model, available_cores
+from oddroad.runtime import Model
 from oddroad.types import CITYSCAPES_CLASSES
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from oddroad.engines import ENGINES
 from oddroad.errors import InputError
 from oddroad.learn import export as exporter
 from oddroad.learn.detector import Detector, Outputs, crop_outputs, pad_to_multiple, resize
@@ -20,7 +21,6 @@ from oddroad.learn.export import export, fold_batchnorm
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.wrapped import Odin
 from oddroad.learn.scores import SCORES
-from oddroad.runtime import ENGINES
 from oddroad.types import Card
 
 ABOUT = {"network": "tiny", "normalisation": "cityscapes", "classes": ["road", "sky", "car"], "licence": "test"}

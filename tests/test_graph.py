@@ -14,6 +14,7 @@ from test_export import ABOUT, Tiny
 from test_export_scores import SmallMasks
 
 from oddroad.cli import main
+from oddroad.engines import COARSE, ENGINES, Outside, read_head
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.detector import Detector, Outputs, resize
@@ -30,7 +31,7 @@ from oddroad.learn.networks import NETWORKS
 from oddroad.learn.qdq import back_to_float, borders, make_fast
 from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.scores import SCORES
-from oddroad.runtime import COARSE, ENGINES, Outside, describe, read_head
+from oddroad.runtime import describe
 from oddroad.types import CITYSCAPES_CLASSES
 
 SIZE = (64, 96)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from golden import GOLDEN, golden, golden_input, golden_state, golden_weight, needs_golden
 from torch import nn
 
+from oddroad.engines import ENGINES
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import load_network, save_checkpoint
 from oddroad.learn.export import TOLERANCE, export, fold_batchnorm
@@ -17,7 +18,6 @@ from oddroad.learn.networks import NETWORKS, enet
 from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
 from oddroad.profile import ATTENTION
-from oddroad.runtime import ENGINES
 
 GOLDEN_NAMES = {
     "erfnet": "erfnet",

@@ -24,11 +24,12 @@ import numpy as np
 import oddroad
 from oddroad import draw, regions
 from oddroad.detect import MOST_TOGETHER, run
+from oddroad.engines import available_cores
 from oddroad.errors import InputError
 from oddroad.frames import Source, VideoOut, probe, read
 from oddroad.machine import BUSY, Others, peak_memory, processor, spread, versions
 from oddroad.profile import PARTS, parts
-from oddroad.runtime import Model, available_cores
+from oddroad.runtime import Model
 from oddroad.scenes import drive
 from oddroad.types import Frame
 

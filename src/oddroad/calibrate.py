@@ -11,8 +11,9 @@ import numpy as np
 
 from oddroad import frames as sources
 from oddroad.datasets import DATASETS, read_image, read_label
+from oddroad.engines import CARD_KEY
 from oddroad.errors import InputError
-from oddroad.runtime import CARD_KEY, Model
+from oddroad.runtime import Model
 from oddroad.thresholds import Calibrator, calibrated
 from oddroad.types import Card
 

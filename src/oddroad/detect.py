@@ -17,10 +17,11 @@ from typing import Any, TextIO
 import numpy as np
 
 from oddroad import draw, regions
+from oddroad.engines import available_cores
 from oddroad.errors import InputError
 from oddroad.frames import Reading, Source, VideoOut, ahead, read, write_image
 from oddroad.pipeline import Behind, newest, side_by_side
-from oddroad.runtime import Model, available_cores
+from oddroad.runtime import Model
 from oddroad.tracks import Linked, Track
 from oddroad.types import Frame, Region
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from oddroad.datasets import DATASETS, completeness
+from oddroad.engines import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.metrics import ComponentMetric
 from oddroad.metrics.bootstrap import intervals
 from oddroad.passes import Crew, Part, Settings, count_classes, count_frame, forget, second_look
-from oddroad.runtime import available_cores
 from oddroad.types import Sample
 
 NO_INFORMATION = "this score carries no information here: its AP is not above the prevalence"

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.runtime import Model, Outside, onnx_session, openvino_config, openvino_graph, read_head
+from oddroad.engines import Outside, onnx_session, openvino_config, openvino_graph, read_head
+from oddroad.runtime import Model
 
 PARTS = ("resize", "network", "attention", "score")
 """Of a graph: what comes before its first convolution or attention, what goes to its last one, what of that is spent in

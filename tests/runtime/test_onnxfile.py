@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oddroad.engines import onnx_session
 from oddroad.onnxfile import as_number, metadata, number_at, output_names, with_outputs
-from oddroad.runtime import Model, find_model, onnx_session
+from oddroad.runtime import Model, find_model
 from oddroad.types import Frame
 
 

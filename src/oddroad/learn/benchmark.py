@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oddroad.engines import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoint import load_network
 from oddroad.learn.detector import NORMALISATION, enlarge
 from oddroad.machine import Others, peak_memory, processor, spread
-from oddroad.runtime import available_cores
 
 WARM_UP, AT_LEAST = 5, 5
 """Calls at the beginning that do not count, of which the first compiles; and calls that count, however slow."""

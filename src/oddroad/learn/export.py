@@ -18,11 +18,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from oddroad.engines import CARD_KEY, ENGINES
 from oddroad.errors import InputError, pick
 from oddroad.learn.detector import Detector, Score
 from oddroad.learn.graph import accept_any_size, fold_normalisation, give_coarse, shorten_weights, tidy
 from oddroad.learn.scores import SCORES
-from oddroad.runtime import CARD_KEY, ENGINES
 from oddroad.types import Card
 
 TOLERANCE = 1e-4

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from oddroad.engines import COARSE
 from oddroad.profile import ATTENTION
-from oddroad.runtime import COARSE
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Where the exporter notes the modules that a node comes from."""
