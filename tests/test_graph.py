@@ -18,7 +18,7 @@ from oddroad.engines import COARSE, ENGINES, Outside, read_head
 from oddroad.errors import InputError
 from oddroad.learn.checkpoint import save_checkpoint
 from oddroad.learn.detector import Detector, Outputs, resize
-from oddroad.learn.export import export, scene, trace, write
+from oddroad.learn.export import export, fold_batchnorm, scene, trace, write
 from oddroad.learn.graph import (
     fold_normalisation,
     mean_into_border,
@@ -28,6 +28,7 @@ from oddroad.learn.graph import (
     tidy,
 )
 from oddroad.learn.networks import NETWORKS
+from oddroad.learn.networks.erfnet import Downsampler
 from oddroad.learn.qdq import back_to_float, borders, make_fast
 from oddroad.learn.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.scores import SCORES
@@ -47,6 +48,19 @@ class First(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = torch.nn.Conv2d(3, 8, 3, 2, 1)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        return Outputs(self.first(images))
+
+
+class Pooled(torch.nn.Module):
+    """A convolution beside a maximum, as ERFNet begins."""
+
+    stride, multiple = 2, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Downsampler(3, 8)
 
     def forward(self, images: torch.Tensor) -> Outputs:
         return Outputs(self.first(images))
@@ -101,6 +115,15 @@ class TestNormalisation:
         fold_normalisation(model)
         left = 0 if kind == "unit" else looks  # a mean of zero goes as well
         assert [len(each) for each in normalisation(model.graph)] == [left, 0]
+        np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
+
+    @pytest.mark.parametrize("kind", ["unit", "imagenet"])
+    def test_it_is_folded_through_a_maximum(self, folder: Path, kind: str) -> None:
+        model = trace(Detector(fold_batchnorm(Pooled(), torch.rand(1, 3, 8, 8)), TABLE, kind, SIZE).eval())
+        before = maps(model, scene(70, 90, 0), folder)
+        fold_normalisation(model)
+        assert len(normalisation(model.graph)[1]) == 0
+        assert kinds(model)["MaxPool"] == 1
         np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
 
     def test_weights_that_are_stored_in_8_bits_are_left_alone(self, network: Tiny, folder: Path) -> None:

@@ -210,7 +210,7 @@ def test_folding_keeps_the_function(name):
         before, after = network(images).logits, folded(images).logits
     assert (before - after).abs().max() < 1e-4 * before.abs().max()
     count = [sum(isinstance(each, nn.BatchNorm2d) for each in net.modules()) for net in (network, folded)]
-    assert count[1] < 0.45 * count[0]
+    assert count[1] == 0 if name.startswith("erfnet") else count[1] < 0.45 * count[0]
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ def test_numbers_of_any_length(value: int) -> None:
 
 
 def test_the_names_are_those_that_onnxruntime_sees() -> None:
-    path = find_model("default")
+    path = find_model("small")
     session = onnx_session(path, 1, optimise=False)
     assert output_names(path.read_bytes()) == [each.name for each in session.get_outputs()]
     assert metadata(path.read_bytes()) == session.get_modelmeta().custom_metadata_map
 
 
 def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Frame]) -> None:
-    path, image = find_model("default"), frames[0].image[None]
+    path, image = find_model("small"), frames[0].image[None]
     whole, cut = onnx_session(path, 1), onnx_session(path, 1, names=["max_logit", "classes"])
     names = [each.name for each in cut.get_outputs()]
     assert set(names) == {"max_logit", "classes"}
@@ -35,7 +35,7 @@ def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Fra
 def test_what_nobody_reads_is_not_computed(frames: list[Frame], tmp_path) -> None:
     import json
 
-    path, found = find_model("default"), {}
+    path, found = find_model("small"), {}
     for names in (["max_logit"], ["max_logit", "classes"]):
         session = onnx_session(path, 1, profile=str(tmp_path / "p"), names=names)
         session.run(["max_logit"], {"image": frames[0].image[None]})

@@ -85,7 +85,7 @@ class TestModel:
         image = frames[0].image
         assert not np.allclose(model(image), model(np.ascontiguousarray(image[..., ::-1])), atol=0.1)
 
-    @pytest.mark.parametrize("name", ["default", "lite"])
+    @pytest.mark.parametrize("name", ["default", "small"])
     def test_it_finds_rendered_objects(self, name: str) -> None:
         model, metric = Model(name), PixelMetric()
         for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):
@@ -94,11 +94,17 @@ class TestModel:
         figures = metric.result()
         assert figures["ap"] > 10 * figures["prevalence"]
 
-    def test_lite_is_another_network_with_terms_of_its_own(self) -> None:
-        lite = Model("lite")
-        assert (lite.card.network, lite.card.scores) == ("erfnet_lite", ("outlier_head",))
-        assert "CC BY-NC" in lite.card.licence
-        assert lite.threshold() == pytest.approx(4.66313, abs=1e-4)
+    def test_the_embedded_ones_are_what_the_cards_say(self, model: Model) -> None:
+        twin, small = Model("default-fp32"), Model("small")
+        assert [each.card.network for each in (model, twin, small)] == ["erfnet_lite", "erfnet_lite", "ddrnet23_slim"]
+        assert [each.card.precision for each in (model, twin, small)] == ["int8", "float32", "int8"]
+        assert model.scores == twin.scores == ("outlier_head",)
+        assert small.scores == ("energy", "joint", "max_logit", "outlier_head")
+        for each in (model, twin):  # they began as weights of somebody else
+            assert "CC BY-NC" in each.card.licence
+        assert "CC BY-NC" not in small.card.licence
+        assert [each.threshold() for each in (model, twin)] == pytest.approx([4.85657, 4.81410], abs=1e-4)
+        assert "alarms=1/100frames" in model.card.threshold_rule
 
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
     def test_the_engines_agree(self, frames: list) -> None:

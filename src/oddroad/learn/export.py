@@ -154,11 +154,17 @@ def export(
 def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
     """A copy in evaluation mode whose batch norms that follow a convolution are part of it: the same function.
 
+    Modules with a method ``folded`` are replaced by what it gives.
+
     Args:
         network: any network; a batch norm is found by running it and seeing whose output it normalises.
         images: (N, 3, H, W), an input to run it on.
     """
     network = copy.deepcopy(network).eval()
+    for parent in list(network.modules()):
+        for key, child in list(parent.named_children()):
+            if hasattr(child, "folded"):
+                setattr(parent, key, child.folded())
     made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensors are kept so that no address is used twice
     pairs: dict[nn.Module, nn.Module] = {}
     calls: dict[nn.Module, int] = {}

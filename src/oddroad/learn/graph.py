@@ -110,8 +110,9 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
     """Divide the first convolution's weights by the colours' deviation instead of every pixel. In place, and exactly.
 
     The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
-    Where something other than convolutions reads the normalised image, or something else reads the weights, nothing is
-    changed. A graph that looks at the mirrored image too has two divisions, and one convolution's weights for both.
+    A maximum may be taken before the convolution. Where something else reads the normalised image, or the weights,
+    nothing is changed. A graph that looks at the mirrored image too has two divisions, and one convolution's weights
+    for both.
 
     Args:
         model: the graph.
@@ -124,6 +125,10 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
             bypass(graph, node)
     drop_unread(model)
     after = [each for node in divide for each in readers(graph, node.output[0])]
+    pools = [node for node in after if node.op_type == "MaxPool"]
+    after = [node for node in after if node not in pools] + [
+        each for node in pools for each in readers(graph, node.output[0])
+    ]
     if not after or any(node.op_type != "Conv" for node in after):
         return
     names = list(dict.fromkeys(node.input[1] for node in after))

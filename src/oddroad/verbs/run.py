@@ -37,7 +37,7 @@ def detect(
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http).
         model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
-            "lite" for another one, which knows classes better and is slower.
+            "small" for the one before it, another network with four scores.
         score: which of its scores; by default its first.
         threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
             "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
@@ -116,7 +116,7 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
 
     Args:
         model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
-            "lite" for another one, which knows classes better and is slower.
+            "small" for the one before it, another network with four scores.
         json: print the card as one JSON object.
     """
     from oddroad.runtime import describe, read_card

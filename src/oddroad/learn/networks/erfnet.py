@@ -31,6 +31,42 @@ class Downsampler(nn.Module):
         """(N, inputs, h, w) -> (N, outputs, h / 2, w / 2)."""
         return torch.relu(self.bn(torch.cat((self.conv(x), F.max_pool2d(x, 2)), 1)))
 
+    def folded(self) -> nn.Module:
+        """The same function in evaluation mode, without a batch norm."""
+        return FoldedDownsampler(self)
+
+
+class FoldedDownsampler(nn.Module):
+    """A Downsampler whose batch norm is part of its convolution, and of a 1x1 one behind its pooling.
+
+    A batch norm behind a concatenation belongs to no convolution, so that engines leave 8 bits and their own order of
+    the channels for it, and for all sums of the blocks behind it.
+    """
+
+    def __init__(self, given: Downsampler):
+        super().__init__()
+        norm, convolution = given.bn, given.conv
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()  # pyright: ignore
+        shift = (norm.bias - norm.running_mean * scale).detach()  # pyright: ignore
+        made = convolution.out_channels
+        pooled = scale.numel() - made
+        self.conv = nn.Conv2d(pooled, made, 3, 2, 1)
+        self.pooled = nn.Conv2d(pooled, pooled, 1)
+        assert convolution.bias is not None
+        with torch.no_grad():
+            self.conv.weight.copy_(convolution.weight * scale[:made, None, None, None])
+            self.pooled.weight.copy_(torch.diag(scale[made:])[:, :, None, None])
+            for each, bias in (
+                (self.conv, convolution.bias * scale[:made] + shift[:made]),
+                (self.pooled, shift[made:]),
+            ):
+                assert each.bias is not None
+                each.bias.copy_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, h, w) -> (N, outputs, h / 2, w / 2)."""
+        return torch.cat((torch.relu(self.conv(x)), torch.relu(self.pooled(F.max_pool2d(x, 2)))), 1)
+
 
 class NonBottleneck1d(nn.Module):
     """A residual block of two 3x3 convolutions, each split into 3x1 and 1x3; the second one dilated."""
