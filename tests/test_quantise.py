@@ -20,6 +20,7 @@ from oddroad.learn.detector import Outputs
 from oddroad.learn.export import export
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.quantise import export_int8
+from oddroad.learn.quantisers import layers
 from oddroad.runtime import Model, read_card
 from oddroad.types import CITYSCAPES_CLASSES
 
@@ -135,6 +136,17 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         quantise, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
     )
+
+
+def test_no_part_is_most_of_the_network() -> None:
+    weights = ["encoder.first.conv", "encoder.head", "fine", "outlier", "fine_outlier"]
+    weights += [f"encoder.layers.{block}.conv{each}" for block in range(5) for each in (1, 2)]
+    weights += ["encoder.last.a", "encoder.last.b"]
+    nodes = [onnx.helper.make_node("Conv", ["x", f"network.{each}.weight"], ["y"], name=each) for each in weights]
+    parts = layers(onnx.helper.make_model(onnx.helper.make_graph(nodes, "parts", [], [])))
+    assert sorted(node for each in parts.values() for node in each) == sorted(weights)
+    assert parts["encoder.layers.1"] == ["encoder.layers.1.conv1", "encoder.layers.1.conv2"]
+    assert max(map(len, parts.values())) <= len(weights) / 2
 
 
 @pytest.mark.usefixtures("in_this_process")

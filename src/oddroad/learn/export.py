@@ -163,8 +163,9 @@ def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
     network = copy.deepcopy(network).eval()
     for parent in list(network.modules()):
         for key, child in list(parent.named_children()):
-            if hasattr(child, "folded"):
-                setattr(parent, key, child.folded())
+            folded: Any = getattr(child, "folded", None)
+            if folded is not None:
+                setattr(parent, key, folded())
     made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensors are kept so that no address is used twice
     pairs: dict[nn.Module, nn.Module] = {}
     calls: dict[nn.Module, int] = {}

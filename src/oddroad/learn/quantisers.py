@@ -109,13 +109,16 @@ def outside(model: Graph) -> list[str]:
 
 
 def layers(model: Graph) -> dict[str, list[str]]:
-    """The network's convolutions by the part of it that they belong to: 6 to 12 parts, where there are as many."""
+    """The network's convolutions by the part of it that they belong to: 6 to 12 parts, where there are as many.
+
+    No part has more than half of the convolutions, where their names tell as much.
+    """
     found: dict[str, list[str]] = {}
     for depth in (1, 2, 3):
         found = {}
         for node, weight in convolutions(model).items():
             found.setdefault(".".join(weight.split(".")[:-1][:depth]), []).append(node)
-        if len(found) >= 6:
+        if len(found) >= 6 and 2 * max(map(len, found.values())) <= len(convolutions(model)):
             break
     names = list(found)
     joined: dict[str, list[str]] = {}
