@@ -104,7 +104,7 @@ def demo(
     print(
         f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "
         f"(odd pixels: {100 * values['prevalence']:.2f} %), {values['frames_a_second']:.1f} frames a second on "
-        f"{values['engine']}"
+        f"{values['engine']} while the drive was rendered beside it ('oddroad benchmark' measures alone)"
     )
     print(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")
 
