@@ -1,19 +1,18 @@
 """Which score the embedded detector should give first: every score on validation sets of our own.
 
-Run as ``python runs/embedded_choose.py MODEL DATA [--size HxW] [--second HxW] [--json FILE]``; MODEL is a checkpoint,
-or an .onnx file of ours, which knows its size and scores itself. No benchmark is read. Sets: objects of classes that
-training never saw, pasted on small validation scenes ("small") and on sharp ones ("sharp"), there also small and on the
-road ("far"), and rendered drives ("rendered"); and all but the last once more with the road as the only known thing
-("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each score on each, mean IoU on the known
-pixels of the first two, and the median score of known and of odd pixels (the colours of the pictures); the last line is
-JSON.
+Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size HxW] [--second HxW] [--json FILE]``. No benchmark is
+read. Sets: objects of classes that training never saw, pasted on small validation scenes ("small") and on sharp ones
+("sharp"), there also small and on the road ("far"), and rendered drives ("rendered"); and all but the last once more
+with the road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of
+each score on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the
+colours of the pictures); the last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from oddroad.learn.detector import Detector
 from oddroad.learn.scores import SCORES
 from oddroad.learn.validation import sharp_scenes
 from oddroad.metrics import PixelMetric, SemanticMetric
-from oddroad.runtime import Model
 from oddroad.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 from oddroad.verbs.common import parse_size
@@ -39,9 +37,6 @@ FAR = (8, 40)
 
 DRIVES = range(100, 106)
 """Seeds of the rendered drives; neither the demo nor a test shows them."""
-
-Maps = Callable[[np.ndarray], list[np.ndarray]]
-"""An image (H, W, 3) uint8 in RGB -> its score maps (H, W) and its classes (H, W)."""
 
 
 def pasted(held_out: Validation) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -61,44 +56,23 @@ def rendered(frames: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
             yield frame.image, frame.label, np.full_like(frame.label, IGNORE)
 
 
-def by_checkpoint(path: Path, size: tuple[int, int], second: tuple[int, int] | None) -> tuple[list[str], int, Maps]:
-    """Names of the scores, number of classes, and the maps of an image, by torch in float32."""
-    network, about = load_network(path)
-    scores = {name: SCORES[name] for name in CANDIDATES}
-    detector = Detector(network, scores, about["normalisation"], size=size, second=second, classes=True).eval()
-
-    def maps(image: np.ndarray) -> list[np.ndarray]:
-        with torch.inference_mode():
-            return [each[0].numpy() for each in detector(torch.from_numpy(image)[None])]
-
-    return list(scores), len(about["classes"]), maps
-
-
-def by_file(path: Path) -> tuple[list[str], int, Maps]:
-    """The same of a file, by ONNX Runtime."""
-    model = Model(path)
-    names = [*model.scores, "classes"]
-    return list(model.scores), len(model.card.classes), lambda image: list(model.outputs(image, names).values())
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a checkpoint, or an .onnx file of ours")
+    parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--size", default="512x1024", help="HxW that the network sees; not for a file")
-    parser.add_argument("--second", help="HxW of a second look at the same image; not for a file")
+    parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
+    parser.add_argument("--second", help="HxW of a second look at the same image")
     parser.add_argument("--scenes", type=int, default=50, help="small scenes of each of the two sets")
     parser.add_argument("--frames", type=int, default=10, help="frames of each rendered drive")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
-    if given.model.suffix == ".onnx":
-        scores, names, maps_of = by_file(given.model)
-        looks = "the size of the file"
-    else:
-        second = None if given.second is None else parse_size(given.second)
-        scores, names, maps_of = by_checkpoint(given.model, parse_size(given.size), second)
-        looks = given.size if second is None else f"{given.size} and {given.second}"
+    seen, second = parse_size(given.size), None if given.second is None else parse_size(given.second)
+    network, about = load_network(given.checkpoint)
+    names = len(about["classes"])
+    scores = {name: SCORES[name] for name in CANDIDATES}
+    how = {"size": seen, "second": second, "classes": True}
+    detector = Detector(network, scores, about["normalisation"], **how).eval()
     objects, size = "coco128-seg", SIZE
     sets = {
         "small": pasted(Validation(given.data, objects, given.scenes, size)),
@@ -106,6 +80,7 @@ def main() -> None:
         "far": pasted(Validation(given.data, objects, sharp_scenes(given.data), size, heights=FAR)),
         "rendered": rendered(given.frames),
     }
+    looks = given.size if second is None else f"{given.size} and {given.second}"
     found: dict[str, dict] = {"size": looks, "scenes": 2 * given.scenes, "sets": {}}
     medians: dict[str, list[list[float]]] = {name: [[], []] for name in scores}
     for kind, samples in sets.items():
@@ -113,7 +88,8 @@ def main() -> None:
         on_road = {name: PixelMetric() for name in scores}
         classes = SemanticMetric(names)
         for number, (image, odd, truth) in enumerate(samples):
-            *maps, likely = maps_of(image)
+            with torch.inference_mode():
+                *maps, likely = (each[0].numpy() for each in detector(torch.from_numpy(image)[None]))
             classes.add(likely, np.where(truth < names, truth, IGNORE).astype(np.uint8))
             for heat, name in zip(maps, scores, strict=True):
                 pixels[name].add(heat, odd, f"{kind} {number}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from oddroad.learn.checkpoint import load_network
 from oddroad.learn.export import export
-from oddroad.learn.quantise import MOST_COST, export_int8
+from oddroad.learn.quantise import export_int8
 from oddroad.verbs.common import parse_size
 
 LICENCE = (
@@ -46,9 +46,8 @@ def main() -> None:
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
     parser.add_argument("--second", help="HxW of a second look at the same image")
-    parser.add_argument("--name", default="oddroad-small", help="of the detector; the float twin's ends in -fp32")
+    parser.add_argument("--name", default="oddroad-lite", help="of the detector; the float twin's ends in -fp32")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in 8 bits; folder of the data sets")
-    parser.add_argument("--most-cost", type=float, default=MOST_COST, help="fraction of AP or mean IoU for 8 bits")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
@@ -64,8 +63,7 @@ def main() -> None:
     about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
     if given.int8 is not None:
-        options |= {"say": print, "name": given.name, "most_cost": given.most_cost}
-        card = export_int8(network, about, given.scores, given.out, given.int8, **options)
+        card = export_int8(network, about, given.scores, given.out, given.int8, say=print, name=given.name, **options)
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
         card = export(network, about, given.scores, given.out, weights="int8", name=f"{given.name}-fp32", **options)

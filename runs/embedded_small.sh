@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Repeats oddroad-small (--model small): seven stages of training, the choice of the score, the file, its thresholds, its figures.
+# Repeats oddroad-small, the embedded detector until November 2026: seven stages of training, the choice of the score, the file, its thresholds, its figures.
 # Needs the data sets below DATA (cityscapes_small, camvid, idd20k_lite, coco128-seg; the benchmarks for the last step)
 # and everything installed (make test). About 3.5 hours on one 2026 server core; stopped runs go on where they were.
 set -euo pipefail

@@ -14,12 +14,8 @@ from oddroad.engines import ENGINES, PRECISIONS, available_cores, choose_engine,
 from oddroad.errors import InputError, pick
 from oddroad.types import Card
 
-EMBEDDED = {
-    "default": "oddroad-lite.onnx",
-    "default-fp32": "oddroad-lite-fp32.onnx",
-    "small": "oddroad-small.onnx",
-}
-"""Detectors of the package, name -> file in ``oddroad/models``: in 8 bits, its twin in float32, an older one."""
+EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
+"""Detectors of the package, name -> file in ``oddroad/models``: in 8 bits, and its twin in float32."""
 
 
 def find_model(model: str | Path) -> Path:
@@ -59,8 +55,8 @@ class Model:
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an .onnx file of ours, "default" for the embedded detector, "default-fp32" for its twin that
-            computes in float32, or "small" for the one before it.
+        model: path of an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for its twin that
+            computes in float32.
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.

@@ -17,17 +17,17 @@ def test_numbers_of_any_length(value: int) -> None:
 
 
 def test_the_names_are_those_that_onnxruntime_sees() -> None:
-    path = find_model("small")
+    path = find_model("default")
     session = onnx_session(path, 1, optimise=False)
     assert output_names(path.read_bytes()) == [each.name for each in session.get_outputs()]
     assert metadata(path.read_bytes()) == session.get_modelmeta().custom_metadata_map
 
 
 def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Frame]) -> None:
-    path, image = find_model("small"), frames[0].image[None]
-    whole, cut = onnx_session(path, 1), onnx_session(path, 1, names=["max_logit", "classes"])
+    path, image = find_model("default"), frames[0].image[None]
+    whole, cut = onnx_session(path, 1), onnx_session(path, 1, names=["outlier_head", "classes"])
     names = [each.name for each in cut.get_outputs()]
-    assert set(names) == {"max_logit", "classes"}
+    assert set(names) == {"outlier_head", "classes"}
     for ours, all_of_them in zip(cut.run(names, {"image": image}), whole.run(names, {"image": image}), strict=True):
         np.testing.assert_array_equal(ours, all_of_them)
 
@@ -35,10 +35,10 @@ def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Fra
 def test_what_nobody_reads_is_not_computed(frames: list[Frame], tmp_path) -> None:
     import json
 
-    path, found = find_model("small"), {}
-    for names in (["max_logit"], ["max_logit", "classes"]):
+    path, found = find_model("default"), {}
+    for names in (["outlier_head"], ["outlier_head", "classes"]):
         session = onnx_session(path, 1, profile=str(tmp_path / "p"), names=names)
-        session.run(["max_logit"], {"image": frames[0].image[None]})
+        session.run(["outlier_head"], {"image": frames[0].image[None]})
         with open(session.end_profiling()) as file:
             found[len(names)] = {each["args"].get("op_name") for each in json.load(file) if each.get("cat") == "Node"}
     assert "ArgMax" in found[2]
@@ -52,7 +52,7 @@ def test_what_is_no_onnx_file() -> None:
 
 
 def test_sessions_are_kept_for_each_set_of_outputs(model: Model, frames: list[Frame]) -> None:
-    image = frames[0].image
-    together = model.maps(image)
-    for name in model.scores:
-        np.testing.assert_allclose(model.maps(image, [name])[name], together[name], atol=1e-4)
+    image, names = frames[0].image, [*model.scores, "classes"]
+    together = model.outputs(image, names)
+    for name in names:
+        np.testing.assert_allclose(model.outputs(image, [name])[name], together[name], atol=1e-4)

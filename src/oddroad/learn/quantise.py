@@ -1,7 +1,7 @@
 """Static 8-bit quantisation of an exported file, judged on pasted objects before it is kept.
 
 Two quantisers make a file each, NNCF (with bias correction) and ONNX Runtime's (QDQ, per channel). Both are judged
-on the validation set of held-out objects. Of those that cost little enough, and whose maps are the same in both
+on the validation set of held-out objects. Of those that cost at most MOST_COST, and whose maps are the same in both
 engines, the faster one is kept. Where there is none, the layers that hurt most go back to float32 until it costs little
 enough. All of it is written into the card.
 
@@ -38,7 +38,7 @@ from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER, Card
 
 MOST_COST = 0.005
-"""AP or mean IoU, as a fraction, that quantisation may cost unless told otherwise."""
+"""AP or mean IoU, as a fraction, that quantisation may cost before layers are left in float32."""
 
 MOST_APART = 0.25
 """Mean difference of the two engines' maps of a file, over their standard deviation, from which on another is taken."""
@@ -148,7 +148,8 @@ def race(trial: Trial) -> dict[str, Any]:
 
 def in_words(figures: Mapping[str, float]) -> str:
     """AP, FPR95, mean IoU and how far the engines lie apart, as far as they are known."""
-    text = f"AP {100 * figures['ap']:.1f}, FPR95 {100 * figures['fpr95']:.1f}, mean IoU {100 * figures['miou']:.1f}"
+    words = {"ap": "AP", "fpr95": "FPR95", "miou": "mean IoU"}
+    text = ", ".join(f"{title} {100 * figures[key]:.1f}" for key, title in words.items())
     return text + (f", engines {figures['engines_apart']:.3f} apart" if "engines_apart" in figures else "")
 
 
@@ -180,21 +181,12 @@ class Bench:
         size: (H, W) of the frames.
         folder: for files on the way.
         say: is told in words what has been done.
-        most_cost: AP or mean IoU, as a fraction, that quantisation may cost.
     """
 
     def __init__(
-        self,
-        path: Path,
-        card: Card,
-        root: Path,
-        size: tuple[int, int],
-        folder: Path,
-        say: Callable[[str], None],
-        most_cost: float = MOST_COST,
+        self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path, say: Callable[[str], None]
     ):
         self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
-        self.most_cost = most_cost
         own_weights(self.model)
         mean_into_border(self.model, [size, *([] if card.second is None else [card.second])])
         self.images = calibration_images(root, CALIBRATION_FRAMES, size)
@@ -238,7 +230,7 @@ class Bench:
 
     def fits(self, candidate: Candidate) -> bool:
         """Whether it costs little enough and both engines agree on it."""
-        return self.cost(candidate) <= self.most_cost and candidate.figures["engines_apart"] <= MOST_APART
+        return self.cost(candidate) <= MOST_COST and candidate.figures["engines_apart"] <= MOST_APART
 
     def hope(self, candidate: Candidate) -> tuple[bool, float]:
         """The smaller, the likelier float parts help: they win back AP, but engines that differ go on differing."""
@@ -289,7 +281,7 @@ class Bench:
         raise InputError(
             f"in 8 bits it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU, the engines' maps lie "
             f"{candidate.figures['engines_apart']} apart, even with {', '.join(order[:count]) or 'nothing'} in "
-            f"float32, and {100 * self.most_cost:g} are allowed; export without --int8, or use --precision bfloat16"
+            f"float32, and {100 * MOST_COST} are allowed; export without --int8, or use --precision bfloat16"
         )
 
 
@@ -300,7 +292,6 @@ def quantise(
     by: str = "auto",
     classes: bool = False,
     say: Callable[[str], None] = lambda words: None,
-    most_cost: float = MOST_COST,
 ) -> Card:
     """Write the 8-bit form of an exported file, with the report of what it costs in its card.
 
@@ -311,7 +302,6 @@ def quantise(
         by: "nncf", "onnxruntime", or "auto" for the better of the two.
         classes: keep the output ``classes``.
         say: is told in words what has been done; it takes minutes.
-        most_cost: AP of the first score or mean IoU, as a fraction, that it may cost before layers stay in float32.
 
     Raises:
         InputError: if data are missing, no engine runs the result, or it costs too much.
@@ -321,7 +311,7 @@ def quantise(
         pick(QUANTISERS, name, "quantiser")
     card = ENGINES["onnxruntime"](path, 1)[0]
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder), say, most_cost)
+        bench = Bench(path, card, root, card.size or (512, 1024), Path(folder), say)
         found: list[Candidate] = []
         refused: dict[str, str] = {}
         for name in names:
@@ -359,7 +349,7 @@ def describe(bench: Bench, kept: Candidate, found: Sequence[Candidate], refused:
         "by": f"{kept.by} {version(kept.by)}",
         "chosen": "the faster in ONNX Runtime of those that cost little enough and are the same in both engines"
         if not kept.float_layers
-        else f"the truer, its worst parts in float32 until it cost at most {bench.most_cost:g} of AP and of mean IoU",
+        else f"the truer, its worst parts in float32 until it cost at most {MOST_COST} of AP and of mean IoU",
         "calibration": f"{len(bench.images)} training scenes of {' and '.join(SETS)}, half with pasted objects",
         "layers": f"{count - stay} of {count} convolutions in 8 bits",
         "float_layers": kept.float_layers,
@@ -383,7 +373,6 @@ def export_int8(
     by: str = "auto",
     classes: bool = False,
     say: Callable[[str], None] = lambda words: None,
-    most_cost: float = MOST_COST,
     **options: Any,
 ) -> Card:
     """Export a network and quantise it; ``options`` are those of ``export``, the others those of ``quantise``.
@@ -395,6 +384,6 @@ def export_int8(
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.onnx"
-        options |= {"name": options.get("name") or out.stem, "weights": "float32", "classes": True}
-        export(network, about, scores, path, **options)
-        return quantise(path, out, root, by, classes, say, most_cost)
+        options["name"] = options.get("name") or out.stem
+        export(network, about, scores, path, weights="float32", classes=True, **options)
+        return quantise(path, out, root, by, classes, say)

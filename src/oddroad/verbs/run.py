@@ -36,8 +36,7 @@ def detect(
     Args:
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http).
-        model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
-            "small" for the one before it, another network with four scores.
+        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
         threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
             "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
@@ -115,8 +114,7 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     Example: oddroad info my_detector.onnx
 
     Args:
-        model: an .onnx file of ours, "default" for the embedded detector, "default-fp32" for it in float32, or
-            "small" for the one before it, another network with four scores.
+        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
         json: print the card as one JSON object.
     """
     from oddroad.runtime import describe, read_card
