@@ -60,7 +60,7 @@ def stages(out: Path) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     table: dict[str, dict[str, float]] = {}
-    python, detect = sys.executable, [sys.executable, "-m", "oddroad.cli", "detect"]
+    python, detect = sys.executable, [sys.executable, "-m", "oddroad.cli.main", "detect"]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         # In a process of its own: a child's peak memory counts what its parent held when it was started.
@@ -68,8 +68,10 @@ def main() -> None:
         clip = Path(sys.argv[1]) if len(sys.argv) > 1 else place / "clip.mp4"
         table["python alone"] = measure([python, "-c", "pass"])
         table["import oddroad"] = measure([python, "-c", "import oddroad"])
-        table["import oddroad.runtime"] = measure([python, "-c", "import oddroad.runtime, onnxruntime, cv2"])
-        table["oddroad --help"] = measure([python, "-m", "oddroad.cli", "--help"])
+        table["import oddroad.inference.model"] = measure(
+            [python, "-c", "import oddroad.inference.model, onnxruntime, cv2"]
+        )
+        table["oddroad --help"] = measure([python, "-m", "oddroad.cli.main", "--help"])
         table["detect one.jpg"] = measure([*detect, str(place / "one.jpg"), "--out", str(place / "one")])
         for engine in ("onnxruntime", "openvino"):
             for save in (["overlay"], []):
@@ -82,7 +84,7 @@ def main() -> None:
                     print(f"left out: {problem}")
                     continue
                 count = len((out / "detections.jsonl").read_text().splitlines())
-                table[name]["frames_a_second"] = round(count / table[name]["wall_s"], 2)
+                table[name]["fps"] = round(count / table[name]["wall_s"], 2)
                 table[name] |= {f"{stage}_ms": value for stage, value in stages(out).items()}
     for name, values in table.items():
         print(f"{name:<45}", "  ".join(f"{key} {value}" for key, value in values.items()))

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from oddroad.engines import ENGINES, available_cores
-from oddroad.learn.export import export
+from oddroad.concurrency import available_cores
+from oddroad.inference.engines import ENGINES
+from oddroad.inference.model import Model
+from oddroad.learn.export.onnx import export
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import FITTED, SCORES
-from oddroad.runtime import Model
 from oddroad.types import CITYSCAPES_CLASSES
 
 

@@ -1,10 +1,10 @@
-"""What `--persist` buys and costs: false alarms in a hundred frames, and frames until a true object is reported.
+"""What `--min-hits` buys and costs: false alarms in a hundred frames, and frames until a true object is reported.
 
-    python benchmarks/tracks.py [--model default] [--video drive_with_nothing_odd.mp4] [--persist 1 2 3 5]
+    python benchmarks/tracks.py [--model default] [--video drive_with_nothing_odd.mp4] [--min-hits 1 2 3 5]
 
 On rendered drives, whose odd objects are known: a false alarm is a reported region that touches no odd object; the
 delay of an object is the number of frames from the first in which at least SEEN of its pixels are seen to the first
-in which a reported region touches it. Objects on which no region is ever reported are counted as missed. On the
+in which a reported region touches it. Objects on which no region is ever reported are counted as time_since_update. On the
 video nothing is odd, so every reported region is a false alarm; distinct ones are counted by their tracks. The last
 line is JSON.
 """
@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad import regions
-from oddroad.frames import ahead, find_sources, read
-from oddroad.machine import processor, versions
-from oddroad.runtime import Model
-from oddroad.scenes import Street
-from oddroad.tracks import Linked
+from oddroad.benchmarking.environment import processor, versions
+from oddroad.concurrency import prefetch
+from oddroad.detection import regions
+from oddroad.detection.tracking import ConfirmedTracks
+from oddroad.inference.model import Model
+from oddroad.io.sources import find_sources
+from oddroad.io.video import read
+from oddroad.synthetic.scenes import Street
 from oddroad.types import OUTLIER, Frame, Region
 
 SEEN = 200
@@ -37,28 +39,28 @@ def drive(seed: int, frames: int, size: tuple[int, int]) -> Iterator[tuple[Frame
     length = frames / RATE * SPEED
     street = Street(seed, size, length=max(length + 40, 60), odd=max(2, round(length / 9)))
     odd = [each for each in street.things if each.label == OUTLIER]
-    others = [each for each in street.things if each.label != OUTLIER]
+    contention = [each for each in street.things if each.label != OUTLIER]
     for number in range(frames):
         travelled = number / RATE * SPEED
-        street.things = others + odd
+        street.things = contention + odd
         image, label = street.view(travelled, number / RATE)
         owner = np.zeros(size, np.int32)
         whole = label == OUTLIER
         for which in sorted(range(len(odd)), key=lambda at: -odd[at].z):  # the nearest is written last
-            street.things = [*others, odd[which]]
+            street.things = [*contention, odd[which]]
             owner[(street.view(travelled, number / RATE)[1] == OUTLIER) & whole] = which + 1
         yield Frame(image, f"drive{seed}#{number}", number / RATE), owner
 
 
 class Count:
-    """Alarms and delays of one setting of ``--persist``."""
+    """Alarms and delays of one setting of ``--min-hits``."""
 
-    def __init__(self, persist: int):
-        self.linked, self.frames, self.false, self.ids = Linked(persist), 0, 0, set[int]()
+    def __init__(self, min_hits: int):
+        self.linked, self.frames, self.false, self.ids = ConfirmedTracks(min_hits), 0, 0, set[int]()
         self.since: dict[int, int] = {}
         self.delays: dict[int, int] = {}
         self.finished: list[int] = []
-        self.missed, self.false_tracks = 0, 0
+        self.time_since_update, self.false_tracks = 0, 0
 
     def add(self, frame: Frame, found: list[Region], owner: np.ndarray) -> None:
         """Count one frame."""
@@ -80,7 +82,7 @@ class Count:
         """Close the books of one drive; an object that came into sight in its last second is not judged."""
         judged = {which for which, since in self.since.items() if self.frames - since > RATE}
         self.finished += [self.delays[which] for which in judged & self.delays.keys()]
-        self.missed += len(judged - self.delays.keys())
+        self.time_since_update += len(judged - self.delays.keys())
         self.false_tracks += len(self.ids)
         self.since, self.delays, self.ids = {}, {}, set()
 
@@ -91,11 +93,11 @@ class Count:
             "false_alarms_per_100_frames": round(100 * self.false / max(self.frames, 1), 2),
             "false_tracks_per_100_frames": round(100 * self.false_tracks / max(self.frames, 1), 2),
         }
-        if self.finished or self.missed:
+        if self.finished or self.time_since_update:
             delays = np.array(self.finished or [np.nan])
             values |= {
-                "objects": len(self.finished) + self.missed,
-                "missed": self.missed,
+                "objects": len(self.finished) + self.time_since_update,
+                "time_since_update": self.time_since_update,
                 "delay_median_frames": float(np.median(delays)),
                 "delay_mean_frames": round(float(delays.mean()), 2),
                 "delay_p95_frames": float(np.percentile(delays, 95)),
@@ -108,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default")
     parser.add_argument("--threshold", type=float, help="by default that of the card")
-    parser.add_argument("--persist", type=int, nargs="+", default=[1, 2, 3, 5])
+    parser.add_argument("--min-hits", type=int, nargs="+", default=[1, 2, 3, 5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
     parser.add_argument("--frames", type=int, default=100, help="of each rendered drive")
     parser.add_argument("--size", default="540x960", help="HxW of the rendered drives")
@@ -118,26 +120,26 @@ def main() -> None:
     level = model.threshold() if given.threshold is None else given.threshold
     height, width = map(int, given.size.split("x"))
     found: dict[str, dict[str, dict[str, float]]] = {}
-    counts = {persist: Count(persist) for persist in given.persist}
+    counts = {min_hits: Count(min_hits) for min_hits in given.min_hits}
     for seed in given.seeds:
-        for frame, owner in ahead(drive(seed, given.frames, (height, width))):
+        for frame, owner in prefetch(drive(seed, given.frames, (height, width))):
             heat = model(frame.image)
             odd = regions.find(heat, level, heat.size // 10_000)
             for each in counts.values():
                 each.add(frame, odd, owner)
         for each in counts.values():
             each.end_drive()
-    found["rendered drives"] = {f"persist {persist}": each.result() for persist, each in counts.items()}
+    found["rendered drives"] = {f"min_hits {min_hits}": each.result() for min_hits, each in counts.items()}
     if given.video is not None:
-        counts = {persist: Count(persist) for persist in given.persist}
-        for frame in ahead(read(find_sources([str(given.video)]))):
+        counts = {min_hits: Count(min_hits) for min_hits in given.min_hits}
+        for frame in prefetch(read(find_sources([str(given.video)]))):
             heat = model(frame.image)
             odd = regions.find(heat, level, heat.size // 10_000)
             for each in counts.values():
                 each.add(frame, odd, np.zeros(heat.shape, np.int32))
         for each in counts.values():
             each.end_drive()
-        found[given.video.name] = {f"persist {persist}": each.result() for persist, each in counts.items()}
+        found[given.video.name] = {f"min_hits {min_hits}": each.result() for min_hits, each in counts.items()}
     print(f"{model.card.name}, {model.scores[0]} > {level:.4g}, {model.engine}, {model.precision}")
     for place, rows in found.items():
         print(place)

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from oddroad.learn.data import Crops
+from oddroad.benchmarking.environment import processor
+from oddroad.learn.data.crops import Crops
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.losses import LOSSES
 from oddroad.learn.networks import NETWORKS
-from oddroad.machine import processor
 from oddroad.recipe import Outliers, Scenes
 
 SMALL = ("erfnet", "enet", "bisenetv1", "bisenetv2", "ddrnet23_slim", "pidnet_s")

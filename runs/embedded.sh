@@ -9,17 +9,17 @@ OUT=${2:-checkpoints/embedded}
 mkdir -p "$OUT"
 
 oddroad convert "$DATA/weights/erfnet_cityscapes_20.pth" --network erfnet --out "$OUT/erfnet.ckpt"
-oddroad train --recipe recipes/embedded_lite_first.yaml --root "$DATA" --out "$OUT/first" --start "$OUT/erfnet.ckpt" \
-  --fresh decoder encoder.output_conv encoder.layers.2. encoder.layers.3. encoder.layers.13. encoder.layers.14.
-oddroad train --recipe recipes/embedded_lite_second.yaml --root "$DATA" --out "$OUT/second" --start "$OUT/first/model.ckpt"
+oddroad train --recipe recipes/embedded_first.yaml --root "$DATA" --out "$OUT/first" --init-from "$OUT/erfnet.ckpt" \
+  --reinit decoder encoder.output_conv encoder.layers.2. encoder.layers.3. encoder.layers.13. encoder.layers.14.
+oddroad train --recipe recipes/embedded_second.yaml --root "$DATA" --out "$OUT/second" --init-from "$OUT/first/model.ckpt"
 python runs/embedded_average.py "$DATA" "$OUT/before.ckpt" "$OUT/second/model.ckpt" "$OUT/first/model.ckpt" \
   --shares 0.7 0.3 --crops 160
-oddroad train --recipe recipes/embedded_lite_third.yaml --root "$DATA" --out "$OUT/third" --start "$OUT/before.ckpt"
+oddroad train --recipe recipes/embedded_third.yaml --root "$DATA" --out "$OUT/third" --init-from "$OUT/before.ckpt"
 python runs/embedded_average.py "$DATA" "$OUT/start.ckpt" "$OUT/third/model.ckpt" "$OUT/before.ckpt" \
   --shares 0.6 0.4 --crops 160
 for seed in 31 32 33; do
-  oddroad train --recipe recipes/embedded_lite_fourth.yaml --root "$DATA" --out "$OUT/seed$seed" \
-    --start "$OUT/start.ckpt" --recipe.seed "$seed"
+  oddroad train --recipe recipes/embedded_fourth.yaml --root "$DATA" --out "$OUT/seed$seed" \
+    --init-from "$OUT/start.ckpt" --recipe.seed "$seed"
   python runs/embedded_choose.py "$OUT/seed$seed/model.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/seed$seed.json"
 done
 python runs/embedded_average.py "$DATA" "$OUT/mean.ckpt" "$OUT"/seed3?/model.ckpt --crops 160
@@ -31,7 +31,7 @@ python runs/embedded_export.py "$OUT/mean.ckpt" "$OUT/choice.json" "$OUT/fp32.on
 for pair in int8:oddroad-lite fp32:oddroad-lite-fp32; do
   model=$OUT/${pair##*:}.onnx
   oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
-    --rule "alarms=1/100frames" --out "$model"
+    --threshold "alarms=1/100frames" --out "$model"
   oddroad evaluate "$model" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
     --root "$DATA" --bootstrap 1000 --json "${model%.onnx}.json"
   python runs/embedded_card.py "$model" "${model%.onnx}.json"

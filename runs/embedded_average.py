@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
-from oddroad.learn.checkpoint import load_network, read_checkpoint, save_checkpoint
-from oddroad.learn.data import Crops
+from oddroad.files import sha256_of
+from oddroad.learn.checkpoints.format import load_network, read_checkpoint, save_checkpoint
+from oddroad.learn.data.crops import Crops
 from oddroad.learn.detector import NORMALISATION
-from oddroad.predict import sha256_of
 from oddroad.recipe import Outliers, Scenes
 
 BATCH = 8

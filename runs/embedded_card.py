@@ -10,8 +10,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from oddroad.calibrate import write_card
-from oddroad.runtime import read_card
+from oddroad.calibration.fit import write_card
+from oddroad.inference.model import read_card
 
 
 def main() -> None:

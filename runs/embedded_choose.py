@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.data import Validation
+from oddroad.cli.common import parse_size
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.data.sharp_scenes import sharp_scenes
+from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Detector
 from oddroad.learn.scores import SCORES
-from oddroad.learn.validation import sharp_scenes
 from oddroad.metrics import PixelMetric, SemanticMetric
-from oddroad.scenes import drive
+from oddroad.synthetic.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
-from oddroad.verbs.common import parse_size
 
 CANDIDATES = ("msp", "max_logit", "entropy", "energy", "outlier_head", "dense_hybrid", "joint")
 ROAD = 0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.curves import PLACE, read_curves
-from oddroad.figures import COLOURS, plotting, save
+from oddroad.reporting.figures import COLOURS, plotting, save
+from oddroad.reporting.learning_curves import PLACE, read_curves
 
 PANELS = {
     "cross_entropy": ("cross-entropy of crops, running mean of 10", 1),

@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.export import export
-from oddroad.learn.quantise import export_int8
-from oddroad.verbs.common import parse_size
+from oddroad.cli.common import parse_size
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.export.onnx import export
+from oddroad.learn.export.quantise import export_int8
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
@@ -60,13 +60,15 @@ def main() -> None:
         for kind, found in choice["sets"].items()
     }
     second = None if given.second is None else parse_size(given.second)
-    about_file = {"spans": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
+    about_file = {"display_range": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
     options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
     if given.int8 is not None:
         card = export_int8(network, about, given.scores, given.out, given.int8, say=print, name=given.name, **options)
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
-        card = export(network, about, given.scores, given.out, weights="int8", name=f"{given.name}-fp32", **options)
+        card = export(
+            network, about, given.scores, given.out, weight_storage="int8", name=f"{given.name}-fp32", **options
+        )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddroad.datasets.read import resize_nearest
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.known import SceneList
+from oddroad.io.images import resize_nearest
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.data.scenes import SceneList
 from oddroad.metrics import SemanticMetric
 
 SIZE = (384, 768)

@@ -22,17 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddroad.curves import PLACE
 from oddroad.datasets import DATASETS, completeness, read_image, read_label
-from oddroad.datasets.read import resize_area, resize_nearest
-from oddroad.evaluate import plain
-from oddroad.learn.calibrate import LogitSample, seen
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.detector import Outputs, resize
+from oddroad.evaluation.evaluate import plain
+from oddroad.files import sha256_of
+from oddroad.io.images import resize_area, resize_nearest
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.outputs import Outputs
+from oddroad.learn.post_hoc import LogitSample, seen
 from oddroad.learn.scores import SCORES
+from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import ExactPixelMetric, PixelMetric, SemanticMetric
 from oddroad.metrics.bootstrap import COARSE, intervals
-from oddroad.predict import sha256_of
+from oddroad.reporting.learning_curves import PLACE
 from oddroad.types import ANOMALY
 
 SIZE = (256, 512)

@@ -13,7 +13,7 @@ PYTHON=${PYTHON:-python}
 
 $PYTHON runs/loss_study_train.py "$DATA" "$OUT" ${WORDS:-}
 $PYTHON runs/loss_study.py "$OUT" --root "$DATA" --results "$RESULTS"
-$PYTHON -m oddroad.cli report "$RESULTS"/*.json "$OUT"/*/0 --out "$OUT/report"
+$PYTHON -m oddroad.cli.main report "$RESULTS"/*.json "$OUT"/*/0 --out "$OUT/report"
 cat "$OUT/report/seeds.md" "$OUT/report/temperatures.md"
 $PYTHON runs/loss_study_tables.py "$RESULTS" > "$OUT/tables.md"
 $PYTHON runs/loss_study_figures.py "$RESULTS" --out "$OUT/report" --trained "$OUT"

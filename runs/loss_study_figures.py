@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.curves import read_curves
-from oddroad.figures import COLOURS, learning_curves, plotting, save
-from oddroad.seeds import SCORES
-from oddroad.tables import short
+from oddroad.reporting.figures import COLOURS, learning_curves, plotting, save
+from oddroad.reporting.learning_curves import read_curves
+from oddroad.reporting.seeds import SCORES
+from oddroad.reporting.tables import short
 from oddroad.types import ANOMALY
 
 MAIN = ("CE", "LN", "LN + CE", "LN + FL", "EIML", "EIML + FL", "EIML + CE")
@@ -89,10 +89,10 @@ def maps_figure(trained: Path, path: Path) -> None:
     """MSP, entropy and largest logit of the first seed of some rows on a rendered frame, each over its own range."""
     import torch
 
-    from oddroad.learn.calibrate import seen
-    from oddroad.learn.checkpoint import load_network
+    from oddroad.learn.checkpoints.format import load_network
+    from oddroad.learn.post_hoc import seen
     from oddroad.learn.scores import SCORES as FUNCTIONS
-    from oddroad.scenes import drive
+    from oddroad.synthetic.scenes import drive
 
     *_, frame = drive(seed=3, frames=41, size=(256, 512))
     assert frame.label is not None

@@ -13,8 +13,8 @@ from typing import Any
 
 from loss_study_figures import MAIN, SETS, USUAL, of, read_results
 
-from oddroad.seeds import SCORES
-from oddroad.tables import short
+from oddroad.reporting.seeds import SCORES
+from oddroad.reporting.tables import short
 
 VOID = ("ERFNet", "ENet", "BiSeNetV2")
 WEIGHTS = {"EIML + FL": ("EIML", "EIML + 0.25 FL", "EIML + FL", "EIML + 4 FL"),

@@ -2,7 +2,7 @@
 
     python runs/loss_study_train.py DATA OUT
 
-Each run is what 'oddroad train --recipe recipes/laptop/ROW.yaml --recipe.seed SEED --start START --fresh CLASSIFIER'
+Each run is what 'oddroad train --recipe recipes/laptop/ROW.yaml --recipe.seed SEED --start START --reinit CLASSIFIER'
 does; one process spares importing PyTorch for each. A run that was killed goes on where it was.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from oddroad.learn.convert import convert_file
+from oddroad.learn.checkpoints.convert import convert_file
 from oddroad.learn.networks.erfnet import Encoder
-from oddroad.learn.train import fit
+from oddroad.learn.training.fit import fit
 from oddroad.recipe import read_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes" / "laptop"
@@ -135,7 +135,7 @@ def main() -> None:
             validate_every=ALWAYS if run.seed == given.seeds[0] and not run.words else NEVER,
             start=given.out / f"{run.start}.ckpt" if run.start else None,
             save_every=40,
-            fresh=STARTS[run.start][1] if run.start else (),
+            reinit=STARTS[run.start][1] if run.start else (),
             validation_scenes=8,
         )
         if not counts.is_file():

@@ -23,8 +23,8 @@ train() { # NAME RECIPE START STEPS EVERY FLAGS...
     shift 5
     [ -f "$out/$name/model.ckpt" ] && return
     echo "== $name: $steps steps"
-    $python -m oddroad.cli train --recipe "$here/../recipes/$recipe.yaml" --root "$out/data" --out "$out/$name" \
-        --start "$from" --validate-every "$interval" --recipe.optimiser.steps "$steps" "$@"
+    $python -m oddroad.cli.main train --recipe "$here/../recipes/$recipe.yaml" --root "$out/data" --out "$out/$name" \
+        --init-from "$from" --validate-every "$interval" --recipe.optim.steps "$steps" "$@"
 }
 pixels="--recipe.network.name ddrnet23_slim --recipe.network.outlier"
 train mask2anomaly mask2anomaly_small_first "$out/mask2anomaly_small.start.ckpt" "$first" "$first"

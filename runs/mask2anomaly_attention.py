@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from mask2anomaly_shared import SIZE, command_line, detector_of, frames_of, heat_picture, outputs_of, sheet, titled
 
-from oddroad.learn.detector import Detector, Outputs
+from oddroad.learn.detector import Detector
 from oddroad.learn.networks.mask2former import MaskedAttention
+from oddroad.learn.outputs import Outputs
 from oddroad.types import CITYSCAPES_CLASSES
 
 LAYER = 2

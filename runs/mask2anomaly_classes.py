@@ -10,7 +10,7 @@ import numpy as np
 from mask2anomaly_shared import Run, command_line, detector_of, outputs_of, save_text, table
 
 from oddroad.datasets import DATASETS, read_image, read_label
-from oddroad.learn.detector import resize
+from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import SemanticMetric
 from oddroad.types import CITYSCAPES_CLASSES
 

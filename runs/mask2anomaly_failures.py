@@ -1,4 +1,4 @@
-"""The supplement's figure 6: failures, picked by the tool: the smallest missed objects and the largest false alarms.
+"""The supplement's figure 6: failures, picked by the tool: the min_area missed objects and the largest false alarms.
 
     python runs/mask2anomaly_failures.py DATA OUT [--images N]
 

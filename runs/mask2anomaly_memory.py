@@ -25,7 +25,7 @@ def one(network: str, batch: int, device: str) -> dict[str, float | int | str]:
     """Two steps of a network on random crops."""
     import torch
 
-    from oddroad.learn.train import Training
+    from oddroad.learn.training.fit import Training
     from oddroad.recipe import read_recipe
 
     recipe = read_recipe(Path(__file__).parents[1] / "recipes/mask2anomaly_first.yaml", ["--network.name", network])

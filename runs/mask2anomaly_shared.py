@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from oddroad.datasets import DATASETS, read_image, read_label
-from oddroad.draw import heat_levels, write
+from oddroad.detection.drawing import heat_levels, write
 from oddroad.errors import InputError
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.data import Validation
-from oddroad.learn.detector import Detector, Outputs
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.data.validation import Validation
+from oddroad.learn.detector import Detector
+from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
 from oddroad.learn.scores.masks import INFERENCE
 from oddroad.metrics import PixelMetric
@@ -79,11 +80,11 @@ def scores_of(name: str) -> tuple[str, ...]:
     return ("mask2anomaly", *INFERENCE, "rba", "eam") if name == MAIN else OF_MASKS
 
 
-def detector_of(path: Path, scores: Mapping[str, Callable], mirror: bool = False) -> Detector:
+def detector_of(path: Path, scores: Mapping[str, Callable], flip_tta: bool = False) -> Detector:
     """A checkpoint with these scores, at SIZE."""
     network, about = load_network(path)
     known = len(about["classes"])
-    return Detector(network, scores, str(about["normalisation"]), SIZE, known=known, mirror=mirror).eval()
+    return Detector(network, scores, str(about["normalisation"]), SIZE, known=known, flip_tta=flip_tta).eval()
 
 
 def frames_of(name: str, run: Run) -> Iterator[Frame]:
@@ -122,11 +123,11 @@ def outputs_of(detector: Detector, image: np.ndarray) -> Outputs:
         return detector.outputs(torch.from_numpy(np.ascontiguousarray(image))[None])
 
 
-def judged(name: str, run: Run, mirror: bool = False) -> dict[str, dict[str, dict[str, float]]]:
+def judged(name: str, run: Run, flip_tta: bool = False) -> dict[str, dict[str, dict[str, float]]]:
     """Figures of a training: set -> score -> AP, FPR95, AUROC, prevalence. Each is computed once and then kept."""
-    scores = ("mask2anomaly",) if mirror else scores_of(name)
-    sets = SETS[:2] if mirror else SETS  # each frame costs twice the time there
-    kept = run.out / "judged" / f"{name}{'.mirror' if mirror else ''}.{run.images or 'all'}.json"
+    scores = ("mask2anomaly",) if flip_tta else scores_of(name)
+    sets = SETS[:2] if flip_tta else SETS  # each frame costs twice the time there
+    kept = run.out / "judged" / f"{name}{'.flip_tta' if flip_tta else ''}.{run.images or 'all'}.json"
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     detector: Detector | None = None
     for each in sets:
@@ -134,7 +135,7 @@ def judged(name: str, run: Run, mirror: bool = False) -> dict[str, dict[str, dic
         if not missing:
             continue
         if detector is None or list(detector.scores) != missing:
-            detector = detector_of(run.checkpoint(name), {score: SCORES[score] for score in missing}, mirror)
+            detector = detector_of(run.checkpoint(name), {score: SCORES[score] for score in missing}, flip_tta)
         metrics = {score: PixelMetric() for score in missing}
         try:
             for frame, image, label in frames_of(each, run):

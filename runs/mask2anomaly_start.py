@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from oddroad.learn.checkpoint import load_network, save_checkpoint
+from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.networks import NETWORKS
 
 HEADS = ("final_layer.", "seghead_extra.", "outlier.")

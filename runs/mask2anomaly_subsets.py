@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.learn.objects import COCO, HELD_OUT
+from oddroad.learn.data.cutouts import COCO, HELD_OUT
 
 
 def write_subset(folder: Path, out: Path, chosen: set[str]) -> int:

@@ -20,19 +20,20 @@ import torch
 from torch import nn
 
 from oddroad.datasets import DATASETS, completeness, read_image, read_label
-from oddroad.datasets.read import resize_area, resize_nearest
 from oddroad.errors import InputError
-from oddroad.learn.calibrate import class_tables, look, seen
-from oddroad.learn.checkpoint import load_network, load_scores
-from oddroad.learn.data import Validation
-from oddroad.learn.detector import Detector, Outputs, Score
+from oddroad.io.images import resize_area, resize_nearest
+from oddroad.learn.checkpoints.format import load_network, load_scores
+from oddroad.learn.data.validation import Validation
+from oddroad.learn.detector import Detector
 from oddroad.learn.networks.wrapped import Layers, McDropout, Odin
+from oddroad.learn.outputs import Outputs, Score
+from oddroad.learn.post_hoc import class_tables, look, seen
 from oddroad.learn.scores import SCORES
 from oddroad.learn.scores.density import EmbeddingDensity
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.scores.moments import features_of, known_pixels
 from oddroad.metrics import PixelMetric
-from oddroad.scenes import drive
+from oddroad.synthetic.scenes import drive
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 SIZE = (512, 1024)

@@ -16,9 +16,9 @@ mkdir -p "$out"
 for name in erfnet:erfnet_cityscapes_20 enet:enet_cityscapes_void_20; do
     network=${name%%:*}
     [ -f "$out/$network.ckpt" ] ||
-        python -m oddroad.cli convert "$data/weights/${name##*:}.pth" --network "$network" --out "$out/$network.ckpt"
+        python -m oddroad.cli.main convert "$data/weights/${name##*:}.pth" --network "$network" --out "$out/$network.ckpt"
     [ -f "$out/$network.calibrated.ckpt" ] ||
-        python -m oddroad.cli calibrate "$out/$network.ckpt" --data cityscapes_small --root "$data" --most "$most" \
+        python -m oddroad.cli.main calibrate "$out/$network.ckpt" --data cityscapes_small --root "$data" --most "$most" \
             --scores sml mahalanobis embedding_density --size 512x1024 --out "$out/$network.calibrated.ckpt"
 done
 python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images"

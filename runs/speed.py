@@ -22,7 +22,7 @@ def random_checkpoint(path: Path, name: str) -> None:
     """A network with random weights and batch norms that have seen noise, unless the file is there."""
     import torch
 
-    from oddroad.learn.checkpoint import save_checkpoint
+    from oddroad.learn.checkpoints.format import save_checkpoint
     from oddroad.learn.networks import NETWORKS
 
     if path.exists():
@@ -42,22 +42,22 @@ def quantise_only(path: Path, out: Path, data: Path) -> None:
 
     import onnx
 
-    from oddroad.learn.export import write
-    from oddroad.learn.graph import drop_output, mean_into_border
-    from oddroad.learn.qdq import make_fast
-    from oddroad.learn.quantise import calibration_images
-    from oddroad.learn.quantisers import outside, with_nncf
-    from oddroad.runtime import read_card
+    from oddroad.inference.model import read_card
+    from oddroad.learn.export.graph_passes import drop_output, fold_mean_into_padding
+    from oddroad.learn.export.onnx import write
+    from oddroad.learn.export.qdq_passes import make_fast
+    from oddroad.learn.export.quantise import calibration_images
+    from oddroad.learn.export.quantisers import outside, with_nncf
 
     model, card = onnx.load(path), read_card(path)
     assert card.size is not None
-    mean_into_border(model, card.size)
+    fold_mean_into_padding(model, card.size)
     graph = with_nncf(model, calibration_images(data, 4, card.size), outside(model))
     make_fast(graph)
     if "classes" in [each.name for each in graph.graph.output]:
         drop_output(graph, "classes")
     words = {"by": "nncf, for timing only: not judged"}
-    write(graph, replace(card, weights="int8", precision="int8", quantisation=words), out)
+    write(graph, replace(card, weight_storage="int8", precision="int8", quantisation=words), out)
 
 
 def whole(row: dict[str, Any]) -> float:
@@ -89,7 +89,7 @@ def rows_of(out: Path) -> list[list[str]]:
             ]
             p95 = row["stages"]["model" if "model" in row["stages"] else "frame"]["p95"]
             cells = [row["network"], row["model"], row["engine"], row["precision"], alone and f"{alone:.2f}", ratios[0]]
-            cells += [f"{all_of_it:.2f}", f"{p95:.2f}", ratios[1], *end, row["peak_mb"], row["others_busy"]]
+            cells += [f"{all_of_it:.2f}", f"{p95:.2f}", ratios[1], *end, row["peak_mb"], row["cpu_contention"]]
             table.append([str(each) for each in cells])
     return table
 

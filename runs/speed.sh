@@ -17,7 +17,7 @@ data=$1 out=$2 seconds=${3:-3} checkpoint=${4:-}
 steps=${STEPS:-prepare erfnet enet bisenetv2 ddrnet23_slim video floor cuda table}
 here=$(dirname "$0")
 mkdir -p "$out"
-oddroad() { python -m oddroad.cli "$@"; }
+oddroad() { python -m oddroad.cli.main "$@"; }
 trained() { [ "$1" = erfnet ] || [ "$1" = enet ] || { [ "$1" = ddrnet23_slim ] && [ -n "$checkpoint" ]; }; }
 
 export_float() { # NETWORK STRIDE FILE

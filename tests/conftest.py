@@ -1,1 +1,51 @@
-"""Shared by all tests: this folder is on the import path, so that tests can import ``golden``."""
+"""What the runtime's tests share; nothing here needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from oddroad.inference.model import Model
+from oddroad.io.video import VideoOut
+from oddroad.synthetic.scenes import drive
+from oddroad.types import Frame
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The embedded detector."""
+    return Model()
+
+
+@pytest.fixture(scope="session")
+def frames() -> list[Frame]:
+    """A short rendered drive."""
+    return list(drive(seed=5, frames=8, size=(180, 320)))
+
+
+@pytest.fixture
+def clip(tmp_path: Path, frames: list[Frame]) -> Path:
+    """The drive as a video of 8 frames."""
+    path = tmp_path / "drive.mp4"
+    video = VideoOut(path, 10.0)
+    for each in frames:
+        video.write(each.image)
+    video.close()
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path, frames: list[Frame]) -> Path:
+    """One frame of the drive as a JPEG."""
+    path = tmp_path / "scene.jpg"
+    assert cv2.imwrite(str(path), cv2.cvtColor(frames[0].image, cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    """An image of noise (48, 64, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from oddroad.learn.objects import COCO, HELD_OUT
-from oddroad.scenes import Street
+from oddroad.learn.data.cutouts import COCO, HELD_OUT
+from oddroad.synthetic.scenes import Street
 from oddroad.types import IGNORE, OUTLIER
 
 

@@ -9,13 +9,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from oddroad.card import Card
 from oddroad.errors import InputError
-from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER, Card, Detect, Frame, Region, Sample
+from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER, Detect, Frame, Region, Sample
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # before anything imports cv2: its warnings break our lines
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 if TYPE_CHECKING:
-    from oddroad.runtime import Model
+    from oddroad.inference.model import Model
 
 __all__ = [
     "ANOMALY", "IGNORE", "KNOWN", "OUTLIER", "Card", "Detect", "Frame", "InputError", "Model", "Region", "Sample",
@@ -24,7 +29,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Model":
-        from oddroad.runtime import Model
+        from oddroad.inference.model import Model
 
         return Model
     raise AttributeError(f"module 'oddroad' has no attribute '{name}'")

@@ -21,7 +21,7 @@ class Network:
         auxiliary: give it its training heads.
         normalisation: "unit", "imagenet" or "cityscapes".
         isomax: channels of an IsoMax+ head in place of the linear classifier; 0 for none.
-        void: one more output beside the classes: void if ``weights.void`` is above 0, else an abstention.
+        void: one more output beside the classes: void if ``class_weights.void`` is above 0, else an abstention.
         stage: "whole", or "encoder" for ERFNet's first stage: its encoder alone, by the encoder's own classifier.
         stride: of erfnet and enet: 1 or 2; 0 for the published one.
     """
@@ -39,55 +39,53 @@ class Network:
 
 @dataclass(frozen=True)
 class Scenes:
-    """The known scenes and how they are shown.
+    """The in-distribution scenes and how they are augmented.
 
     Attributes:
         sets: names of data sets below the data root, their classes mapped to the 19 of Cityscapes; a set that is
             named twice is shown twice as often.
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
-        distort: probability of each photometric distortion (colour, blur, noise, JPEG).
-        surfaces: share of the crops with other light, and with tinted, textured and marked surfaces.
+        photometric: probability of each photometric augmentation (colour, blur, noise, JPEG).
+        appearance: share of the crops with appearance augmentation: other light; tinted, textured, marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
-        balance: share of the scenes that are drawn so that every class is met equally often; the rest are drawn evenly.
+        class_balance: share of the scenes that are drawn so that every class is met equally often; the rest are drawn evenly.
         validation: names of the data sets whose validation scenes are judged.
-        batched: crops are made a batch at a time, on the device that trains; for a GPU.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
     crop: tuple[int, int] = (256, 512)
     scale: tuple[float, float] = (1.0, 2.2)
-    distort: float = 0.3
-    surfaces: float = 0.0
+    photometric: float = 0.3
+    appearance: float = 0.0
     loss_stride: int = 2
-    balance: float = 0.0
+    class_balance: float = 0.0
     validation: tuple[str, ...] = ("cityscapes_small", "camvid")
-    batched: bool = False
 
 
 @dataclass(frozen=True)
 class Outliers:
-    """The odd objects pasted on the scenes.
+    """The outlier objects pasted on the scenes.
 
     Attributes:
         objects: folder with ``images`` and ``labels`` of COCO objects in YOLO segmentation text, below the data root.
-        probability: share of the scenes that get odd objects.
-        most: largest number of odd objects on a scene.
+        probability: share of the scenes that get outlier objects.
+        max_objects: largest number of outlier objects on a scene.
         shapes: share of random shapes of random texture among them, the rest are COCO objects.
-        known: share of the scenes that get pasted objects of known classes, with their class as label.
+        in_distribution: share of the scenes that get pasted objects of closed-set classes, with their label.
         on_road: share of the objects that stand on the road.
     """
 
     objects: str = "coco128-seg"
     probability: float = 0.6
-    most: int = 3
+    max_objects: int = 3
     shapes: float = 0.35
-    known: float = 0.3
+    in_distribution: float = 0.3
     on_road: float = 0.7
 
 
 @dataclass(frozen=True)
-class Weights:
+class ClassWeights:
     """Weights of the classes in the losses of single pixels, from a pass over the training labels.
 
     Attributes:
@@ -121,35 +119,34 @@ class Optimiser:
 
     Attributes:
         name: "adamw", "adam" (its decay added to the gradient) or "sgd" (momentum 0.9).
-        rate: highest learning rate.
-        decay: weight decay.
+        lr: highest learning rate.
+        weight_decay: weight decay.
         steps: number of steps.
         warmup: steps of linear warm-up.
         power: exponent of the polynomial decay after it.
         batch: crops a step, over all processes.
         precision: "bf16", "fp16" (GPU) or "fp32".
         clip: largest norm of the gradient; 0 for no limit.
-        average: decay of the exponential moving average of the weights; 0 for none.
-        frozen: beginnings of the names of parts of the network that are not trained: no gradient, no dropout, and
+        ema: decay of the exponential moving average of the weights; 0 for none.
+        frozen: parameter-name prefixes of parts of the network that are not trained: no gradient, no dropout, and
             batch norm by the statistics that they came with.
-        faster: beginnings of the names of parts that learn at ``factor`` times the rate, such as a new classifier.
-        factor: see ``faster``.
+        lr_multipliers: parameter-name prefixes, each with the factor on its learning rate, such as that of a new
+            classifier; of several that fit, the first holds.
         norms: "batch": batch norm by the statistics of each batch; "frozen": by those that it came with.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    rate: float = 1e-3
-    decay: float = 1e-2
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
     steps: int = 6000
     warmup: int = 200
     power: float = 0.9
     batch: int = 8
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     clip: float = 5.0
-    average: float = 0.998
+    ema: float = 0.998
     frozen: tuple[str, ...] = ()
-    faster: tuple[str, ...] = ()
-    factor: float = 10.0
+    lr_multipliers: tuple[tuple[str, float], ...] = ()
     norms: Literal["batch", "frozen"] = "batch"
 
 
@@ -159,11 +156,11 @@ class Recipe:
 
     Attributes:
         network: the network.
-        scenes: the known scenes.
-        outliers: the pasted odd objects.
-        weights: weights of the classes.
+        scenes: the in-distribution scenes.
+        outliers: the pasted outlier objects.
+        class_weights: weights of the classes in the losses.
         distillation: what is learned from a teacher.
-        optimiser: how the weights are found.
+        optim: how the weights are found.
         losses: names in LOSSES, each with its weight.
         seed: of every random choice.
     """
@@ -171,9 +168,9 @@ class Recipe:
     network: Network = field(default_factory=Network)
     scenes: Scenes = field(default_factory=Scenes)
     outliers: Outliers = field(default_factory=Outliers)
-    weights: Weights = field(default_factory=Weights)
+    class_weights: ClassWeights = field(default_factory=ClassWeights)
     distillation: Distillation = field(default_factory=Distillation)
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    optim: Optimiser = field(default_factory=Optimiser)
     losses: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
     seed: int = 0
 
@@ -183,11 +180,11 @@ class Recipe:
 
 
 def flags(values: Mapping[str, Any], prefix: str) -> dict[str, list[str]]:
-    """Nested values as command-line flags: {"optimiser": {"rate": 1}} -> {"--recipe.optimiser.rate": ["1"]}."""
+    """Nested values as command-line flags: {"optim": {"rate": 1}} -> {"--recipe.optim.lr": ["1"]}."""
     found: dict[str, list[str]] = {}
     for key, value in values.items():
         name = f"{prefix}.{str(key).replace('_', '-')}"
-        if isinstance(value, Mapping) and key != "losses":
+        if isinstance(value, Mapping) and key not in ("losses", "lr_multipliers"):
             found.update(flags(value, name))
         elif isinstance(value, Mapping):
             found[name] = [str(each) for pair in value.items() for each in pair]
@@ -220,7 +217,7 @@ def read_flags(path: Path, prefix: str = "--recipe") -> list[str]:
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A YAML recipe with overrides such as ``--optimiser.rate 1e-3``.
+    """A YAML recipe with overrides such as ``--optim.lr 1e-3``.
 
     Raises:
         InputError: if the file is missing, or a key or value does not exist.

@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from oddroad.datasets.read import decode, folders, images_in, table
+from oddroad.datasets.read import folders, images_in, table
 from oddroad.errors import InputError
+from oddroad.io.images import decode
 from oddroad.types import ANOMALY, KNOWN, Sample
 
 READY = table(keep=2)

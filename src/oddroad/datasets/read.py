@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.io.images import decode, resize_nearest
 from oddroad.types import IGNORE, Sample
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+
 
 DEPTH = 4
 """How many folders below the root a set may lie."""
@@ -61,22 +63,6 @@ def images_in(folder: Path) -> list[Path]:
     return sorted((each for each in folder.iterdir() if each.suffix.lower() in IMAGE_ENDINGS), key=order)
 
 
-def decode(path: Path, how: int) -> np.ndarray:
-    """Pixels of an image file as OpenCV gives them.
-
-    Raises:
-        InputError: if the file is missing or damaged.
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot read '{path}': {error.strerror}") from None
-    pixels = cv2.imdecode(data, how) if len(data) else None
-    if pixels is None:
-        raise InputError(f"'{path}' is no readable image; download it again")
-    return pixels
-
-
 def read_image(sample: Sample) -> np.ndarray:
     """The image of a sample, (H, W, 3) uint8 RGB, at ``sample.size`` if that is set.
 
@@ -116,31 +102,3 @@ def read_label(sample: Sample) -> np.ndarray:
     """
     label = sample.lookup[read_raw_label(sample)]
     return label if sample.size is None else resize_nearest(label, sample.size)
-
-
-def resize_nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) to ``size``, each pixel the one whose area holds its centre; what Pillow does, not OpenCV."""
-    if label.shape == tuple(size):
-        return label
-    rows, columns = (
-        np.cumsum([0.5 * old / new] + [old / new] * (new - 1)).astype(int).clip(0, old - 1)
-        for new, old in zip(size, label.shape, strict=True)
-    )
-    return label[rows[:, None], columns]
-
-
-def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 to ``size`` by a triangle filter over two new pixels: Pillow's bilinear, without aliasing."""
-    for axis, new in ((1, size[1]), (0, size[0])):
-        old = image.shape[axis]
-        if old == new:
-            continue
-        scale = old / new
-        reach = max(scale, 1.0)
-        centres = (np.arange(new) + 0.5) * scale
-        weights = np.maximum(1 - np.abs(np.arange(old) + 0.5 - centres[:, None]) / reach, 0)
-        weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-        turned = np.moveaxis(image, axis, 0)
-        mixed = (weights @ turned.reshape(old, -1).astype(np.float32)).reshape(new, *turned.shape[1:])
-        image = np.moveaxis(np.floor(mixed + np.float32(0.5)).clip(0, 255).astype(np.uint8), 0, axis)
-    return np.ascontiguousarray(image)

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddroad.engines import available_cores
+from oddroad.benchmarking.environment import CpuContention, latency_summary, peak_memory, processor
+from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
-from oddroad.learn.checkpoint import load_network
-from oddroad.learn.detector import NORMALISATION, enlarge
-from oddroad.machine import Others, peak_memory, processor, spread
+from oddroad.learn.checkpoints.format import load_network
+from oddroad.learn.detector import NORMALISATION
+from oddroad.learn.tensor_ops import enlarge
 
 WARM_UP, AT_LEAST = 5, 5
 """Calls at the beginning that do not count, of which the first compiles; and calls that count, however slow."""
@@ -138,7 +139,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     """
     mode = pick(MODES, setting.mode, "mode")
     device = device_for(setting, mode)
-    others, began = Others(), time.perf_counter()
+    contention, began = CpuContention(), time.perf_counter()
     threads = setting.threads or available_cores()
     torch.set_num_threads(threads)
     network, about = load_network(Path(setting.model))
@@ -178,14 +179,14 @@ def measure(setting: Setting) -> dict[str, Any]:
         "threads": threads,
         "frame_size": list(setting.size),
         "network_size": list(setting.size),
-        "weights": "float32",
+        "weight_storage": "float32",
         "load_ms": round((loaded - began) * 1e3, 1),
         "first_call_ms": round(first_call * 1e3, 1),
         "warm_up_frames": WARM_UP,
-        "stages": {stage: spread(values) for stage, values in stages.items()},
+        "stages": {stage: latency_summary(values) for stage, values in stages.items()},
         "fps_without_overlap": round(1e3 / float(np.mean(stages["frame"])), 2),
         "peak_mb": round(peak_memory(), 1),
-        "others_busy": others.share,
+        "cpu_contention": contention.share,
     }
     if device.type == "cuda":
         row["gpu_allocated_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6, 1)

@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.errors import InputError
-
-
-class Outputs(NamedTuple):
-    """What a network says about a batch; absent parts are None.
-
-    Attributes:
-        logits: (N, C, h, w) class logits.
-        features: (N, D, h, w) the last layer before the classifier.
-        outlier: (N, h, w) a learned outlier logit, the log-odds of "odd".
-        void: (N, h, w) the logit of one more output beside the classes: void, or abstention.
-        disagreement: (N, h, w) mutual information over samples or members.
-        masks: (N, Q, h, w) mask logits of a mask network.
-        queries: (N, Q, C + 1) class logits of its queries, the last one "no object".
-        deep: queries and masks after each inner decoder layer of a mask network, in training only.
-        layers: (N, D', h', w') outputs of inner layers, where they are asked for.
-        boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
-        auxiliary: logits (N, C, h', w') of heads that exist in training only.
-    """
-
-    logits: Tensor
-    features: Tensor | None = None
-    outlier: Tensor | None = None
-    void: Tensor | None = None
-    disagreement: Tensor | None = None
-    masks: Tensor | None = None
-    queries: Tensor | None = None
-    deep: tuple[tuple[Tensor, Tensor], ...] = ()
-    layers: tuple[Tensor, ...] = ()
-    boundary: Tensor | None = None
-    auxiliary: tuple[Tensor, ...] = ()
-
-
-Score = Callable[[Outputs], Tensor]
-"""Outputs -> (N, h, w), higher is stranger: a function, or a module with buffers."""
+from oddroad.learn.outputs import Outputs, Score, split_void
+from oddroad.learn.tensor_ops import ALIGNED, enlarge, pad_to_multiple, resize
 
 NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -54,94 +20,10 @@ NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
 """Mean and standard deviation of RGB in [0, 1] that a network was trained with."""
 
 
-ALIGNED: dict[str, dict[str, bool]] = {"bilinear": {"align_corners": False}, "nearest": {}}
-"""Arguments of each kind of interpolation."""
-
-
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize of (N, C, h, w) to (N, C, *size), half-pixel centres, no antialiasing."""
-    numbers = all(isinstance(side, int) for side in (*maps.shape[-2:], *size))  # symbols while an export is traced
-    if numbers and tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-
-
-def gaussian_blur(maps: Tensor) -> Tensor:
-    """(N, h, w) smoothed by a 7x7 Gaussian of sigma 1, reflected at the border; repeated there if 3 pixels or fewer."""
-    sides = [each for each in maps.shape[-2:] if isinstance(each, int)]  # no numbers while an export is traced
-    mode = "replicate" if min(sides, default=4) <= 3 else "reflect"
-    tap = torch.exp(-0.5 * torch.arange(-3, 4, dtype=maps.dtype, device=maps.device) ** 2)
-    tap = tap / tap.sum()
-    padded = F.pad(maps[:, None], (3, 3, 3, 3), mode=mode)
-    return F.conv2d(F.conv2d(padded, tap.view(1, 1, 1, 7)), tap.view(1, 1, 7, 1))[:, 0]
-
-
-def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Extend (N, C, H, W) below and to the right, repeating the border, to sides that are multiples."""
-    height, width = images.shape[-2:]
-    if not isinstance(height, int) or not isinstance(width, int):
-        return images  # an export is traced, and the exporter promises multiples
-    below, right = -height % multiple, -width % multiple
-    if below == 0 and right == 0:
-        return images
-    return F.pad(images, (0, right, 0, below), mode="replicate")
-
-
-def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outputs:
-    """Cut maps of a padded input back to the ceil(height / stride) x ceil(width / stride) that cover the image."""
-    if not isinstance(height, int) or not isinstance(width, int):
-        return outputs  # an export is traced: nothing was padded
-    rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
-    if tuple(outputs.logits.shape[-2:]) == (rows, columns):
-        return outputs
-
-    def cut(maps: Tensor | None) -> Tensor | None:
-        return None if maps is None else maps[..., :rows, :columns]
-
-    logits = outputs.logits[..., :rows, :columns]
-    return outputs._replace(
-        logits=logits,
-        features=cut(outputs.features),
-        outlier=cut(outputs.outlier),
-        void=cut(outputs.void),
-        disagreement=cut(outputs.disagreement),
-        masks=cut(outputs.masks),
-        deep=tuple((queries, masks[..., :rows, :columns]) for queries, masks in outputs.deep),
-        boundary=cut(outputs.boundary),
-    )
-
-
-def enlarge(maps: Tensor, stride: int) -> Tensor:
-    """Bring (N, C, h, w) at a stride to (N, C, h * stride, w * stride): exactly, so that nothing drifts."""
-    return maps if stride == 1 else resize(maps, (maps.shape[-2] * stride, maps.shape[-1] * stride))
-
-
 def multiple_of(network: nn.Module) -> int:
     """Sides of an image that are multiples of this are not padded by the network, or by any network inside it."""
     known = [getattr(network, "stride", 1), *(getattr(each, "multiple", 1) for each in network.modules())]
     return math.lcm(*(each for each in known if isinstance(each, int)))
-
-
-def split_void(outputs: Outputs, known: int) -> Outputs:
-    """Outputs whose logits are the known classes only; one output more becomes ``void``.
-
-    ERFNet, for one, has 20 outputs for 19 classes: the last must not take part in a maximum, a sum or an entropy.
-
-    Raises:
-        InputError: if the network has fewer outputs than known classes, or more than one beyond them.
-    """
-    count = outputs.logits.shape[1]
-    if count == known:
-        return outputs
-    if count != known + 1:
-        raise InputError(
-            f"the network has {count} outputs; expected {known} classes, or {known + 1} with a void output"
-        )
-    return outputs._replace(logits=outputs.logits[:, :known], void=outputs.logits[:, known])
-
-
-SECOND_SHARE = 0.3
-"""Share of the second look in the logits: it knows large things and surfaces, the first one what is small and far."""
 
 
 class Detector(nn.Module):
@@ -157,12 +39,7 @@ class Detector(nn.Module):
         temperature: logits are divided by it before the scores.
         known: number of known classes; an output beyond them is the void output. None if there is no such output.
         classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
-        mirror: average each score with that of the mirror image, mirrored back; it doubles the time.
-        second: (H, W) of a second look at the same image, smaller than ``size``; logits are those of both looks, the
-            second with a share of SECOND_SHARE.
-
-    Raises:
-        InputError: if there is a second look and no first size.
+        flip_tta: average each score with that of the flip_tta image, flip_averaged back; it doubles the time.
     """
 
     colour_mean: Tensor
@@ -178,13 +55,9 @@ class Detector(nn.Module):
         temperature: float = 1.0,
         known: int | None = None,
         classes: bool = False,
-        mirror: bool = False,
-        second: tuple[int, int] | None = None,
+        flip_tta: bool = False,
     ):
         super().__init__()
-        if second is not None and size is None:
-            raise InputError(f"a second look at {second[0]}x{second[1]} needs a size of the first, such as 448x896")
-        self.second = second
         self.network = network
         self.scores = dict(scores)
         self.fitted = nn.ModuleDict({name: each for name, each in scores.items() if isinstance(each, nn.Module)})
@@ -193,7 +66,7 @@ class Detector(nn.Module):
         self.temperature = temperature
         self.known = known
         self.classes = classes
-        self.mirror = mirror
+        self.flip_tta = flip_tta
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
         mean, std = NORMALISATION[normalisation]
@@ -202,41 +75,15 @@ class Detector(nn.Module):
 
     def outputs(self, images: Tensor) -> Outputs:
         """Outputs of the network for (N, H, W, 3) uint8 RGB images, at the network's stride."""
-        return self.look(self.pixels(images))
+        return self.network_outputs(self.pixels(images))
 
     def pixels(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 -> (N, 3, h, w) float32 in 0 to 255, at the size that the network sees."""
         pixels = images.permute(0, 3, 1, 2).float()
         return pixels if self.size is None else resize(pixels, self.size)
 
-    def look(self, pixels: Tensor) -> Outputs:
-        """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature.
-
-        With ``second``, logits, void and outlier head of both looks; a score that needs more finds nothing.
-
-        Raises:
-            InputError: if a mask network shall look twice.
-        """
-        outputs = self.once(pixels)
-        if self.second is None:
-            return outputs
-        if outputs.masks is not None:
-            raise InputError("a second look is for networks that classify pixels; leave it out for a mask network")
-        half = self.size == (2 * self.second[0], 2 * self.second[1])
-        other = self.once(F.avg_pool2d(pixels, 2) if half else resize(pixels, self.second))  # the same where it is half
-        size = (outputs.logits.shape[-2], outputs.logits.shape[-1])
-
-        def both(one: Tensor, two: Tensor) -> Tensor:
-            return (1 - SECOND_SHARE) * one + SECOND_SHARE * resize(two, size)
-
-        def of_map(one: Tensor | None, two: Tensor | None) -> Tensor | None:
-            return None if one is None or two is None else both(one[:, None], two[:, None])[:, 0]
-
-        logits = both(outputs.logits, other.logits)
-        return Outputs(logits, outlier=of_map(outputs.outlier, other.outlier), void=of_map(outputs.void, other.void))
-
-    def once(self, pixels: Tensor) -> Outputs:
-        """Outputs of one look."""
+    def network_outputs(self, pixels: Tensor) -> Outputs:
+        """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature."""
         outputs = self.network((pixels - self.colour_mean) / self.colour_std)
         if self.known is not None:
             outputs = split_void(outputs, self.known)
@@ -253,7 +100,7 @@ class Detector(nn.Module):
         At the network's stride, or at that of the pixels (N, 3, H, W) with ``upsample`` "logits". Where a side is no
         multiple of the stride, the maps reach beyond the pixels by less than one stride.
         """
-        outputs = self.look(pixels)
+        outputs = self.network_outputs(pixels)
         if self.upsample == "logits":
 
             def whole(maps: Tensor | None) -> Tensor | None:
@@ -263,14 +110,14 @@ class Detector(nn.Module):
                 logits=enlarge(outputs.logits, self.stride),
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
-                disagreement=whole(outputs.disagreement),
+                mutual_information=whole(outputs.mutual_information),
                 masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
         maps = [score(outputs)[:, None] for score in self.scores.values()]
         return maps, outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
 
-    def mirrored(self, pixels: Tensor, maps: list[Tensor], stride: int) -> list[Tensor]:
-        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the mirrored pixels, mirrored back.
+    def flip_averaged(self, pixels: Tensor, maps: list[Tensor], stride: int) -> list[Tensor]:
+        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the flip_averaged pixels, flip_averaged back.
 
         The pixels' width must be a multiple of the stride.
         """
@@ -291,10 +138,10 @@ class Detector(nn.Module):
             pixels = pad_to_multiple(pixels, self.multiple)
         maps, likely = self.maps(pixels)
         stride, across = self.map_stride, pixels.shape[-1]
-        if self.mirror:
+        if self.flip_tta:
             if isinstance(across, int) and across % stride:
                 maps, stride = [enlarge(each, stride)[..., :across] for each in maps], 1
-            maps = self.mirrored(pixels, maps, stride)
+            maps = self.flip_averaged(pixels, maps, stride)
         found = [self.whole(each, height, width, stride, "bilinear") for each in maps]
         if likely is not None:
             found.append(self.whole(likely, height, width, self.map_stride, "nearest").to(torch.uint8))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oddroad.errors import InputError
-from oddroad.learn.predict import open_checkpoint
-from oddroad.predict import Predictor
+from oddroad.evaluation.predictors import Predictor
+from oddroad.learn.predictor import open_checkpoint
 
 
 def load_plugin(path: str | Path) -> None:

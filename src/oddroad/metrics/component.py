@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from oddroad.metrics.pixel import judged
+from oddroad.metrics.pixel import valid_pixels
 from oddroad.types import ANOMALY, IGNORE
 
 TAUS = np.linspace(0.25, 0.75, 11)
@@ -111,7 +111,7 @@ class ComponentMetric:
         Raises:
             InputError: if the shapes differ, a score is NaN, or a label is none of the three.
         """
-        judged(scores, labels, name)
+        valid_pixels(scores, labels, name)
         found = components(
             scores.astype(np.float32, copy=False) > self.threshold, labels, self.min_predicted, self.min_truth
         )

@@ -62,7 +62,7 @@ def just_below(keys: np.ndarray) -> np.ndarray:
     return floats_of(below - (below == MINUS_ZERO))
 
 
-def judged(scores: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+def valid_pixels(scores: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Float32 scores and boolean "is an anomaly" of the judged pixels, both flat.
 
     Args:
@@ -127,9 +127,9 @@ class PixelMetric:
             name: of the frame, for the messages.
 
         Raises:
-            InputError: see ``judged``.
+            InputError: see ``valid_pixels``.
         """
-        values, odd = judged(scores, labels, name)
+        values, odd = valid_pixels(scores, labels, name)
         keys = keys_of(values)
         del values
         both = keys[~odd], keys[odd]
@@ -257,7 +257,7 @@ class ExactPixelMetric:
 
     def add(self, scores: np.ndarray, labels: np.ndarray, name: str = "") -> None:
         """Keep the scores of one frame; see ``PixelMetric.add``."""
-        values, odd = judged(scores, labels, name)
+        values, odd = valid_pixels(scores, labels, name)
         self.known.append(values[~odd])
         self.odd.append(values[odd])
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from oddroad.errors import pick
-from oddroad.learn.detector import Outputs
 from oddroad.learn.losses.masks import (
     mask_bce,
     mask_bce_literal,
@@ -22,15 +21,14 @@ from oddroad.learn.losses.masks import (
 from oddroad.learn.losses.outlier import (
     deep_gambler,
     dense_hybrid,
-    energy_cross_entropy,
+    densehybrid_ood,
     energy_margin,
-    likelihood_push,
     maximised_entropy,
     outlier_cross_entropy,
     outlier_head,
     pebal,
-    positive_energy,
-    smoothed_energy,
+    rpl,
+    vos,
 )
 from oddroad.learn.losses.pixel import (
     auxiliary_cross_entropy,
@@ -43,6 +41,7 @@ from oddroad.learn.losses.pixel import (
     logit_norm,
     ohem,
 )
+from oddroad.learn.outputs import Outputs
 
 Loss = Callable[..., Tensor]
 
@@ -58,13 +57,12 @@ LOSSES: dict[str, Loss] = {
     "isomax_focal": isomax_focal,
     "outlier_head": outlier_head,
     "outlier_cross_entropy": outlier_cross_entropy,
-    "likelihood_push": likelihood_push,
-    "positive_energy": positive_energy,
+    "densehybrid_ood": densehybrid_ood,
+    "rpl": rpl,
     "dense_hybrid": dense_hybrid,
     "maximised_entropy": maximised_entropy,
     "energy_margin": energy_margin,
-    "energy_cross_entropy": energy_cross_entropy,
-    "smoothed_energy": smoothed_energy,
+    "vos": vos,
     "pebal": pebal,
     "deep_gambler": deep_gambler,
     "mask_matching": mask_matching,

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oddroad.learn.detector import Outputs
-from oddroad.learn.losses.outlier import odd_and_known
+from oddroad.learn.losses.outlier import outlier_and_inlier
 from oddroad.learn.losses.pixel import at_labels, mean_where
-from oddroad.learn.masks import parts_of, semantic_map
+from oddroad.learn.mask_ops import parts_of, semantic_map
+from oddroad.learn.outputs import Outputs
 from oddroad.types import OUTLIER
 
 CLASS_WEIGHT, MASK_WEIGHT, DICE_WEIGHT, NO_OBJECT_WEIGHT = 2.0, 5.0, 5.0, 0.1
@@ -149,7 +149,7 @@ def largest_share(outputs: Outputs, loss: str) -> Tensor:
 
 def halves(known: Tensor, odd: Tensor, labels: Tensor) -> Tensor:
     """Half the mean of ``known`` over known pixels plus half that of ``odd`` over odd ones; 0 where there is none."""
-    is_odd, is_known = odd_and_known(labels)
+    is_odd, is_known = outlier_and_inlier(labels)
     return 0.5 * (mean_where(known, is_known) + mean_where(odd, is_odd))
 
 

@@ -10,18 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs, gaussian_blur
 from oddroad.learn.losses.pixel import at_labels, class_targets, cross_entropy, mean_where
+from oddroad.learn.outputs import Outputs
+from oddroad.learn.tensor_ops import gaussian_blur
 from oddroad.types import IGNORE, OUTLIER
 
-MARGIN_KNOWN, MARGIN_ODD = -12.0, -6.0
+MARGIN_INLIER, MARGIN_OUTLIER = -12.0, -6.0
 """Energies that known pixels shall stay below and odd pixels above; the values of PEBAL, for its network's logits."""
 
-DOUBT = 0.01
-"""Probability that smoothed_energy leaves to the other answer."""
 
-
-def odd_and_known(labels: Tensor) -> tuple[Tensor, Tensor]:
+def outlier_and_inlier(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Masks (N, H, W) of the odd and of the known pixels."""
     return labels == OUTLIER, (labels != OUTLIER) & (labels != IGNORE)
 
@@ -55,7 +53,7 @@ def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "outlier_head")
-    odd, known = odd_and_known(labels)
+    odd, known = outlier_and_inlier(labels)
     return 0.5 * (mean_where(F.softplus(-logit), odd) + mean_where(F.softplus(logit), known))
 
 
@@ -69,11 +67,11 @@ def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "outlier_cross_entropy")
-    odd, known = odd_and_known(labels)
+    odd, known = outlier_and_inlier(labels)
     return mean_where(F.softplus(torch.where(odd, -logit, logit)), odd | known)
 
 
-def energy_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
+def vos(outputs: Outputs, labels: Tensor) -> Tensor:
     """Binary cross-entropy of the energy taken as the log-odds of "odd", every judged pixel weighing the same.
 
     It makes a detector of the class logits themselves: logsumexp(z) above 0 on what is known, below on what is odd.
@@ -81,45 +79,33 @@ def energy_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     with slope 1 and no offset.
     """
     total = at_labels(outputs.logits, labels).logsumexp(1)
-    odd, known = odd_and_known(labels)
+    odd, known = outlier_and_inlier(labels)
     return mean_where(F.softplus(torch.where(odd, total, -total)), odd | known)
 
 
-def smoothed_energy(outputs: Outputs, labels: Tensor) -> Tensor:
-    """energy_cross_entropy towards 99 % sure instead of all sure, so that logits have no reason to rise for ever.
-
-    Its least value is at logsumexp(z) = 4.6 on what is known and -4.6 on what is odd; beyond it costs again. Source of
-    the smoothing: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016.
-    """
-    total = at_labels(outputs.logits, labels).logsumexp(1)
-    odd, known = odd_and_known(labels)
-    wrong = torch.where(odd, total, -total)
-    return mean_where(F.softplus(wrong) - DOUBT * wrong, odd | known)
-
-
-def likelihood_push(outputs: Outputs, labels: Tensor) -> Tensor:
+def densehybrid_ood(outputs: Outputs, labels: Tensor) -> Tensor:
     """Mean over odd pixels of logsumexp(z), less the mean logit: the unnormalised likelihood of what is odd goes down.
 
     Source: the outlier term of Grcic et al., "DenseHybrid", 2022; the subtracted mean over the batch is detached and
     only centres the value.
     """
     logits = at_labels(outputs.logits, labels)
-    odd, _ = odd_and_known(labels)
+    odd, _ = outlier_and_inlier(labels)
     return mean_where(logits.logsumexp(1) - logits.mean().detach(), odd)
 
 
-def positive_energy(outputs: Outputs, labels: Tensor) -> Tensor:
+def rpl(outputs: Outputs, labels: Tensor) -> Tensor:
     """Mean over odd pixels of relu(logsumexp(z)): their energy shall not be negative, and no more than that.
 
-    Unlike likelihood_push it is bounded below, so that training from random weights does not drive the logits away.
+    Unlike densehybrid_ood it is bounded below, so that training from random weights does not drive the logits away.
     Source: Liu et al., "Residual Pattern Learning for Pixel-wise Out-of-Distribution Detection", 2023.
     """
-    odd, _ = odd_and_known(labels)
+    odd, _ = outlier_and_inlier(labels)
     return mean_where(F.relu(at_labels(outputs.logits, labels).logsumexp(1)), odd)
 
 
 def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_as_known: bool = False) -> Tensor:
-    """Cross-entropy + beta x likelihood_push + 10 beta x cross-entropy of the outlier head.
+    """Cross-entropy + beta x densehybrid_ood + 10 beta x cross-entropy of the outlier head.
 
     Source: Grcic et al., "DenseHybrid", 2022, whose code counts ignored pixels as known in the last term.
 
@@ -133,10 +119,10 @@ def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_a
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "dense_hybrid")
-    odd, known = odd_and_known(labels)
+    odd, known = outlier_and_inlier(labels)
     counted = torch.ones_like(odd) if ignored_as_known else odd | known
     head = mean_where(F.softplus(torch.where(odd, -logit, logit)), counted)
-    return cross_entropy(outputs, labels) + beta * likelihood_push(outputs, labels) + 10 * beta * head
+    return cross_entropy(outputs, labels) + beta * densehybrid_ood(outputs, labels) + 10 * beta * head
 
 
 def maximised_entropy(outputs: Outputs, labels: Tensor, alpha: float = 0.9) -> Tensor:
@@ -148,12 +134,12 @@ def maximised_entropy(outputs: Outputs, labels: Tensor, alpha: float = 0.9) -> T
     logits = at_labels(outputs.logits, labels)
     log_p = logits.log_softmax(1)
     targets = class_targets(labels, logits.shape[1])
-    odd, _ = odd_and_known(labels)
+    odd, _ = outlier_and_inlier(labels)
     known = F.nll_loss(log_p, targets, ignore_index=IGNORE, reduction="sum")
     return ((1 - alpha) * known - alpha * (log_p.mean(1) * odd).sum()) / logits.numel()
 
 
-def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_KNOWN, high: float = MARGIN_ODD) -> Tensor:
+def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_INLIER, high: float = MARGIN_OUTLIER) -> Tensor:
     """Squared distance of the energy to the wrong side of a margin: known below ``low``, odd above ``high``.
 
     Source: Liu et al., "Energy-based Out-of-distribution Detection", 2020.
@@ -164,7 +150,7 @@ def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_KNOWN, h
 
 def margins(values: Tensor, labels: Tensor, low: float, high: float) -> Tensor:
     """Mean of both squared hinges; that of the known pixels alone where nothing is odd."""
-    odd, known = odd_and_known(labels)
+    odd, known = outlier_and_inlier(labels)
     below = mean_where(F.relu(values - low).square(), known)
     return 0.5 * (below + mean_where(F.relu(high - values).square(), odd)) if odd.any() else below
 
@@ -172,10 +158,10 @@ def margins(values: Tensor, labels: Tensor, low: float, high: float) -> Tensor:
 def pebal_energy(outputs: Outputs, labels: Tensor) -> Tensor:
     """Energy margins with sparsity of the odd energies and smoothness of all. Source: Tian et al., "PEBAL", 2022."""
     values = -at_labels(outputs.logits, labels).logsumexp(1)
-    odd, _ = odd_and_known(labels)
+    odd, _ = outlier_and_inlier(labels)
     sparsity = 5e-4 * values[odd].norm() if odd.any() else 0.0
     steps = values.diff(dim=1).square().sum() + values.diff(dim=2).square().sum()
-    return margins(values, labels, MARGIN_KNOWN, MARGIN_ODD) + sparsity + 3e-6 * 0.5 * steps
+    return margins(values, labels, MARGIN_INLIER, MARGIN_OUTLIER) + sparsity + 3e-6 * 0.5 * steps
 
 
 def pebal_abstention(outputs: Outputs, labels: Tensor, share: float = 0.1) -> Tensor:
@@ -190,7 +176,7 @@ def pebal_abstention(outputs: Outputs, labels: Tensor, share: float = 0.1) -> Te
     reward = gaussian_blur(logits[:, :-1].logsumexp(1).square())
     p = logits.softmax(1)
     gambled = (p[:, :-1] + (p[:, -1] / reward)[:, None]).clamp(min=1e-7).log()
-    odd, _ = odd_and_known(labels)
+    odd, _ = outlier_and_inlier(labels)
     targets = class_targets(labels, gambled.shape[1])
     known = targets != IGNORE
     own = gambled.gather(1, targets.where(known, 0)[:, None])[:, 0]

@@ -12,7 +12,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from oddroad.learn.detector import Outputs, resize
+from oddroad.learn.outputs import Outputs
+from oddroad.learn.tensor_ops import resize
 from oddroad.types import GROUPS, IGNORE
 
 ENTROPIC_SCALE = 10.0

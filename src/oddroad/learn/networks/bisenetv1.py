@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
 from oddroad.learn.networks.blocks import Classifier, ConvBNReLU, IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple
 
 
 def whole_mean(x: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
 from oddroad.learn.networks.blocks import Classifier, IsoMax
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple, resize
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

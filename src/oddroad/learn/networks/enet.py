@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
 from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple, resize
 
 
 def unit(inputs: int, outputs: int, activation: type[nn.Module], kernel: int = 1, stride: int = 1) -> nn.Sequential:

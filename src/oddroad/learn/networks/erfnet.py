@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
 from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple, resize
 
 EPSILON = 1e-3
 """Of every batch norm here; the other networks keep 1e-5."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
 from oddroad.learn.networks.blocks import Classifier, IsoMax
 from oddroad.learn.networks.erfnet import Encoder
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple, resize
 
 SPARED = (2, 3, 13, 14)
 """Numbers of ERFNet's encoder layers that are left out: two of five blocks at stride 4, two of eight at stride 8."""
@@ -40,10 +41,10 @@ class ERFNetLite(nn.Module):
         for each in SPARED:
             self.encoder.layers[each] = nn.Identity()
         self.auxiliary = auxiliary
-        self.fine = still(Classifier(64, isomax or classes, 1))
+        self.fine = zero_init(Classifier(64, isomax or classes, 1))
         self.isomax = IsoMax(isomax, classes) if isomax else nn.Identity()
         self.outlier = Classifier(128, 1, 1) if outlier else None
-        self.fine_outlier = still(Classifier(64, 1, 1)) if outlier else None
+        self.fine_outlier = zero_init(Classifier(64, 1, 1)) if outlier else None
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) RGB in [0, 1] -> Outputs at a quarter of H x W, any size; the features are those of stride 8."""
@@ -69,7 +70,7 @@ class ERFNetLite(nn.Module):
         return crop_outputs(outputs, height, width, self.stride)
 
 
-def still(layer: nn.Conv2d) -> nn.Conv2d:
+def zero_init(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer with all its weights 0, so that it adds nothing until it has learned something."""
     for each in layer.parameters():
         nn.init.zeros_(each)

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple
-from oddroad.learn.masks import semantic_map
+from oddroad.learn.mask_ops import semantic_map
 from oddroad.learn.networks.ddrnet import DDRNet
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from oddroad.learn.detector import Outputs, crop_outputs, pad_to_multiple, resize
 from oddroad.learn.networks.blocks import Classifier, IsoMax
 from oddroad.learn.networks.ddrnet import BasicBlock, Bottleneck, GlobalPool, Head, conv1x1, conv3x3, pre_activated
+from oddroad.learn.outputs import Outputs, crop_outputs
+from oddroad.learn.tensor_ops import pad_to_multiple, resize
 
 
 def stage(inputs: int, outputs: int, blocks: int, stride: int = 1) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 Each has the signature of a network, ``(N, 3, H, W) normalised -> Outputs``, and its ``stride``. Where several opinions
 are averaged, the logits are the logarithm of the mean probability, so that every score on logits keeps its meaning,
-and ``disagreement`` is the mutual information in nats.
+and ``mutual_information`` is the mutual information in nats.
 
 ``known`` is the number of known classes: an output beyond them (void) is split off before any softmax. It may be left
 out for a network without such an output.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs, split_void
+from oddroad.learn.outputs import Outputs, split_void
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def entropy_of(log_p: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(1)
 
 
-class Opinions:
+class EnsembleAccumulator:
     """Mean probability and mutual information of several opinions, one at a time, in constant memory.
 
     Sources: Gal and Ghahramani, "Dropout as a Bayesian Approximation", 2016; Lakshminarayanan et al., "Simple and
@@ -55,14 +55,14 @@ class Opinions:
         self.count += 1
 
     def outputs(self) -> Outputs:
-        """The mean opinion: logits are its log-probabilities, ``disagreement`` is H(mean p) - mean H(p) >= 0."""
+        """The mean opinion: logits are its log-probabilities, ``mutual_information`` is H(mean p) - mean H(p) >= 0."""
         assert self.log_sum is not None
         assert self.entropies is not None
         log_p = log_probabilities(self.log_sum)
-        return Outputs(log_p, disagreement=(entropy_of(log_p) - self.entropies / self.count).clamp(min=0))
+        return Outputs(log_p, mutual_information=(entropy_of(log_p) - self.entropies / self.count).clamp(min=0))
 
 
-class Around(nn.Module):
+class NetworkWrapper(nn.Module):
     """The part that all wrapped networks share: the network inside, its stride, its known classes."""
 
     not_exportable = ""
@@ -80,7 +80,7 @@ class Around(nn.Module):
         return outputs if self.known is None else split_void(outputs, self.known)
 
 
-class Tempered(Around):
+class Tempered(NetworkWrapper):
     """Divides the logits, and the void output, by a temperature.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
@@ -99,7 +99,7 @@ class Tempered(Around):
         )
 
 
-class Odin(Around):
+class Odin(NetworkWrapper):
     """Moves the image a small step towards a surer answer and looks at the tempered logits there.
 
     x' = x - epsilon * sign(gradient of the sum over pixels of -log max softmax(z / T)); logits = z(x') / T. Known
@@ -139,7 +139,7 @@ class Odin(Around):
         return outputs._replace(logits=outputs.logits / self.temperature)
 
 
-class McDropout(Around):
+class McDropout(NetworkWrapper):
     """Several passes with dropout switched on, averaged.
 
     Source: Gal and Ghahramani, 2016; per pixel as in Mukhoti and Gal, 2018.
@@ -170,9 +170,9 @@ class McDropout(Around):
             )
 
     def forward(self, images: Tensor) -> Outputs:
-        """(N, 3, H, W) -> Outputs of the mean over the samples, with ``disagreement``."""
+        """(N, 3, H, W) -> Outputs of the mean over the samples, with ``mutual_information``."""
         was = [each.training for each in self.dropouts]
-        opinions = Opinions()
+        opinions = EnsembleAccumulator()
         try:
             for each in self.dropouts:
                 each.train()
@@ -207,15 +207,15 @@ class Ensemble(nn.Module):
         self.stride = strides.pop()
 
     def forward(self, images: Tensor) -> Outputs:
-        """(N, 3, H, W) -> Outputs of the mean over the members, with ``disagreement``."""
-        opinions = Opinions()
+        """(N, 3, H, W) -> Outputs of the mean over the members, with ``mutual_information``."""
+        opinions = EnsembleAccumulator()
         for network in self.networks:
             outputs = network(images)
             opinions.add((outputs if self.known is None else split_void(outputs, self.known)).logits)
         return opinions.outputs()
 
 
-class Layers(Around):
+class Layers(NetworkWrapper):
     """Adds the outputs of inner modules to ``Outputs.layers``, for scores that look at more than the last layer.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from oddroad.learn.detector import Score
+from oddroad.learn.outputs import Score
 from oddroad.learn.scores.density import EmbeddingDensity
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.scores.logits import (

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs
+from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores.moments import Moments, at_logits, features_of, known_pixels, whitening
 
 FAR = 1e12

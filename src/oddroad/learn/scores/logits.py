@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs, gaussian_blur
+from oddroad.learn.outputs import Outputs
+from oddroad.learn.tensor_ops import gaussian_blur
 
 
 def shifted(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,9 +105,9 @@ def mutual_information(outputs: Outputs) -> Tensor:
     Raises:
         InputError: if the network is neither an ensemble nor sampled with dropout.
     """
-    if outputs.disagreement is None:
+    if outputs.mutual_information is None:
         raise InputError("mutual_information needs several opinions; wrap the network in Ensemble or McDropout")
-    return outputs.disagreement
+    return outputs.mutual_information
 
 
 def outlier_head(outputs: Outputs) -> Tensor:

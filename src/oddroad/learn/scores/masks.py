@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs
-from oddroad.learn.masks import class_probabilities, marginal, parts_of
+from oddroad.learn.mask_ops import class_probabilities, marginal, parts_of
+from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores.logits import msp
 
 STUFF = (2, 10)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs, resize
+from oddroad.learn.outputs import Outputs
+from oddroad.learn.tensor_ops import resize
 from oddroad.types import IGNORE
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oddroad.errors import InputError
-from oddroad.learn.detector import Outputs
+from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores.moments import Moments, known_pixels
 
 

@@ -1,0 +1,1 @@
+"""How fast a detector is, by stage and end to end, and on what machine."""

@@ -1,0 +1,1 @@
+"""Thresholds with a guaranteed false-alarm rate, from in-distribution data."""

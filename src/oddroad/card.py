@@ -1,0 +1,131 @@
+"""What a detector is: the card that travels inside its file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from oddroad.errors import InputError
+
+CARD_KEY = "oddroad"
+"""Key of the card in the metadata of an ONNX file."""
+
+
+def describe(card: Card) -> str:
+    """The card as text for people."""
+    size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
+    lines = [
+        f"{card.name}",
+        f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weight_storage}, "
+        f"computed in {card.precision}",
+        f"  scores      {', '.join(card.scores)} (the first is the default), computed before upsampling"
+        if card.upsample == "score"
+        else f"  scores      {', '.join(card.scores)} (the first is the default), computed after upsampling",
+    ]
+    lines += [f"  threshold   {name} > {value:.4g}" for name, value in card.thresholds.items()]
+    if card.threshold_meaning:
+        lines.append(f"              {card.threshold_meaning}")
+    lines.append(f"  classes     {', '.join(card.classes)}")
+    for title, values in (
+        ("origin", card.origin),
+        ("measured", card.measured),
+        ("parity", card.parity),
+        ("quantised", card.quantisation),
+    ):
+        lines += [f"  {title:<11} {key}: {value}" for key, value in values.items()]
+    return "\n".join([*lines, f"  licence     {card.licence or 'not stated'}"])
+
+
+CARD_FORMAT = 2
+"""Version of the Card's layout; a file with a newer one is refused."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a detector is, carried inside its file as JSON (``metadata_props["oddroad"]``).
+
+    Attributes:
+        name: name of the detector.
+        network: key in NETWORKS.
+        scores: names of the output maps, in their order; the first is the default.
+        size: (H, W) the network sees, or None if it takes images at their own size.
+        stride: pixels of the network's input to a side of one pixel of its output.
+        classes: names of the known classes.
+        thresholds: for each score, the value above which a pixel counts as odd.
+        threshold_meaning: how the thresholds were set, in words.
+        display_range: for each score, the values of a typical known and a typical odd pixel; they only colour pictures.
+        calibration: what known scenes score: thresholds by rate, data, frames, confidence; see oddroad.calibration.thresholds.
+        temperature: what the logits are divided by before the scores.
+        upsample: "score" if the score is computed at the network's stride and then enlarged, or "logits".
+        licence: terms of use of the weights, which follow those of the training data.
+        origin: recipe, commit, date, data: where the weights come from.
+        parity: largest differences to PyTorch found by the exporter.
+        measured: figures of the detector, by data set.
+        weight_storage: storage of the weights in the file, "float32", "float16" or "int8".
+        precision: what most of the network computes in, "float32", or "int8" after quantisation.
+        quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.export.quantise.
+        format: version of this layout.
+    """
+
+    name: str
+    network: str
+    scores: tuple[str, ...]
+    size: tuple[int, int] | None
+    stride: int
+    classes: tuple[str, ...]
+    thresholds: dict[str, float] = field(default_factory=dict)
+    threshold_meaning: str = ""
+    display_range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    upsample: str = "score"
+    licence: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    weight_storage: str = "float32"
+    precision: str = "float32"
+    quantisation: dict[str, Any] = field(default_factory=dict)
+    format: int = CARD_FORMAT
+
+    def to_json(self) -> str:
+        """The card as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read a card.
+
+        Raises:
+            InputError: if the text is no card, or one of a newer version.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"the card is not JSON ({error})") from None
+        if not isinstance(values, dict):
+            raise InputError(f"the card is a JSON {type(values).__name__}; expected an object")
+        version = values.get("format")
+        if not isinstance(version, int):
+            raise InputError("the card does not state its format")
+        if version < CARD_FORMAT:
+            raise InputError(f"the card has format {version}, from before the first release; export the file again")
+        if version > CARD_FORMAT:
+            raise InputError(
+                f"the card has format {version} and this oddroad reads up to {CARD_FORMAT}; upgrade with "
+                "'pip install -U oddroad'"
+            )
+        known = {each.name for each in fields(cls)}
+        required = {"name", "network", "scores", "size", "stride", "classes"}
+        if missing := sorted(required - values.keys()):
+            raise InputError(f"the card lacks {', '.join(missing)}")
+        values = {key: value for key, value in values.items() if key in known}
+        for key in ("scores", "classes"):
+            if not isinstance(values[key], list) or not all(isinstance(each, str) for each in values[key]):
+                raise InputError(f"{key} of the card is {values[key]!r}; expected a list of names")
+            values[key] = tuple(values[key])
+        if values["size"] is not None:
+            values["size"] = tuple(values["size"])
+        values["display_range"] = {name: tuple(span) for name, span in values.get("display_range", {}).items()}
+        return cls(**values)

@@ -1,0 +1,90 @@
+"""The verb ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from oddroad.cli.common import parse_size
+from oddroad.errors import InputError
+
+
+def export(
+    checkpoint: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    out: Path,
+    scores: tuple[str, ...] = ("max_logit",),
+    size: str = "any",
+    upsample: Literal["score", "logits"] = "score",
+    weight_storage: Literal["float32", "float16", "int8"] = "float32",
+    classes: bool = False,
+    stride: int | None = None,
+    plugin: Path | None = None,
+    precision: Literal["float32", "int8"] = "float32",
+    quantisation_data: Path | None = None,
+    quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
+    flip_tta: bool = False,
+) -> None:
+    """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
+
+    Example: oddroad export erfnet.ckpt --scores msp energy --size 512x1024 --out erfnet.onnx
+
+    Args:
+        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
+            whose scores see the mean of their probabilities, and mutual_information what they disagree on.
+        out: the file to write.
+        scores: score maps that the file gives; the first is the default one.
+        size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
+        upsample: score: compute the scores at the network's stride and enlarge the maps; logits: enlarge the class
+            logits first, slower and as most papers do.
+        weight_storage: how the weights are stored in a float32 file; all compute in float32 and are equally fast.
+        classes: also give the most likely class of each pixel.
+        stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
+        plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
+        precision: int8: compute in 8 bits: two to three times faster; what it costs is measured and written into the card.
+        quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
+        quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
+        flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
+    """
+    from oddroad.learn.checkpoints.format import load_networks, load_scores
+    from oddroad.learn.export.onnx import export as write
+
+    if plugin is not None:
+        from oddroad.learn.plugin import load_plugin
+
+        load_plugin(plugin)
+    target, int8 = parse_size(size), precision == "int8"
+    network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
+    table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
+    temperature = float(about.get("temperature", 1.0))
+    if int8 != (quantisation_data is not None):
+        raise InputError(
+            "--precision int8 and --quantisation-data DATA go together: ranges and report come from the data"
+        )
+    if int8 and weight_storage != "float32":
+        raise InputError(
+            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in 8 bits: leave one out"
+        )
+    if int8 and flip_tta:
+        raise InputError("--flip-tta doubles the time that --precision int8 saves; leave one of them out")
+    if int8 and quantisation_data is not None:
+        from oddroad.learn.export.quantise import export_int8
+
+        options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature}
+        card = export_int8(network, about, table, out, quantisation_data, quantiser, classes, print, **options)
+        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
+        for name, value in card.quantisation.items():
+            print(f"  {name}: {value}")
+        return
+    card = write(network, about, table, out, target, upsample, weight_storage, classes, temperature, flip_tta=flip_tta)
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weight_storage}"
+    )
+    for name, value in card.parity.items():
+        print(f"  {name}: {value}")
+    if flip_tta:
+        from oddroad.learn.predictor import flip_tta_cost_line
+
+        print(f"  {flip_tta_cost_line(network, table, target, upsample, len(card.classes))}")

@@ -1,0 +1,49 @@
+"""The verb ``train``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oddroad.recipe import Recipe
+
+
+def train(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    validate_every: int = 1000,
+    init_from: Path | None = None,
+    until: int | None = None,
+    reinit: tuple[str, ...] = (),
+    save_every: int = 250,
+    validation_scenes: int = 30,
+    workers: int = 0,
+    teacher: Path | None = None,
+) -> None:
+    """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
+
+    Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optim.lr 5e-4 --root data --out runs/one
+
+    On several devices: torchrun --nproc-per-node 2 -m oddroad.cli.main train ...
+
+    Args:
+        recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
+        root: folder that holds the data sets.
+        out: folder for logs, checkpoints and, at the end, model.ckpt.
+        validate_every: steps between validations.
+        start: a checkpoint of ours to start from instead of random weights.
+        until: stop at this step, with the schedule unfinished.
+        reinit: beginnings of the names of parameters that --start does not give.
+        save_every: steps between the states that a stopped run goes on from.
+        validation_scenes: validation scenes of each data set.
+        workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
+        teacher: a checkpoint of ours to learn from, where the recipe's distillation.weight is above 0.
+    """
+    from oddroad.learn.training.fit import fit
+
+    model = fit(
+        recipe, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher
+    )
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"trained: {model}")

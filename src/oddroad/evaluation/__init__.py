@@ -1,0 +1,1 @@
+"""Any detector over data sets: maps, counts, figures."""

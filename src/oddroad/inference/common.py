@@ -1,0 +1,39 @@
+"""What the engines share: the head of a file, precisions, how many prepared forms are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oddroad.card import CARD_KEY, Card
+from oddroad.errors import InputError
+from oddroad.inference.onnx_graph import metadata, output_names
+
+
+def read_head(path: Path) -> tuple[Card, list[str]]:
+    """The card of a file and the names of its outputs, without preparing it to run.
+
+    Raises:
+        InputError: if the file is damaged, has no card, or one that this version cannot read.
+    """
+    data = path.read_bytes()
+    try:
+        text, outputs = metadata(data).get(CARD_KEY), output_names(data)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({error})") from None
+    if text is None:
+        raise InputError(f"model '{path}' is an ONNX file but not a detector of ours; 'oddroad export' writes those")
+    try:
+        card = Card.from_json(text)
+    except InputError as error:
+        raise InputError(f"model '{path}': {error}") from None
+    if missing := [name for name in card.scores if name not in outputs]:
+        raise InputError(f"model '{path}' lacks the outputs {', '.join(missing)} that its card names; export it again")
+    return card, outputs
+
+
+SESSIONS = 4
+"""Forms of a file that an engine keeps ready: for other outputs or, in OpenVINO, images of other sizes."""
+
+
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""What the float part of a network may be computed in, and OpenVINO's name of it."""

@@ -1,0 +1,152 @@
+"""An exported detector, run by ONNX Runtime or OpenVINO: ``heat = Model()(image)``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from oddroad.card import Card
+from oddroad.concurrency import available_cores
+from oddroad.errors import InputError, pick
+from oddroad.inference.common import PRECISIONS, read_head
+from oddroad.inference.engines import ENGINES, choose_engine
+
+EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
+"""Detectors of the package, name -> file in ``oddroad/inference/weights``: in 8 bits, and its twin in float32."""
+
+
+def find_model(model: str | Path) -> Path:
+    """Path of a detector given by its path or by the name of an embedded one.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    if str(model) in EMBEDDED:
+        path = Path(str(resources.files("oddroad"))) / "inference" / "weights" / EMBEDDED[str(model)]
+        if not path.is_file():
+            raise InputError(f"'{path.name}' is missing from this installation; pass the path of an .onnx file")
+        return path
+    path = Path(model)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no file"
+        raise InputError(f"model '{model}' is {what}; expected an .onnx file or one of: {', '.join(EMBEDDED)}")
+    return path
+
+
+def read_card(model: str | Path) -> Card:
+    """The card of a detector.
+
+    Raises:
+        InputError: if it is not a detector of ours.
+    """
+    return read_head(find_model(model))[0]
+
+
+class Model:
+    """A detector: an RGB image in, a score map of the same size out, higher is stranger.
+
+    >>> import numpy as np
+    >>> model = Model()
+    >>> heat = model(np.zeros((90, 160, 3), np.uint8))
+    >>> heat.shape, heat.dtype
+    ((90, 160), dtype('float32'))
+
+    Args:
+        model: path of an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for its twin that
+            computes in float32.
+        engine: "onnxruntime", "openvino", or "auto".
+        threads: number of threads; by default every core this process may use.
+        precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
+        parallel: calls that may run at the same time, from as many threads of the caller, and share the threads.
+            A video is done sooner with a frame for each core than with all cores on one frame; a single frame is not.
+
+    Attributes:
+        card: what the detector is.
+        scores: names of its score maps, the default first.
+        engine: the engine that runs it.
+        precision: what it computes in, in words: "int8 and float32" for a quantised file.
+        threads: that it computes with in all.
+        parallel: calls that may run at the same time.
+
+    Raises:
+        InputError: if the file or the engine cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "default",
+        engine: str = "auto",
+        threads: int | None = None,
+        precision: str = "float32",
+        parallel: int = 1,
+    ):
+        self.path = find_model(model)
+        self.engine = choose_engine(engine)
+        self.threads = threads or available_cores()
+        self.parallel = max(min(parallel, self.threads), 1)
+        pick(PRECISIONS, precision, "precision")
+        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision, self.parallel)
+        self.scores, self.float_precision = self.card.scores, precision
+        self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def pick_score(self, score: str | None) -> str:
+        """A score by name, or the default one.
+
+        Raises:
+            InputError: if the detector does not have it.
+        """
+        if score is None:
+            return self.scores[0]
+        return pick({name: name for name in self.scores}, score, f"score in {self.path.name}")
+
+    def threshold(self, score: str | None = None) -> float:
+        """The threshold of a score that the card proposes.
+
+        Raises:
+            InputError: if the card has none.
+        """
+        name = self.pick_score(score)
+        if name not in self.card.thresholds:
+            raise InputError(f"{self.path.name} has no threshold for score '{name}'; pass --threshold")
+        return self.card.thresholds[name]
+
+    def maps(self, image: np.ndarray, scores: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Score maps (H, W) float32 of an image (H, W, 3) uint8 RGB, by name.
+
+        Raises:
+            InputError: if the image has another shape or type, or a score does not exist.
+        """
+        names = [self.pick_score(name) for name in scores] if scores is not None else list(self.scores)
+        return self.outputs(image, names)
+
+    def outputs(self, image: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Any outputs (H, W) of the file for an image (H, W, 3) uint8 RGB: scores, or ``classes`` (uint8).
+
+        Raises:
+            InputError: if the image has another shape or type, or an output does not exist.
+        """
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
+        try:
+            found = self._run(np.ascontiguousarray(image[None]), names)
+        except Exception as error:  # the engines raise classes of their own for an unknown output
+            if set(names) <= set(self.scores):
+                raise
+            raise InputError(f"{self.path.name} does not give all of: {', '.join(names)}") from error
+        return {name: values[0] for name, values in zip(names, found, strict=True)}
+
+    def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
+        """The map (H, W) float32 of one score, by default the first, of an image (H, W, 3) uint8 RGB."""
+        name = self.pick_score(score)
+        return self.maps(image, [name])[name]

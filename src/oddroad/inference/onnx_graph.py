@@ -1,0 +1,133 @@
+"""Outputs and metadata of an ONNX file, read and chosen without the onnx package, which is no part of the runtime.
+
+An ONNX file is a protocol buffer: a message of numbered fields, of which one is the graph, a message again. ONNX
+Runtime computes every output of a graph, also those that nobody fetches; a graph without them is faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+GRAPH, METADATA, NODE, OUTPUT, NAME, READS, MAKES, KEY, VALUE = 7, 14, 1, 12, 1, 1, 2, 1, 2
+"""Numbers of the fields: graph and metadata of a model, a node and an output of a graph, the name of an output, the
+names of the values that a node reads and makes, key and value of an entry of the metadata."""
+
+
+FIXED = {1: 8, 5: 4}
+"""Bytes of a value of fixed length, by the type of the field."""
+
+
+def number_at(data: bytes, place: int) -> tuple[int, int]:
+    """A number of variable length, seven bits a byte, the lowest first, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, place
+
+
+def as_number(value: int) -> bytes:
+    """The bytes that ``number_at`` reads.
+
+    >>> number_at(as_number(300), 0)
+    (300, 2)
+    """
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of the message between two places: its number, where it begins, where its value begins, its end.
+
+    Raises:
+        ValueError: if this is no message.
+    """
+    place = start
+    while place < end:
+        try:
+            key, value = number_at(data, place)
+            kind = key & 7
+            if kind == 0:
+                stop = number_at(data, value)[1]
+            elif kind == 2:
+                length, value = number_at(data, value)
+                stop = value + length
+            else:
+                stop = value + FIXED[kind]
+        except (IndexError, KeyError):
+            raise ValueError("not a protocol buffer") from None
+        yield key >> 3, place, value, stop
+        place = stop
+    if place != end:
+        raise ValueError("not a protocol buffer")
+
+
+def texts(data: bytes, start: int, end: int, wanted: int) -> list[str]:
+    """The values of the fields of a number, which are texts, in the message between two places."""
+    return [data[value:stop].decode() for number, _, value, stop in fields(data, start, end) if number == wanted]
+
+
+def output_names(data: bytes) -> list[str]:
+    """Names of the outputs of an ONNX file.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
+    if not graphs:
+        raise ValueError("a protocol buffer, but without a graph")
+    return [texts(data, start, end, NAME)[0] for inner, _, start, end in fields(data, *graphs[0]) if inner == OUTPUT]
+
+
+def metadata(data: bytes) -> dict[str, str]:
+    """The metadata of an ONNX file.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    entries = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == METADATA]
+    return {texts(data, start, end, KEY)[0]: "".join(texts(data, start, end, VALUE)) for start, end in entries}
+
+
+def with_outputs(data: bytes, names: Collection[str]) -> bytes:
+    """An ONNX file with only those of its outputs, and only the nodes that they need. Without graphs inside its nodes.
+
+    Raises:
+        ValueError: if it is no ONNX file.
+    """
+    found: list[bytes] = []
+    for number, begin, start, end in fields(data, 0, len(data)):
+        if number != GRAPH:
+            found.append(data[begin:end])
+            continue
+        graph = b"".join(needed_fields(data, start, end, set(names)))
+        found += [as_number(GRAPH << 3 | 2), as_number(len(graph)), graph]
+    return b"".join(found)
+
+
+def needed_fields(data: bytes, start: int, end: int, needed: set[str]) -> list[bytes]:
+    """The fields of the graph between two places, but for outputs that are not needed and nodes that serve none.
+
+    Args:
+        data: the file.
+        start: where the graph begins.
+        end: where it ends.
+        needed: names of the outputs; grows by the values that lead to them.
+    """
+    kept: list[bytes] = []
+    for number, begin, value, stop in reversed(list(fields(data, start, end))):  # nodes stand behind what they read
+        if number == OUTPUT and not needed.intersection(texts(data, value, stop, NAME)):
+            continue
+        if number == NODE:
+            if not needed.intersection(texts(data, value, stop, MAKES)):
+                continue
+            needed.update(texts(data, value, stop, READS))
+        kept.append(data[begin:stop])
+    return kept[::-1]

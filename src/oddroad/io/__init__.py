@@ -1,0 +1,1 @@
+"""Reading and writing: images, videos, result files. BGR exists only in here."""

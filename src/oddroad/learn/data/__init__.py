@@ -1,0 +1,1 @@
+"""Training data: scenes, cut-outs, crops and their augmentation."""

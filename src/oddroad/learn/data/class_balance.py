@@ -1,0 +1,94 @@
+"""How often each class occurs, weights from it, and scenes drawn evenly over the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from oddroad.datasets.read import read_raw_label
+from oddroad.errors import pick
+from oddroad.learn.data.scenes import LOADERS, TO_CITYSCAPES, at_once
+from oddroad.recipe import ClassWeights, Scenes
+from oddroad.types import GROUPS, IGNORE
+
+
+def training_labels(root: Path, name: str) -> list[np.ndarray]:
+    """The labels of a set's training scenes in Cityscapes' terms, (h, w) uint8 each.
+
+    Raises:
+        InputError: if the set is unknown, not there, or a label cannot be read.
+    """
+    samples = pick(LOADERS, name, "training set")(root, "train")
+    return at_once(lambda sample: TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]], samples)
+
+
+def named_classes(name: str, classes: int) -> np.ndarray:
+    """(classes,) bool: which trainIds a set's labels can name, alone or in one of GROUPS."""
+    table = {int(each) for each in np.unique(TO_CITYSCAPES[name])}
+    named = {each for each in table if each < classes} | {each for value in table for each in GROUPS.get(value, ())}
+    return np.isin(np.arange(classes), sorted(named))
+
+
+def class_counts(root: Path, sets: Sequence[str], classes: int) -> np.ndarray:
+    """Pixels of each class in the training scenes of some sets, and at the end those labelled 255; (classes + 1,).
+
+    Each set counts as often as it is named.
+
+    Raises:
+        InputError: if a set is unknown, not there, or a label cannot be read.
+    """
+    counts = np.zeros(classes + 1, np.int64)
+    for name in dict.fromkeys(sets):
+        own = np.sum([np.bincount(each.ravel(), minlength=256) for each in training_labels(root, name)], axis=0)
+        counts += list(sets).count(name) * np.append(own[:classes], own[IGNORE])
+    return counts
+
+
+def class_weights(counts: np.ndarray, rule: ClassWeights, void: bool) -> np.ndarray | None:
+    """Weights of the classes by a rule, and of the void output if it is taught; None if all weigh alike.
+
+    Args:
+        counts: (C + 1,) pixels of each class and of void.
+        rule: the rule.
+        void: whether there is a void output that learns.
+
+    Returns:
+        (C,) or (C + 1,) float32. Frequencies are shares of the pixels that teach something; the median is taken over
+        the classes that occur, and a class that does not occur has weight 0 by the median rule, 1 / ln(constant) by
+        the other.
+    """
+    taught = (counts if void else counts[:-1]).astype(np.float64)
+    share = taught / max(taught.sum(), 1)
+    if rule.rule == "enet":
+        weights = 1 / np.log(rule.constant + share)
+    elif rule.rule == "median_frequency":
+        weights = np.where(share > 0, np.median(share[share > 0]) / np.where(share > 0, share, 1), 0.0)
+    elif void and rule.void != 1:
+        weights = np.ones(len(share))
+    else:
+        return None
+    if void:
+        weights[-1] *= rule.void
+    return weights.astype(np.float32)
+
+
+MET = 0.001
+"""Share of the pixels of a scene from which on a class counts as met in it."""
+
+
+def balanced(root: Path, scenes: Scenes) -> np.ndarray:
+    """(N,) float64, the cumulated chances of the scenes of a run: some of the draws are evenly over the classes.
+
+    A class that few scenes show brings these scenes up; only single classes count, not groups of them.
+    """
+    met = {
+        name: [np.bincount(each.ravel(), minlength=256) >= MET * each.size for each in training_labels(root, name)]
+        for name in dict.fromkeys(scenes.sets)
+    }
+    single = [each for each in range(IGNORE) if each not in GROUPS]
+    shows = np.array([each for name in scenes.sets for each in met[name]])[:, single].astype(np.float64)
+    shows = shows[:, shows.any(0)]
+    by_class = (shows / shows.sum(0)).mean(1)
+    return np.cumsum((1 - scenes.class_balance) / len(shows) + scenes.class_balance * by_class)

@@ -1,0 +1,1 @@
+"""From a checkpoint to one .onnx file, and its INT8 form."""

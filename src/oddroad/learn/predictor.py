@@ -1,0 +1,97 @@
+"""A checkpoint as something to evaluate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from oddroad.evaluation.predictors import Predictor
+from oddroad.files import sha256_of
+from oddroad.learn.checkpoints.format import load_network, load_scores
+from oddroad.learn.detector import Detector
+from oddroad.learn.outputs import Score
+from oddroad.learn.tensor_ops import resize
+from oddroad.types import Sample
+
+USUAL = ("msp", "max_logit", "entropy", "energy")
+"""Scores that are computed where none is asked for."""
+
+
+def flip_tta_cost(detector: Detector, image: torch.Tensor) -> str:
+    """What averaging with the flip_tta image costs on an image (1, H, W, 3) uint8, in one line; leaves it switched on."""
+    times = []
+    with torch.inference_mode():
+        for flip_tta in (False, False, True):  # the first call only warms up
+            detector.flip_tta = flip_tta
+            began = time.perf_counter()
+            detector(image)
+            times.append(1e3 * (time.perf_counter() - began))
+    once, twice = times[1:]
+    return f"flip_tta averaging: {twice:.0f} ms a frame instead of {once:.0f}, {twice / once:.1f} times"
+
+
+def flip_tta_cost_line(
+    network: torch.nn.Module, scores: Mapping[str, Score], size: tuple[int, int] | None, upsample: str, known: int
+) -> str:
+    """What averaging with the flip_tta image costs PyTorch at a size, by default 512x1024, in one line."""
+    detector = Detector(network, scores, size=size, upsample=upsample, known=known).eval()
+    image = torch.zeros(1, *(size or (512, 1024)), 3, dtype=torch.uint8)
+    return f"{flip_tta_cost(detector, image)} (PyTorch)"
+
+
+def open_checkpoint(
+    model: str, scores: Sequence[str] = (), threads: int = 0, upsample: str = "score", flip_tta: bool = False
+) -> Predictor:
+    """A predictor for one of our checkpoints, on PyTorch; images go in at their own size.
+
+    With ``flip_tta`` each score is the mean over the image and its flip_tta image; what that costs is printed once.
+
+    Raises:
+        InputError: if the checkpoint or a score cannot be used.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    path = Path(model)
+    network, about = load_network(path)
+    table = load_scores(path, tuple(scores) or USUAL)
+    names = tuple(about["classes"])
+    temperature = float(about.get("temperature", 1.0))
+    how = (str(about.get("normalisation", "imagenet")), None, upsample, temperature, len(names))
+    detector = Detector(network, table, *how).eval()
+
+    def maps(dataset: str, sample: Sample, image: np.ndarray) -> dict[str, np.ndarray]:
+        given = torch.from_numpy(np.ascontiguousarray(image))[None]
+        if flip_tta and not detector.flip_tta:
+            print(flip_tta_cost(detector, given), file=sys.stderr)
+        with torch.inference_mode():
+            found = detector(given)
+        return {name: each[0].numpy() for name, each in zip(table, found, strict=True)}
+
+    def classes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        height, width = image.shape[:2]
+        with torch.inference_mode():
+            pixels = detector.pixels(torch.from_numpy(np.ascontiguousarray(image))[None])
+            below, right = -height % detector.multiple, -width % detector.multiple
+            pixels = torch.nn.functional.pad(pixels, (0, right, 0, below), mode="replicate")
+            logits = resize(detector.network_outputs(pixels).logits, (height + below, width + right))[
+                ..., :height, :width
+            ]
+            largest, likely = logits.max(1)
+            sure = (largest - logits.logsumexp(1)).exp()
+        return likely[0].to(torch.uint8).numpy(), sure[0].numpy()
+
+    return Predictor(
+        name=path.stem,
+        sha256=sha256_of(path),
+        scores=tuple(table),
+        maps=maps,
+        classes=classes,
+        class_names=names,
+        about={"engine": "torch", "upsample": upsample, "weight_storage": "float32"}
+        | ({"flip_tta": "averaged"} if flip_tta else {}),
+    )

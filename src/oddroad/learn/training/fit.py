@@ -1,0 +1,205 @@
+"""Training of a recipe, resumed where a killed run stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+
+from oddroad.errors import InputError
+from oddroad.files import sha256_of, write_whole
+from oddroad.learn.checkpoints.format import FITTED_PREFIX, read_checkpoint, save_checkpoint
+from oddroad.learn.data.class_balance import class_counts, class_weights
+from oddroad.learn.training.checkpoints import States, WholeFiles, newest_state
+from oddroad.learn.training.csv_logger import CurveLogger
+from oddroad.learn.training.distillation import write_maps
+from oddroad.learn.training.loader import CropLoader
+from oddroad.learn.training.module import Training, network_arguments
+from oddroad.recipe import Recipe
+from oddroad.reporting.learning_curves import PLACE
+from oddroad.types import CITYSCAPES_CLASSES
+
+
+def fit(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    validate_every: int = 1000,
+    init_from: Path | None = None,
+    save_every: int = 250,
+    until: int | None = None,
+    reinit: tuple[str, ...] = (),
+    validation_scenes: int = 30,
+    workers: int = 0,
+    teacher: Path | None = None,
+) -> Path:
+    """Train a recipe; a run that was killed goes on from its last state, to the same weights on a CPU.
+
+    Started by torchrun, its processes share each batch and the validation set.
+
+    Args:
+        recipe: the run.
+        root: folder that holds the data sets.
+        out: folder for logs, states and ``model.ckpt``, the averaged weights.
+        validate_every: steps between validations.
+        init_from: an oddroad checkpoint to start from instead of random weights.
+        save_every: steps between states.
+        until: stop at this step, with the schedule unfinished.
+        reinit: parameter-name prefixes that ``init_from`` does not give.
+        validation_scenes: validation scenes of each set.
+        workers: processes that prepare crops; 0 prepares them between the steps.
+        teacher: a checkpoint of ours to learn from, where the recipe's ``distillation.weight`` is above 0.
+
+    Returns:
+        the path of ``model.ckpt``.
+
+    Raises:
+        InputError: if the folder holds a run of another recipe, data are missing, or the disk is full.
+    """
+    processes, first = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)) == 0
+    if recipe.optim.batch % processes:
+        raise InputError(f"a batch of {recipe.optim.batch} cannot be shared by {processes} processes evenly")
+    claim(out, recipe, first)
+    steps = recipe.optim.steps if until is None else min(until, recipe.optim.steps)
+    result = out / "model.ckpt"
+    if result.is_file() and read_checkpoint(result)[1]["origin"].get("step") == steps:
+        return result
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    L.seed_everything(recipe.seed, verbose=False)
+    module = Training(recipe, found_weights(recipe, root, out, first))
+    loader = CropLoader(recipe, root, validation_scenes, workers, teacher_maps(recipe, root, out, teacher))
+    origin = {} if init_from is None else initialise(module.network, init_from, reinit)
+    if teacher is not None:
+        origin |= {"teacher": teacher.name, "teacher_sha256": sha256_of(teacher)}
+    step, state = newest_state(out / "state")
+    callbacks: list[Any] = [States(out / "state", save_every), TQDMProgressBar(refresh_rate=20)]
+    if recipe.optim.ema:
+        callbacks.append(EMAWeightAveraging(decay=recipe.optim.ema))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    trainer = L.Trainer(
+        accelerator="auto",
+        devices=here,
+        benchmark=torch.cuda.is_available() or None,
+        num_nodes=processes // here,
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+        use_distributed_sampler=False,
+        sync_batchnorm=processes > 1 and torch.cuda.is_available(),
+        max_steps=steps,
+        max_epochs=-1,
+        precision={"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[recipe.optim.precision],  # type: ignore[arg-type]
+        gradient_clip_val=recipe.optim.clip or None,
+        val_check_interval=validate_every,
+        limit_val_batches=0 if validate_every > steps else None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(20, max(steps // 20, 1)),
+        logger=[CurveLogger(out / PLACE, step), TensorBoardLogger(out, name="", version="log", purge_step=step)],
+        callbacks=callbacks,
+        plugins=[WholeFiles()],
+        enable_model_summary=False,
+    )
+    began = time.time()
+    try:
+        trainer.fit(module, loader, ckpt_path=None if state is None else str(state))
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    if first:
+        origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began)}
+        save_checkpoint(result, module.network, about(recipe, origin))
+    return result
+
+
+def claim(out: Path, recipe: Recipe, first: bool) -> None:
+    """Write the recipe into the folder of the run.
+
+    Raises:
+        InputError: if the folder holds a run of another recipe.
+    """
+    stored = out / "recipe.json"
+    described = json.loads(json.dumps(recipe.to_dict()))
+    if stored.is_file() and json.loads(stored.read_text()) != described:
+        raise InputError(f"'{out}' holds a run of another recipe; choose another folder with --out")
+    if first and not stored.is_file():
+        write_whole(stored, json.dumps(described, indent=1).encode(), "recipe")
+
+
+def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) -> Path | None:
+    """The teacher's maps of the training scenes, in the run's folder, made where they are not there yet.
+
+    Raises:
+        InputError: if the recipe has a teacher and none is given, or the other way round, or it cannot be read.
+    """
+    if (teacher is None) == (recipe.distillation.weight > 0):
+        raise InputError(
+            "the recipe's distillation.weight is above 0 but no teacher is given; name a checkpoint with --teacher"
+            if teacher is None
+            else "a teacher is given but the recipe's distillation.weight is 0; set it, such as 1"
+        )
+    if teacher is None:
+        return None
+    read_checkpoint(teacher)  # says what is wrong with it
+    maps = out / f"teacher-{sha256_of(teacher)[:12]}.safetensors"
+    if not maps.is_file():
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError(f"'{maps}' is not there yet; let one process make it, with --until 1, then start several")
+        write_maps(maps, teacher, root, recipe.scenes.sets)
+    return maps
+
+
+def found_weights(recipe: Recipe, root: Path, out: Path, first: bool) -> Tensor | None:
+    """Weights of the classes, from a pass over the training labels whose counts are kept in the run's folder."""
+    if recipe.class_weights.rule == "none" and recipe.class_weights.void in (0, 1):
+        return None
+    stored, classes = out / "class_counts.json", recipe.network.classes
+    counts = np.array(json.loads(stored.read_text())) if stored.is_file() else None
+    if counts is None:
+        counts = class_counts(root, recipe.scenes.sets, classes)
+        if first:
+            write_whole(stored, json.dumps(counts.tolist()).encode(), "class counts")
+    weights = class_weights(counts, recipe.class_weights, bool(recipe.network.void and recipe.class_weights.void))
+    return None if weights is None else torch.from_numpy(weights)
+
+
+def initialise(network: nn.Module, init_from: Path, reinit: Sequence[str]) -> dict[str, Any]:
+    """Give a network the weights of a checkpoint, but for reinit and untrained parts; what to write about it.
+
+    Raises:
+        InputError: if the checkpoint cannot be read or does not fit.
+    """
+    state, before = read_checkpoint(init_from)
+    without = (*reinit, *(f"{each}." for each in before.get("untrained", ())), FITTED_PREFIX)
+    given = {name: each for name, each in state.items() if not name.startswith(without)}
+    own = network.state_dict()
+    if unknown := sorted(name for name, each in given.items() if name not in own or own[name].shape != each.shape):
+        raise InputError(
+            f"'{init_from}' does not fit the recipe's network: {', '.join(unknown[:3])}; --reinit leaves out"
+        )
+    network.load_state_dict({**own, **given})
+    return {"init_from": init_from.name, "init_from_sha256": sha256_of(init_from), "reinit": list(reinit)}
+
+
+def about(recipe: Recipe, origin: dict[str, Any]) -> dict[str, Any]:
+    """The metadata that travels in a checkpoint of this recipe."""
+    untrained = {"untrained": ["decoder"]} if recipe.network.stage == "encoder" else {}
+    return {
+        "network": recipe.network.name,
+        "arguments": network_arguments(recipe),
+        "normalisation": recipe.network.normalisation,
+        "classes": list(CITYSCAPES_CLASSES[: recipe.network.classes]),
+        "recipe": recipe.to_dict(),
+        "origin": {"date": time.strftime("%Y-%m-%d"), "data": list(recipe.scenes.sets), **origin},
+        **untrained,
+    }

@@ -1,0 +1,241 @@
+"""Tables in the shape of the papers', methods x data sets, measured and published, as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from oddroad.datasets import DATASETS
+
+SAME_METHOD = {
+    "msp": ("MSP", "Max Softmax"),
+    "max_logit": ("MaxLogit", "Max Logit"),
+    "entropy": ("MaxEntropy", "Entropy"),
+    "energy": ("Energy",),
+    "sml": ("SML",),
+    "mahalanobis": ("Mahalanobis",),
+    "void": ("Void Classifier",),
+    "gambler": ("Deep Gambler",),
+    "dense_hybrid": ("Dense Hybrid",),
+    "pebal": ("PEBEL",),
+    "mutual_information": ("MC Dropout",),
+}
+"""Score -> what the papers call it; other networks and data lie behind it, so it is a comparison and no check."""
+
+
+SHORT = {
+    "road_anomaly21": "RA-21",
+    "road_obstacle21": "RO-21",
+    "fishyscapes_lost_and_found": "FS L&F",
+    "fishyscapes_static": "FS Static",
+    "road_anomaly": "Road Anomaly",
+    "lost_and_found": "L&F",
+    "cityscapes": "Cityscapes",
+    "cityscapes_small": "Cityscapes small",
+    "camvid": "CamVid",
+    "idd_lite": "IDD-Lite",
+}
+
+
+SMALLER_IS_BETTER = {"fpr95", "ece"}
+
+
+HEADS = {"ap": "AP", "fpr95": "FPR95", "siou": "sIoU", "ppv": "PPV", "f1_star": "F1*", "miou": "mIoU", "ece": "ECE"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in the shape of the papers'.
+
+    Attributes:
+        title: what it shows.
+        columns: (data set, figure) of each column.
+        rows: method -> percent of each column, None where there is none.
+        sources: method -> where it comes from; "" for a measured one.
+        prevalence: data set -> percent, known for the remark on AP.
+    """
+
+    title: str
+    columns: list[tuple[str, str]]
+    rows: dict[str, list[float | None]]
+    sources: dict[str, str]
+    prevalence: dict[str, float]
+
+    def marks(self) -> dict[tuple[str, int], str]:
+        """(method, column) -> "best" or "second", among the measured methods where there are at least two."""
+        found = {}
+        for at, (_, figure) in enumerate(self.columns):
+            values = [row[at] for name, row in self.rows.items() if not self.sources[name]]
+            ranked = sorted(
+                {round(value, 2) for value in values if value is not None}, reverse=figure not in SMALLER_IS_BETTER
+            )
+            for name, row in self.rows.items():
+                value = row[at]
+                if len(ranked) > 1 and not self.sources[name] and value is not None and round(value, 2) in ranked[:2]:
+                    found[name, at] = ("best", "second")[ranked.index(round(value, 2))]
+        return found
+
+    def informs(self, name: str, at: int) -> bool:
+        """Whether a value is no AP at or below the prevalence."""
+        dataset, figure = self.columns[at]
+        value = self.rows[name][at]
+        return not (figure == "ap" and value is not None and value <= self.prevalence.get(dataset, -1) + 0.005)
+
+
+def method_names(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for the method behind each result: model and score, with protocol and size where they differ."""
+    settings = {(each["protocol"], each["input_size"]) for each in results}
+    names = []
+    for each in results:
+        name = f"{each['model']} {each['score']}".strip()
+        names.append(name if len(settings) == 1 else f"{name} ({each['protocol']}, {each['input_size']})")
+    return names
+
+
+def published() -> list[dict[str, Any]]:
+    """The papers' tables: each paper with ``title`` and ``tables`` of ``columns`` and ``rows`` in percent."""
+    folder = resources.files("oddroad.reporting") / "published"
+    names = sorted(each.name for each in folder.iterdir() if each.name.endswith(".json"))
+    return [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
+
+
+def measured_table(
+    results: Sequence[Mapping[str, Any]], names: Sequence[str], wanted: Sequence[str], title: str
+) -> Table | None:
+    """Methods x data sets with the wanted figures; None if no result has them."""
+    having = [(each, name) for each, name in zip(results, names, strict=True) if wanted[0] in each]
+    if not having:
+        return None
+    datasets = [name for name in DATASETS if any(each["dataset"] == name for each, _ in having)]
+    columns = [(dataset, figure) for dataset in datasets for figure in wanted]
+    rows: dict[str, list[float | None]] = {name: [None] * len(columns) for _, name in having}
+    for each, name in having:
+        for at, (dataset, figure) in enumerate(columns):
+            if each["dataset"] == dataset and each.get(figure) is not None:
+                rows[name][at] = 100 * each[figure]
+    prevalence = {each["dataset"]: 100 * each["prevalence"] for each, _ in having if each.get("prevalence") is not None}
+    return Table(title, columns, rows, dict.fromkeys(rows, ""), prevalence)
+
+
+def with_published(table: Table) -> Table:
+    """The table with the rows of the papers that have one of its columns."""
+    rows, sources = dict(table.rows), dict(table.sources)
+    for paper in published():
+        for each in paper["tables"]:
+            at = {
+                tuple(column.rsplit(" ", 1)): number + 1
+                for number, column in enumerate(each["columns"])
+                if " " in column
+            }
+            if not any(column in at for column in table.columns):
+                continue
+            for row in each["rows"]:
+                if row[0].startswith("σ"):
+                    continue
+                name = f"{row[0]} [{paper['short']}, Table {each['table']}]"
+                rows[name] = [row[at[column]] if column in at else None for column in table.columns]
+                sources[name] = f"{paper['title']}, Table {each['table']}"
+    known = {name: 100 * entry.prevalence for name, entry in DATASETS.items() if entry.prevalence is not None}
+    return Table(table.title, table.columns, rows, sources, {**known, **table.prevalence})
+
+
+def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
+    """Measured and published AP and FPR95 of the same score on the same set, a line each, with what is to be said."""
+    lines: list[list[str]] = []
+    for result, name in zip(results, names, strict=True):
+        seen: set[tuple[str, float]] = set()  # the second table repeats a line of the first
+        for paper in published():
+            for table in paper["tables"]:
+                at = {column: number + 1 for number, column in enumerate(table["columns"])}
+                key = f"{result['dataset']} ap"
+                if key not in at or result.get("ap") is None:
+                    continue
+                for row in table["rows"]:
+                    if row[0] not in SAME_METHOD.get(result["score"], ()) or row[at[key]] is None:
+                        continue
+                    known = DATASETS[result["dataset"]].prevalence
+                    prevalence = result["prevalence"] if known is None else known
+                    if (paper["short"], row[at[key]]) in seen:
+                        continue
+                    seen.add((paper["short"], row[at[key]]))
+                    empty = row[at[key]] <= 100 * prevalence + 0.005
+                    fpr95 = row[at[f"{result['dataset']} fpr95"]]
+                    lines.append([
+                        short(result["dataset"]), name,
+                        f"{100 * result['ap']:.2f} / {100 * result['fpr95']:.2f}", f"{row[at[key]]:.2f} / {fpr95:.2f}",
+                        f"{paper['short']}, Table {table['table']}", f"{100 * prevalence:.2f}",
+                        "the published AP is not above the prevalence: it carries no information" if empty else "",
+                    ])  # fmt: skip
+    return lines
+
+
+BESIDE_HEADS = ["data set", "method", "measured AP / FPR95", "published", "source", "prevalence", "remark"]
+
+
+def text_of(table: Table, name: str, at: int) -> str:
+    """A value with two decimals, "-" where there is none, a dagger where an AP carries no information."""
+    value = table.rows[name][at]
+    return "-" if value is None else f"{value:.2f}" + ("" if table.informs(name, at) else "†")
+
+
+def short(dataset: str) -> str:
+    """The papers' name of a data set."""
+    return SHORT.get(dataset, dataset)
+
+
+def head(column: tuple[str, str]) -> str:
+    """Title of a column."""
+    return f"{short(column[0])} {HEADS.get(column[1], column[1])}"
+
+
+def markdown(table: Table) -> str:
+    """The table for Markdown; best bold, second underlined."""
+    marks, wrap = table.marks(), {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
+    lines = ["| Method | " + " | ".join(map(head, table.columns)) + " |", "|---|" + "---:|" * len(table.columns)]
+    for name in table.rows:
+        cells = [wrap[marks.get((name, at), "")].format(text_of(table, name, at)) for at in range(len(table.columns))]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^\dagger$", "σ": r"$\sigma$"}  # fmt: skip
+
+
+def for_latex(text: str) -> str:
+    """Text with the characters that LaTeX reads otherwise written out."""
+    return "".join(LATEX.get(each, each) for each in text)
+
+
+def latex(table: Table) -> str:
+    """The table for LaTeX (booktabs); best bold, second underlined; a rule before the published rows."""
+    marks, wrap = table.marks(), {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
+    lines += [" & ".join(["Method", *(for_latex(head(each)) for each in table.columns)]) + r" \\", r"\midrule"]
+    before = ""
+    for name in table.rows:
+        if table.sources[name] and not before:
+            lines.append(r"\midrule")
+        before = table.sources[name]
+        cells = [
+            wrap[marks.get((name, at), "")] % for_latex(text_of(table, name, at)) for at in range(len(table.columns))
+        ]
+        lines.append(" & ".join([for_latex(name), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def comma_separated(table: Table) -> str:
+    """The table as CSV in percent, with the source of each row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["method", "source", *(f"{dataset} {figure}" for dataset, figure in table.columns)])
+    for name, row in table.rows.items():
+        writer.writerow(
+            [name, table.sources[name] or "measured", *("" if each is None else f"{each:.6g}" for each in row)]
+        )
+    return out.getvalue()

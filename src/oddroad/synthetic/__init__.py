@@ -1,0 +1,1 @@
+"""Rendered drives with anomalies and exact labels."""

@@ -1,0 +1,216 @@
+"""The threshold language, and promises that hold on frames never seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from scipy.stats import binom
+
+from oddroad.calibration.bounds import frames_needed, most_exceeding, order_statistic
+from oddroad.calibration.fit import RATES, Calibrator, alarm_level, calibrated, pixel_levels
+from oddroad.calibration.thresholds import Threshold, probability, threshold_for
+from oddroad.card import Card
+from oddroad.errors import InputError
+from oddroad.types import IGNORE
+
+CARD = Card("test", "ddrnet23_slim", ("msp", "energy"), None, 8, ("road",))
+ABOUT = {"data": "drives/val", "date": "2026-01-02", "confidence": 0.95, "coverage": 0.95}
+
+
+def frames(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Smooth random score maps (24, 32), each with a level of its own."""
+    draw = np.random.default_rng(seed)
+    noise = draw.normal(0, 1, (count, 24, 32))
+    smooth = ndimage.gaussian_filter(noise, (0, 2, 2)) * 4
+    return list((smooth + draw.normal(0, 1, (count, 1, 1))).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def card() -> Card:
+    gathered = {name: Calibrator(min_area=20) for name in CARD.scores}
+    for heat in frames(300):
+        gathered["msp"].add(heat)
+        gathered["energy"].add(heat * 10 - 3)
+    return calibrated(CARD, gathered, ABOUT, "fpr=1%")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3000), st.floats(1e-4, 0.9), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_rank_is_the_binomial_one(count: int, rate: float, confidence: float) -> None:
+    k = most_exceeding(count, rate, confidence)
+    assert k == -1 or binom.cdf(k, count, rate) <= 1 - confidence + 1e-9
+    assert k + 1 >= count or binom.cdf(k + 1, count, rate) > 1 - confidence - 1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(1e-3, 0.5), st.sampled_from([0.8, 0.95, 0.99]))
+def test_frames_needed_is_the_smallest_number(rate: float, confidence: float) -> None:
+    needed = frames_needed(rate, confidence)
+    assert order_statistic(np.zeros(needed), rate, confidence) == 0
+    assert needed == 1 or order_statistic(np.zeros(needed - 1), rate, confidence) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 400), st.booleans())
+def test_pixel_levels_are_the_smallest_thresholds(seed: int, count: int, ties: bool) -> None:
+    values = np.random.default_rng(seed).normal(size=count).astype(np.float32)
+    values = np.round(values) if ties else values
+    for rate, level in zip(RATES, pixel_levels(values), strict=True):
+        assert (values > level).sum() <= rate * count
+        lower = values[values < level]
+        assert len(lower) == 0 or (values > lower.max()).sum() > rate * count
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.booleans())
+def test_alarm_level_is_the_smallest_threshold_without_a_region(seed: int, min_area: int, ties: bool) -> None:
+    draw = np.random.default_rng(seed)
+    heat = ndimage.gaussian_filter(draw.normal(size=(12, 15)), 1).astype(np.float32)
+    heat = np.round(heat, 1) if ties else heat
+    judged = draw.random((12, 15)) > 0.1
+    level = alarm_level(heat, judged, min_area)
+
+    def largest(threshold: float) -> int:
+        marked, count = ndimage.label((heat > threshold) & judged, np.ones((3, 3)))
+        return int(np.bincount(marked.ravel())[1:].max()) if count else 0
+
+    assert largest(level) < min_area
+    lower = heat[judged & (heat < level)]
+    assert len(lower) == 0 or largest(lower.max()) >= min_area
+
+
+def test_the_promises_hold_on_new_frames() -> None:
+    kept_pixels, kept_alarms, trials = 0, 0, 40
+    new = frames(3000, seed=10**6)
+    new_alarms = np.array([alarm_level(each, np.ones(each.shape, bool), 20) for each in new])
+    new_levels = np.array([pixel_levels(each.ravel())[RATES.index(0.01)] for each in new])
+    for trial in range(trials):
+        chosen = np.random.default_rng(trial).choice(2000, 200, replace=False)
+        level = order_statistic(new_levels[chosen], 0.05, 0.95)
+        alarm = order_statistic(new_alarms[chosen], 0.05, 0.95)
+        assert level is not None
+        assert alarm is not None
+        kept_pixels += (new_levels > level).mean() <= 0.05
+        kept_alarms += (new_alarms > alarm).mean() <= 0.05
+    assert kept_pixels >= 0.85 * trials
+    assert kept_alarms >= 0.85 * trials
+
+
+def test_fpr(card: Card) -> None:
+    found = threshold_for(card, "fpr=1%")
+    share = np.array([(each > found.value).mean() for each in frames(300)])
+    assert 0.95 < (share <= 0.01).mean() < 1
+    assert found.meaning == (
+        f"msp > {found.value:.6g}: at most 0.01 of the known pixels of a frame lie above, in 95% of frames; "
+        "95% confidence, from 300 frames of drives/val (2026-01-02)"
+    )
+    assert threshold_for(card, "fpr=0.01") == found
+    assert threshold_for(card, "fpr=1.5%") == found
+    assert threshold_for(card, "fpr=1%", "energy").value == pytest.approx(found.value * 10 - 3, rel=1e-5)
+    assert threshold_for(card, "fpr=0.1%").value > found.value
+
+
+def test_alarms(card: Card) -> None:
+    found = threshold_for(card, "alarms=2/100frames")
+    alarms = sum(alarm_level(each, np.ones(each.shape, bool), 20) > found.value * (1 + 1e-6) for each in frames(300))
+    assert alarms == most_exceeding(300, 0.02, 0.95) == 1
+    assert "at most 0.02 of frames have a false alarm of 20 pixels or more; 95% confidence" in found.meaning
+    assert threshold_for(card, "alarms=72/hour@1fps") == found
+    assert threshold_for(card, "alarms=720/hour", fps=10) == found
+    assert threshold_for(card, "alarms=0.02/frame") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "alarms=1/1000frames",
+            "300 frames cannot promise at 95% confidence; calibrate on 2995 frames or more, or ask",
+        ),
+        ("alarms=1/hour", "frames a second; write for example 'alarms=1/hour@10fps'"),
+        ("fpr=0.001%", "ask for fpr=0.01% or more"),
+        ("fpr=much", "holds 'much'; expected a number above 0"),
+        ("alarms=0/100frames", "holds '0'; expected a number above 0"),
+        ("alarms=1/0frames", "holds '0'"),
+        ("tpr=95%", "is not understood; expected a number, 'fpr=0.1%'"),
+        ("nan", "is not understood"),
+    ],
+)
+def test_what_cannot_be_promised_or_read_is_refused(card: Card, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        threshold_for(card, text)
+
+
+def test_the_offer_in_the_refusal_is_accepted(card: Card) -> None:
+    with pytest.raises(InputError) as refusal:
+        threshold_for(card, "alarms=1/1000frames")
+    threshold_for(card, str(refusal.value).rpartition("ask for ")[2])
+
+
+def test_a_number_makes_no_promise_and_needs_no_calibration() -> None:
+    assert threshold_for(CARD, "0.42") == Threshold(0.42, "msp > 0.42: a number that was given, without a promise")
+    assert threshold_for(CARD, "-7", "energy").value == -7
+    with pytest.raises(InputError, match="carries no calibration of the score 'msp'; run 'oddroad calibrate'"):
+        threshold_for(CARD, "fpr=1%")
+
+
+def test_the_card_carries_it(card: Card) -> None:
+    again = Card.from_json(card.to_json())
+    assert again == card
+    assert threshold_for(again, "alarms=2/100frames") == threshold_for(card, "alarms=2/100frames")
+    assert card.thresholds["msp"] == threshold_for(card, "fpr=1%").value
+    assert card.threshold_meaning == "fpr=1%; 95% confidence, from 300 frames of drives/val (2026-01-02)"
+    old = json.loads(CARD.to_json())
+    del old["calibration"]
+    assert Card.from_json(json.dumps(old)) == replace(CARD, calibration={})
+
+
+def test_probability_is_the_share_of_known_pixels_below(card: Card) -> None:
+    values = np.concatenate([each.ravel() for each in frames(300)])
+    heat = np.quantile(values, [0.1, 0.5, 0.99]).astype(np.float32)[None]
+    assert np.allclose(probability(card, "msp", heat), [[0.1, 0.5, 0.99]], atol=0.01)
+    assert probability(card, "msp", np.array([[1e9, -1e9]])).tolist() == [[1, 0]]
+
+
+def test_ignored_pixels_do_not_count() -> None:
+    heat, label = frames(1)[0], np.zeros((24, 32), np.uint8)
+    heat[:4], label[:4] = 1e6, IGNORE
+    with_ignored, without = Calibrator(5), Calibrator(5)
+    with_ignored.add(heat, label)
+    without.add(heat[4:])
+    assert np.array_equal(with_ignored.levels[0], without.levels[0])
+    assert with_ignored.alarms == without.alarms
+    with_ignored.add(heat, np.full((24, 32), IGNORE, np.uint8))
+    assert len(with_ignored.levels) == 1
+
+
+def test_the_smallest_alarm_is_that_of_detect_unless_given() -> None:
+    heat = np.zeros((200, 300), np.float32)
+    heat[50, 10:16], heat[90, 10:15] = 2, 3
+    usual, given = Calibrator(), Calibrator(min_area=5)
+    usual.add(heat)
+    given.add(heat)
+    assert (usual.alarms, given.alarms) == ([2], [3])
+    usual.alarms = [2] * 60
+    usual.levels, usual.drawn = usual.levels * 60, usual.drawn * 60
+    meaning = threshold_for(calibrated(CARD, {"msp": usual}, ABOUT, "fpr=20%"), "alarms=1/20frames").meaning
+    assert "a false alarm of 1 in 10,000 pixels or more" in meaning
+
+
+def test_bad_frames_are_refused() -> None:
+    few = Calibrator()
+    for heat in frames(20):
+        few.add(heat)
+    with pytest.raises(InputError, match=r"20 frames with known pixels cannot promise .* pass at least 59 frames"):
+        few.result()
+    with pytest.raises(InputError, match="no finite numbers"):
+        few.add(np.full((4, 4), math.nan, np.float32))
+    with pytest.raises(InputError, match="expected one size"):
+        few.add(frames(1)[0], np.zeros((3, 3), np.uint8))

@@ -1,0 +1,273 @@
+"""Evaluation: figures against scikit-learn, protocols, parts, interruptions, saved maps, and what is said in words."""
+
+import json
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from golden import DATA, needs_data
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_curve
+
+from oddroad import InputError
+from oddroad.cli.main import main
+from oddroad.datasets import DATASETS, read_label
+from oddroad.evaluation.evaluate import NO_INFORMATION, evaluate, table
+from oddroad.evaluation.predictors import Predictor, open_predictor
+from oddroad.evaluation.workers import Settings
+from oddroad.metrics import ComponentMetric, PixelMetric
+from oddroad.metrics.bootstrap import COARSE, intervals
+
+SIZE = 60, 80
+DRAW = np.random.default_rng(0)
+LABELS = [
+    np.kron(DRAW.choice([0, 1, 255], p=p, size=(6, 8)), np.ones((10, 10))).astype(np.uint8)
+    for p in ([0.6, 0.3, 0.1],) * 5
+]
+LABELS[3][LABELS[3] == 1] = 0
+MAPS = [(DRAW.normal(size=SIZE) + 1.5 * (label == 1)).astype(np.float32) for label in LABELS]
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A set of one's own in ``set`` and two scores of saved maps in ``maps``."""
+    for folder in ("set/images", "set/masks", "maps/folder/good", "maps/folder/noise"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number, (label, heat) in enumerate(zip(LABELS, MAPS, strict=True)):
+        image = np.dstack([label, label, np.full(SIZE, number, np.uint8)])
+        cv2.imwrite(str(tmp_path / f"set/images/f{number}.png"), image)
+        cv2.imwrite(str(tmp_path / f"set/masks/f{number}.png"), label)
+        np.save(tmp_path / f"maps/folder/good/f{number}.npy", heat)
+        np.save(tmp_path / f"maps/folder/noise/f{number}.npy", -heat)
+    return tmp_path
+
+
+def run(home, **changes):
+    settings = Settings(**{"model": str(home / "maps"), "work": home / "work", **changes})
+    return {each["score"]: each for each in evaluate(settings, ["folder"], home / "set")}
+
+
+def pooled(labels, maps):
+    keep = np.concatenate([label.ravel() != 255 for label in labels])
+    return np.concatenate([each.ravel() for each in labels])[keep] == 1, np.concatenate([m.ravel() for m in maps])[keep]
+
+
+def expect(result, labels, maps, **tolerance):
+    odd, scores = pooled(labels, maps)
+    fpr, tpr, _ = roc_curve(odd, scores, drop_intermediate=False)
+    assert result["ap"] == pytest.approx(average_precision_score(odd, scores), **tolerance)
+    assert result["fpr95"] == pytest.approx(fpr[np.argmax(tpr >= 0.95)], **tolerance)
+    assert result["prevalence"] == pytest.approx(odd.mean())
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_native_figures_of_saved_maps(home, exact):
+    results = run(home, exact=exact)
+    assert list(results) == ["good", "noise"]
+    expect(results["good"], LABELS, MAPS)
+    expect(results["noise"], LABELS, [-each for each in MAPS])
+    assert results["noise"]["notes"] == [NO_INFORMATION]
+    assert results["good"]["notes"] == []
+    components = ComponentMetric(results["good"]["threshold"], *DATASETS["folder"].min_sizes)
+    for heat, label in zip(MAPS, LABELS, strict=True):
+        components.add(heat, label)
+    for figure in ("siou", "ppv", "f1_star"):
+        assert results["good"][figure] == pytest.approx(components.result()[figure])
+    assert [each["name"] for each in results["good"]["frames"]] == [f"f{number}" for number in range(5)]
+
+
+def test_network_protocol_resizes_labels_by_nearest_and_leaves_out_empty_frames(home):
+    result = run(home, protocol="network", size=(30, 40))["good"]
+    used = [0, 1, 2, 4]
+    labels = [LABELS[at][1::2, 1::2] for at in used]
+    maps = [cv2.resize(MAPS[at], (40, 30), interpolation=cv2.INTER_LINEAR) for at in used]
+    expect(result, labels, maps)
+    assert (result["images"], result["judged_images"], result["input_size"]) == (5, 4, "30x40")
+
+
+def test_maps_of_another_size_are_enlarged_to_the_label(home):
+    small = [cv2.resize(each, (40, 30), interpolation=cv2.INTER_AREA) for each in MAPS]
+    for number, heat in enumerate(small):
+        np.save(home / f"maps/folder/good/f{number}.npy", heat)
+    expect(run(home)["good"], LABELS, [cv2.resize(each, (80, 60), interpolation=cv2.INTER_LINEAR) for each in small])
+
+
+def test_workers_merge_to_the_same_figures(home):
+    alone, shared = run(home, bootstrap=20), run(home, bootstrap=20, workers=2)
+    for score, result in alone.items():
+        for name in set(result) - {"seconds"}:
+            assert shared[score][name] == result[name], name
+
+
+def test_hdf5_maps_of_the_smiyc_kit(tmp_path):
+    for folder in (
+        "data/dataset_AnomalyTrack/images",
+        "data/dataset_AnomalyTrack/labels_masks",
+        "method/AnomalyTrack-all",
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(2):
+        stem = f"validation{number:04d}"
+        cv2.imwrite(str(tmp_path / f"data/dataset_AnomalyTrack/images/{stem}.jpg"), LABELS[number])
+        cv2.imwrite(
+            str(tmp_path / f"data/dataset_AnomalyTrack/labels_masks/{stem}_labels_semantic.png"), LABELS[number]
+        )
+        with h5py.File(tmp_path / f"method/AnomalyTrack-all/{stem}.hdf5", "w") as opened:
+            opened["value"] = MAPS[number].astype(np.float16)
+    (result,) = evaluate(Settings(str(tmp_path / "method")), ["road_anomaly21"], tmp_path / "data")
+    expect(result, LABELS[:2], [each.astype(np.float16).astype(np.float32) for each in MAPS[:2]])
+    assert result["score"] == "method"
+    assert result["notes"][0] == "2 of 10 images: incomplete"
+    assert not result["complete"]
+
+
+CALLS = []
+
+
+def open_fake(model, scores, threads):
+    """A model that looks its answer up by the number in the image, and may fail once."""
+
+    def maps(dataset, sample, image):
+        CALLS.append(sample.name)
+        if len(CALLS) == int(model or 0):
+            raise KeyboardInterrupt
+        assert image.dtype == np.uint8
+        return {"good": MAPS[int(image[0, 0, 0])]}
+
+    def classes(image):
+        heat = MAPS[int(image[0, 0, 0])]
+        return (heat > 0).astype(np.uint8), np.full(heat.shape, 0.75, np.float32)
+
+    return Predictor("fake", "f" * 64, ("good",), maps, classes, ("a", "b"), {"good": 0.5})
+
+
+def test_an_interrupted_run_goes_on(home):
+    CALLS.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(home, model="3", opener=open_fake)
+    assert CALLS == ["f0", "f1", "f2"]
+    result = run(home, model="0", opener=open_fake)["good"]
+    assert CALLS == ["f0", "f1", "f2", "f2", "f3", "f4"]
+    assert result["notes"] == ["went on from an interrupted run; the seconds do not count its frames"]
+    expect(result, LABELS, MAPS)
+    assert not (home / "work").exists()
+    run(home, model="0", opener=open_fake)
+    assert len(CALLS) == 11
+
+
+def test_the_deployed_threshold_is_judged_too(home):
+    CALLS.clear()
+    result = run(home, model="0", opener=open_fake)["good"]
+    components = ComponentMetric(0.5, *DATASETS["folder"].min_sizes)
+    for heat, label in zip(MAPS, LABELS, strict=True):
+        components.add(heat, label)
+    assert result["deployed"] == {"threshold": 0.5, **components.result()}
+    assert run(home, model="0", opener=open_fake, threshold=0.0)["good"]["deployed"]["threshold"] == 0
+
+
+def test_known_classes(home, monkeypatch):
+    entry = DATASETS["folder"]
+    monkeypatch.setitem(DATASETS, "folder", type(entry)(entry.load, "", "semantic", {"": 9}, ("a", "b")))
+    (result,) = run(home, model="0", opener=open_fake).values()
+    odd, scores = pooled(LABELS, MAPS)
+    (right, wrong), (missed, hit) = confusion_matrix(odd, scores > 0)
+    assert result["iou"]["b"] == pytest.approx(hit / (hit + wrong + missed))
+    assert result["accuracy"] == pytest.approx((hit + right) / odd.size)
+    assert result["ece"] == pytest.approx(abs(result["accuracy"] - 0.75))
+    assert result["notes"] == ["5 of 9 images: incomplete"]
+    monkeypatch.setitem(DATASETS, "folder", type(entry)(entry.load, "", "semantic", {}, ("c", "d")))
+    with pytest.raises(InputError, match=r"fake knows 2 classes \(a, b\) and folder 2 others"):
+        run(home, model="0", opener=open_fake)
+    with pytest.raises(InputError, match="maps gives no classes"):
+        run(home)
+
+
+def test_the_command_writes_json_and_a_table(home, capsys):
+    out = home / "results.json"
+    words = ["evaluate", str(home / "maps"), "--data", "folder", "--root", str(home / "set"), "--json", str(out)]
+    assert main([*words, "--scores", "noise", "--bootstrap", "10"]) == 0
+    (result,) = json.loads(out.read_text())["results"]
+    odd, scores = pooled(LABELS, MAPS)
+    assert result["ap"] == pytest.approx(average_precision_score(odd, -scores))
+    wanted = "dataset score ap fpr95 auroc f1 threshold prevalence siou ppv f1_star images input_size protocol"
+    assert {*wanted.split(), "model_hash", "versions", "seconds"} <= set(result)
+    said = capsys.readouterr().out
+    assert f"folder noise: {NO_INFORMATION}" in said
+    assert f"{100 * result['ap']:.2f} [" in said
+    picture = cv2.imread(str(home / "results.frames/folder/f0.noise.png"), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (360, 480)
+    assert cv2.imread(str(home / "results.frames/folder/f0.truth.png"), cv2.IMREAD_UNCHANGED).max() == 255
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scores", "godo"], "no score in"),
+        (["--data", "foldr"], "did you mean 'folder'"),
+        (["--size", "12"], "size '12'"),
+    ],
+)
+def test_mistakes_are_one_line(home, capsys, words, message):
+    given = ["evaluate", str(home / "maps"), "--data", "folder", "--root", str(home / "set"), *words]
+    assert main(given) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_broken_maps_are_named(home):
+    heat = MAPS[1].copy()
+    heat[0, 0] = np.nan
+    np.save(home / "maps/folder/good/f1.npy", heat)
+    with pytest.raises(InputError, match="frame 'f1' holds 1 NaN"):
+        run(home, scores=("good",))
+    np.save(home / "maps/folder/good/f1.npy", np.zeros((2, 2, 2)))
+    with pytest.raises(InputError, match=r"f1.npy' holds float64 of shape \(2, 2, 2\)"):
+        run(home, scores=("good",))
+    (home / "maps/folder/good/f1.npy").unlink()
+    with pytest.raises(InputError, match="no map of frame 'f1' of folder"):
+        run(home, scores=("good",))
+    with pytest.raises(InputError, match="holds no maps"):
+        open_predictor(str(home / "set"))
+
+
+def test_a_set_without_anomalies_is_refused(home):
+    for path in (home / "set/masks").iterdir():
+        cv2.imwrite(str(path), np.zeros(SIZE, np.uint8))
+    with pytest.raises(InputError, match="no label of folder holds an anomaly pixel"):
+        run(home)
+
+
+def test_intervals_hold_the_figure_and_equal_a_plain_bootstrap():
+    draw = np.random.default_rng(3)
+    frames, data = [], []
+    for _ in range(12):
+        odd = draw.random(4000) < draw.uniform(0.02, 0.3)
+        scores = (draw.normal(size=odd.size) + draw.uniform(0, 3) * odd).astype(np.float32).round(2)
+        metric = PixelMetric(COARSE)
+        metric.add(scores[None], odd[None].astype(np.uint8))
+        frames.append(metric)
+        data.append((odd, scores))
+    found = intervals(frames, 200)
+    seeded, values = np.random.default_rng(0), []
+    for _ in range(200):
+        drawn = seeded.integers(0, 12, 12)
+        values.append(
+            average_precision_score(
+                np.concatenate([data[at][0] for at in drawn]), np.concatenate([data[at][1] for at in drawn])
+            )
+        )
+    assert found["ap"] == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=2e-3)
+
+
+def test_an_undefined_figure_is_a_dash():
+    result = {"dataset": "a", "score": "b", "images": 1, "input_size": "own", "protocol": "native", "notes": []}
+    assert "50.00" in table([{**result, "ap": 0.5, "siou": None}])
+
+
+@needs_data
+def test_real_labels_with_themselves_as_maps_are_perfect(tmp_path):
+    samples = DATASETS["fishyscapes_lost_and_found"].load(DATA, "val")
+    for sample in samples:
+        np.save(tmp_path / f"{sample.name}.npy", (read_label(sample) == 1).astype(np.float32))
+    (result,) = evaluate(Settings(str(tmp_path)), ["fishyscapes_lost_and_found"], DATA)
+    assert (result["ap"], result["fpr95"], result["f1"], result["f1_star"]) == (1, 0, 1, 1)
+    assert result["notes"] == ["5 of 100 images: incomplete"]

@@ -1,0 +1,58 @@
+"""Outputs of an ONNX file, chosen without the onnx package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oddroad.inference.model import Model, find_model
+from oddroad.inference.onnx_graph import as_number, metadata, number_at, output_names, with_outputs
+from oddroad.inference.onnxruntime_engine import onnx_session
+from oddroad.types import Frame
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**20, 2**40 + 5])
+def test_numbers_of_any_length(value: int) -> None:
+    assert number_at(b"\xff" + as_number(value) + b"\x01", 1) == (value, 1 + len(as_number(value)))
+
+
+def test_the_names_are_those_that_onnxruntime_sees() -> None:
+    path = find_model("default")
+    session = onnx_session(path, 1, optimise=False)
+    assert output_names(path.read_bytes()) == [each.name for each in session.get_outputs()]
+    assert metadata(path.read_bytes()) == session.get_modelmeta().custom_metadata_map
+
+
+def test_only_the_wanted_outputs_are_left_and_they_are_the_same(frames: list[Frame]) -> None:
+    path, image = find_model("default"), frames[0].image[None]
+    whole, cut = onnx_session(path, 1), onnx_session(path, 1, names=["outlier_head", "classes"])
+    names = [each.name for each in cut.get_outputs()]
+    assert set(names) == {"outlier_head", "classes"}
+    for ours, all_of_them in zip(cut.run(names, {"image": image}), whole.run(names, {"image": image}), strict=True):
+        np.testing.assert_array_equal(ours, all_of_them)
+
+
+def test_what_nobody_reads_is_not_computed(frames: list[Frame], tmp_path) -> None:
+    import json
+
+    path, found = find_model("default"), {}
+    for names in (["outlier_head"], ["outlier_head", "classes"]):
+        session = onnx_session(path, 1, profile=str(tmp_path / "p"), names=names)
+        session.run(["outlier_head"], {"image": frames[0].image[None]})
+        with open(session.end_profiling()) as file:
+            found[len(names)] = {each["args"].get("op_name") for each in json.load(file) if each.get("cat") == "Node"}
+    assert "ArgMax" in found[2]
+    assert "ArgMax" not in found[1]
+
+
+def test_what_is_no_onnx_file() -> None:
+    for data in (b"\x07\x01", b"\x0a\x7f\x00", b"\x80"):
+        with pytest.raises(ValueError, match="not a protocol buffer"):
+            with_outputs(data, ["x"])
+
+
+def test_sessions_are_kept_for_each_set_of_outputs(model: Model, frames: list[Frame]) -> None:
+    image, names = frames[0].image, [*model.scores, "classes"]
+    together = model.outputs(image, names)
+    for name in names:
+        np.testing.assert_allclose(model.outputs(image, [name])[name], together[name], atol=1e-4)

@@ -1,0 +1,231 @@
+"""8-bit files: what they cost is measured, layers that hurt stay in float32, and the report is in the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from fabricated import training_root
+from torch import Tensor, nn
+
+from oddroad.card import describe
+from oddroad.cli.main import main
+from oddroad.errors import InputError
+from oddroad.inference.model import Model, read_card
+from oddroad.learn.checkpoints.format import save_checkpoint
+from oddroad.learn.data import pasting
+from oddroad.learn.export import quantise
+from oddroad.learn.export.onnx import export
+from oddroad.learn.export.quantise import export_int8
+from oddroad.learn.export.quantisers import layers
+from oddroad.learn.networks import NETWORKS
+from oddroad.learn.outputs import Outputs
+from oddroad.types import CITYSCAPES_CLASSES
+
+SIZE = (64, 128)
+
+
+class Contrast(nn.Module):
+    """Odd is what is rough: local contrast, smoothed; the objects of the fabricated data are noise.
+
+    Args:
+        fragile: one inner channel is thousands of times larger than those that carry the answer, so that 8 bits for
+            the whole layer lose it.
+    """
+
+    stride = 1
+
+    def __init__(self, fragile: bool = False):
+        super().__init__()
+        self.edges = nn.Conv2d(3, 4, 3, padding=1)
+        self.mixed = nn.Conv2d(4, 4, 1)
+        self.smooth = nn.Conv2d(4, 4, 9, padding=4)
+        self.head = nn.Conv2d(4, 19, 1)
+        for each in (self.edges, self.mixed, self.smooth, self.head):
+            nn.init.zeros_(each.weight)
+            nn.init.zeros_(each.bias)
+        with torch.no_grad():
+            kernel = torch.tensor([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]]) / 8
+            self.edges.weight[0, :] = kernel / 3
+            self.edges.weight[1, :] = -kernel / 3
+            for channel in (0, 1):
+                self.mixed.weight[channel, channel] = 1.0
+                self.smooth.weight[0, channel] = 1 / 81
+            if fragile:
+                self.mixed.weight[3, 0] = 40.0
+                self.mixed.bias[3] = 5000.0
+            self.head.weight[:, 0] = -10.0
+            self.head.bias[:] = torch.linspace(1.0, 0.0, 19)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """(N, 3, H, W) -> logits, all the lower the rougher it is."""
+        x = self.edges(images).relu()
+        x = self.mixed(x).relu()
+        x = self.smooth(x).relu()
+        return Outputs(self.head(x))
+
+
+@pytest.fixture(autouse=True)
+def large_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Larger than real obstacles are: in scenes of 64 rows, small ones lose their roughness when they are shrunk."""
+
+    def large(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[tuple[int, int], int]:
+        rows, columns = label.shape
+        foot = (int(rng.integers(columns)), int(rng.uniform(0.4, 1.05) * rows))
+        if on_road:
+            ys, xs = np.nonzero(label == 0)
+            chosen = int(rng.integers(len(ys)))
+            foot = (int(xs[chosen]), int(ys[chosen]))
+        height = max(foot[1] - 0.4 * rows, 4.0) * rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.35))
+        return foot, int(np.clip(height, 5, 0.75 * rows))
+
+    monkeypatch.setattr(pasting, "sample_placement", large)
+
+
+ABOUT: dict[str, Any] = {"network": "contrast", "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets."""
+    return training_root(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float32 file of a network that 8 bits do not hurt."""
+    path = tmp_path_factory.mktemp("plain") / "float.onnx"
+    export(Contrast(), ABOUT, ["max_logit"], path, size=SIZE, classes=True)
+    return path
+
+
+def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp_path: Path) -> None:
+    card = export_int8(Contrast(), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
+    assert read_card(tmp_path / "c.onnx") == card
+    assert (card.precision, card.weight_storage, card.name) == ("int8", "int8", "c")
+    report = card.quantisation
+    assert all({"ap", "miou", "onnxruntime_ms", "openvino_ms"} <= each.keys() for each in report["candidates"].values())
+    assert set(report["candidates"]) == {"nncf", "onnxruntime"}
+    assert report["by"].split()[0] in report["candidates"]
+    assert report["float32"]["ap"] > 0.25  # so that there is something to lose
+    assert abs(report["change"]["ap"]) <= quantise.MOST_COST
+    assert report["change"]["ap"] == pytest.approx(report["int8"]["ap"] - report["float32"]["ap"], abs=2e-4)
+    assert report["layers"] == "4 of 4 convolutions in 8 bits"
+    assert report["float_layers"] == []
+    assert "quantised" in describe(card)
+    image = quantise.scene(*SIZE, 0)[0]
+    export(Contrast(), ABOUT, ["max_logit"], tmp_path / "f.onnx", size=SIZE)
+    exact = Model(tmp_path / "f.onnx")(image)
+    for engine in ("onnxruntime", "openvino"):
+        model = Model(tmp_path / "c.onnx", engine)
+        assert model.precision == "int8 and float32"
+        off = np.abs(model(image) - exact)
+        assert 0 < off.mean() < 0.1 * exact.std()
+    graph = onnx.load(tmp_path / "c.onnx").graph
+    assert [each.name for each in graph.output] == ["max_logit"]
+    assert not any(node.op_type == "ArgMax" for node in graph.node)
+    assert any(node.op_type == "QuantizeLinear" for node in graph.node)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the engines here, which is quicker; the first test does it in processes of their own."""
+    functions = {"try_engines": quantise.try_engines, "race": quantise.race}
+    monkeypatch.setattr(
+        quantise, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
+    )
+
+
+def test_no_part_is_most_of_the_network() -> None:
+    weights = ["encoder.first.conv", "encoder.head", "fine", "outlier", "fine_outlier"]
+    weights += [f"encoder.layers.{block}.conv{each}" for block in range(5) for each in (1, 2)]
+    weights += ["encoder.last.a", "encoder.last.b"]
+    nodes = [onnx.helper.make_node("Conv", ["x", f"network.{each}.weight"], ["y"], name=each) for each in weights]
+    parts = layers(onnx.helper.make_model(onnx.helper.make_graph(nodes, "parts", [], [])))
+    assert sorted(node for each in parts.values() for node in each) == sorted(weights)
+    assert parts["encoder.layers.1"] == ["encoder.layers.1.conv1", "encoder.layers.1.conv2"]
+    assert max(map(len, parts.values())) <= len(weights) / 2
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_layers_that_cost_too_much_stay_in_float(root: Path, tmp_path: Path) -> None:
+    network = Contrast(fragile=True)
+    out = tmp_path / "c.onnx"
+    card = export_int8(network, ABOUT, ["max_logit"], out, root, by="nncf", classes=True, size=SIZE)
+    report = card.quantisation
+    assert report["float32"]["ap"] - report["candidates"]["nncf"]["ap"] > quantise.MOST_COST
+    assert report["float_layers"][0] == "smooth"  # whose input 8 bits cannot hold
+    assert report["float32"]["ap"] - report["int8"]["ap"] <= quantise.MOST_COST
+    assert "classes" in [each.name for each in onnx.load(out).graph.output]
+
+
+def test_parts_in_float_are_tried_where_the_engines_agree(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apart(function: str, trial: quantise.Trial) -> dict[str, Any]:
+        if function.endswith("race"):
+            return quantise.race(trial)
+        return {path: 1.0 if "onnxruntime" in path else found for path, found in quantise.try_engines(trial).items()}
+
+    real = quantise.Bench.cost
+    monkeypatch.setattr(quantise, "in_own_process", apart)
+    monkeypatch.setattr(
+        quantise.Bench, "cost", lambda self, each: 0.0 if each.by == "onnxruntime" else real(self, each)
+    )
+    card = export_int8(Contrast(fragile=True), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
+    assert card.quantisation["by"].startswith("nncf")
+    assert card.quantisation["float_layers"][0] == "smooth"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_cannot_be_saved_is_refused(
+    root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "MOST_COST", -1.0)
+    with pytest.raises(InputError, match=r"points of AP or mean IoU.* in float32, and -100\.0 are allowed"):
+        quantise.quantise(plain, tmp_path / "c.onnx", root, by="nncf")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_crash_of_an_engine_is_survived(
+    root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = quantise.in_own_process
+
+    def crashes(function: str, trial: quantise.Trial) -> dict[str, Any]:
+        if "nncf" in trial.paths[0]:
+            raise RuntimeError("the measuring process ended with -11: ")
+        return real(function, trial)
+
+    monkeypatch.setattr(quantise, "in_own_process", crashes)
+    card = quantise.quantise(plain, tmp_path / "c.onnx", root)
+    assert card.quantisation["by"].startswith("onnxruntime")
+    assert "an engine crashes on it (the measuring process ended with -11" in card.quantisation["refused"]["nncf"]
+
+
+class TestVerb:
+    def test_int8_needs_data(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        torch.manual_seed(0)
+        path = tmp_path / "net.ckpt"
+        about = {"network": "enet", "arguments": {}, "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
+        save_checkpoint(path, NETWORKS["enet"](), about)
+        assert main(["export", str(path), "--precision", "int8", "--out", str(tmp_path / "x.onnx")]) == 2
+        assert "--precision int8 and --quantisation-data DATA go together" in capsys.readouterr().err
+        words = [
+            "--precision",
+            "int8",
+            "--quantisation-data",
+            str(tmp_path),
+            "--size",
+            "64x128",
+            "--out",
+            str(tmp_path / "x.onnx"),
+        ]
+        assert main(["export", str(path), *words]) == 2
+        assert "cityscapes_small" in capsys.readouterr().err
+        assert not (tmp_path / "x.onnx").exists()

@@ -1,0 +1,231 @@
+"""The report: marks, formats, published figures equal to the papers, and what the page says and shows."""
+
+import csv
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from golden import SHARED
+
+from oddroad.cli.main import main
+from oddroad.reporting import seeds
+from oddroad.reporting.figures import of_heat, of_truth, representative_frames
+from oddroad.reporting.report import run_name
+from oddroad.reporting.tables import (
+    Table,
+    beside,
+    comma_separated,
+    latex,
+    markdown,
+    measured_table,
+    method_names,
+    published,
+    with_published,
+)
+
+
+def result(score, dataset="road_anomaly21", ap=0.2, fpr95=0.5, **more):
+    frames = [{"name": name, "ap": value} for name, value in (("a", 0.1), ("b", 0.5), ("c", None), ("d", 0.9))]
+    curve = {"recall": [0.5, 1.0], "precision": [0.8, 0.2], "fpr": [0.01, 0.5]}
+    base = {"dataset": dataset, "split": "val", "score": score, "model": "net", "model_hash": "0" * 64, "seconds": 1.0}
+    base |= {"protocol": "native", "input_size": "own", "images": 10, "versions": {"oddroad": "1"}, "notes": []}
+    figures = {"ap": ap, "fpr95": fpr95, "prevalence": 0.14807, "siou": 0.3, "ppv": 0.4, "f1_star": 0.25}
+    return {**base, **figures, "frames": frames, "curve": curve, **more}
+
+
+def table(*results):
+    return measured_table(results, method_names(results), ("ap", "fpr95"), "Pixels")
+
+
+def test_the_best_is_bold_and_the_second_underlined():
+    made = table(result("a", ap=0.9, fpr95=0.3), result("b", ap=0.5, fpr95=0.1), result("c", ap=0.1, fpr95=0.2))
+    assert markdown(made).splitlines()[2:] == [
+        "| net a | **90.00** | 30.00 |",
+        "| net b | <u>50.00</u> | **10.00** |",
+        "| net c | 10.00† | <u>20.00</u> |",
+    ]
+    assert r"net a & \textbf{90.00} & 30.00 \\" in latex(made)
+    assert r"net c & 10.00$^\dagger$ & \underline{20.00} \\" in latex(made)
+
+
+def test_equal_values_share_the_mark_and_one_method_has_none():
+    made = table(result("a", ap=0.5), result("b", ap=0.5), result("c", ap=0.4))
+    assert [made.marks().get((f"net {name}", 0)) for name in "abc"] == ["best", "best", "second"]
+    assert table(result("a")).marks() == {}
+
+
+def test_published_rows_are_never_marked_and_are_named():
+    made = with_published(table(result("msp", ap=0.2), result("energy", ap=0.1)))
+    text = markdown(made)
+    assert "| MSP [Real-time, Table 1] | 14.58† | 95.08 |" in text
+    assert "| Mask2Anomaly (Ours) [Mask2Anomaly, Table 2] | 94.50 | 3.30 |" in text
+    assert "**20.00**" in text
+    rows = list(csv.DictReader(comma_separated(made).splitlines()))
+    assert rows[0]["source"] == "measured"
+    assert float(rows[0]["road_anomaly21 ap"]) == pytest.approx(20)
+    last = rows[-1]
+    assert last["method"].startswith("ERFNet") or "Table" in last["source"]
+    assert r"\midrule" in latex(made).split("net energy")[1].splitlines()[1]
+
+
+def test_columns_without_a_value_are_dashes():
+    made = table(result("a"), result("a", dataset="road_anomaly"), result("b"))
+    assert (
+        markdown(made).splitlines()[0] == "| Method | RA-21 AP | RA-21 FPR95 | Road Anomaly AP | Road Anomaly FPR95 |"
+    )
+    assert markdown(made).splitlines()[3].endswith("| - | - |")
+
+
+def test_protocol_is_named_where_it_differs():
+    names = method_names([result("a"), result("a", protocol="network", input_size="512x1024")])
+    assert names == ["net a (native, own)", "net a (network, 512x1024)"]
+
+
+def test_latex_is_escaped():
+    made = Table("t", [("a_b", "ap")], {"x_y & 5 %": [1.0]}, {"x_y & 5 %": ""}, {})
+    assert r"x\_y \& 5 \%" in latex(made)
+    assert r"a\_b AP" in latex(made)
+
+
+def test_published_and_measured_of_the_same_score_stand_side_by_side():
+    (line, other) = beside([result("msp", ap=0.3)], ["net msp"])  # and not Table 2, which repeats Table 1
+    assert line[:4] == ["RA-21", "net msp", "30.00 / 50.00", "40.40 / 60.20"]
+    assert line[-1] == ""
+    assert other[3] == "14.58 / 95.08"
+    assert "carries no information" in other[-1]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the papers are not here")
+@pytest.mark.parametrize(("name", "tables"), [("real_time_anomaly_segmentation", 4), ("mask2anomaly_supplement", 5)])
+def test_published_figures_are_those_of_the_papers(name, tables):
+    text = (SHARED / "papers" / f"{name}.txt").read_text()
+    lines = [re.sub(r"</?u>|±", "", line).split("\t") for line in text.splitlines() if "\t" in line]
+    (paper,) = [each for each in published() if len(each["tables"]) == tables]
+    for each in paper["tables"]:
+        for row in each["rows"]:
+            assert len(row) == 1 + len(each["columns"])
+            wanted = [f"{value:g}" for value in row[1:] if value is not None]
+            assert any(
+                [f"{float(cell):g}" for cell in line if re.fullmatch(r"\s*[\d.]+\s*", cell)] == wanted
+                and set(re.findall(r"\w+", row[0])) - {"C", "M", "f"} <= words_up_to(lines, line)
+                for line in lines
+            ), row
+
+
+def words_up_to(lines, line):
+    """The words of a line and of those above it, for the method that is named once for several lines."""
+    at = lines.index(line)
+    return set(re.findall(r"\w+", " ".join(cell for each in lines[max(0, at - 6) : at + 1] for cell in each)))
+
+
+def test_the_telling_frames():
+    assert representative_frames([result("a")]) == [("best", "d"), ("median", "b"), ("worst", "a")]
+    only = result("a", frames=[{"name": "x", "ap": 0.5}])
+    assert representative_frames([only]) == [("best", "x")]
+    assert representative_frames([result("a", frames=[{"name": "x", "ap": None}])]) == []
+
+
+def test_pictures_tell_labels_apart():
+    label = np.uint8([[0, 1, 255]])
+    assert of_truth(label)[0].tolist() == [[40, 40, 40], [255, 140, 0], [150, 150, 150]]
+    heat = of_heat(np.uint8([[255, 255, 255]]), label)[0]
+    assert heat[0].tolist() == heat[1].tolist() != heat[2].tolist()
+    assert of_heat(np.zeros((4, 6), np.uint8), label).shape == (4, 6, 3)  # the label of another protocol
+
+
+def test_the_command_makes_one_page_with_all_of_it(tmp_path, capsys):
+    semantic = {
+        "miou": 0.7,
+        "ece": 0.02,
+        "reliability": {"pixels": [1, 3], "confidence": [0.4, 0.9], "accuracy": [0.5, 1]},
+    }
+    known = {k: v for k, v in result("", dataset="cityscapes_small", **semantic).items() if k not in ("ap", "siou")}
+    made = [result("msp", notes=["5 of 10 images: incomplete <b>"]), result("energy", ap=0.4), known]
+    (tmp_path / "r.json").write_text(json.dumps({"results": made}))
+    folder = tmp_path / "r.frames/road_anomaly21"
+    folder.mkdir(parents=True)
+    for frame in "abd":
+        cv2.imwrite(str(folder / f"{frame}.image.jpg"), np.zeros((9, 16, 3), np.uint8))
+        for kind in ("truth", "msp", "energy"):
+            cv2.imwrite(str(folder / f"{frame}.{kind}.png"), np.zeros((9, 16), np.uint8))
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path / "r.json"), "--out", str(out)]) == 0
+    written = {each.name for each in out.iterdir()}
+    wanted = "report.html pixels.md pixels.csv pixels.tex components.md classes.tex curves_road_anomaly21.png"
+    assert set(wanted.split()) | {"frames_road_anomaly21.png", "reliability_cityscapes_small_0.png"} <= written
+    assert set(capsys.readouterr().out.split()) == {str(each) for each in out.iterdir()}
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert 'src="http' not in page
+    assert "5 of 10 images: incomplete &lt;b&gt;" in page
+    assert "<b>40.00</b>" in page
+
+
+def test_wrong_files_are_named(tmp_path, capsys):
+    (tmp_path / "wrong.json").write_text("[]")
+    (tmp_path / "old.json").write_text('{"results": [{"dataset": "camvid", "score": ""}]}')
+    (tmp_path / "empty.json").write_text('{"results": []}')
+    for name, message in (
+        ("wrong", "is no file of results"),
+        ("empty", "no results in"),
+        ("none", "cannot read results"),
+    ):
+        assert main(["report", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
+
+
+def repeated(row, seed, score="msp", **more):
+    return result(score, "road_anomaly", row=row, seed=seed, **more)
+
+
+def test_seeds_are_gathered_beside_the_published_row():
+    results = [repeated("LN + CE", seed, ap=ap, fpr95=0.5) for seed, ap in enumerate((0.10, 0.12, 0.17))]
+    results += [repeated("LN + CE", 0, ap=0.3, temperature="fitted"), repeated("CE", 0, "max_logit", ap=0.2)]
+    results += [repeated("ENet", 0, "void"), repeated("EIML + 4 FL", 0)]
+    results += [{**repeated("LN + CE", seed), "dataset": "cityscapes_small", "score": "", "miou": 0.4 + seed / 100}
+                for seed in range(3)]  # fmt: skip
+    lines, columns = seeds.lines_of(results)
+    assert columns == [("", "miou"), ("road_anomaly", "ap"), ("road_anomaly", "fpr95")]
+    rows = {line.name: seeds.cells_of(line, columns) for line in lines}
+    ln_ce = ["3", "41.00 ± 1.00", "66.62", "13.00 ± 3.61", "11.20", "50.00 ± 0.00", "94.16", "Real-time, Table 4"]
+    assert rows["MSP, LN + CE"] == ["MSP, LN + CE", *ln_ce]
+    assert rows["MSP (T fitted), LN + CE"][4:] == ["30.00", "-", "50.00", "-", "-"]
+    assert rows["MaxLogit, CE"][1:] == ["1", "-", "72.20", "20.00", "8.71†", "50.00", "93.76", "Real-time, Table 1"]
+    assert rows["Void, ENet"][3:] == ["40.94", "20.00", "9.83†", "50.00", "95.24", "Real-time, Table 3"]
+    assert rows["MSP, EIML + 4 FL"][-1] == "-"
+    assert next(iter(rows)) == "MSP, LN + CE"
+    read = list(csv.DictReader(seeds.comma_separated(lines, columns).splitlines()))
+    assert float(read[0]["Road Anomaly AP standard deviation"]) == pytest.approx(3.60555, abs=1e-4)
+    assert r"13.00 $\pm$ 3.61 & 11.20" in seeds.latex(lines, columns)
+    assert seeds.markdown(lines, columns).splitlines()[2].startswith("| MSP, LN + CE | 3 | 41.00 ± 1.00 | 66.62 |")
+
+
+def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, capsys):
+    files = tmp_path / "results.json"
+    files.write_text(
+        json.dumps({"results": [repeated("LN", at, temperature=t) for at in range(2) for t in ("1", "2")]})
+    )
+    for name in ("ln", "ce"):
+        path = tmp_path / name / "0" / "log" / "metrics.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("step,figure,value\n20,loss,2.5\n40,loss,1.5\n40,miou,0.2\n")
+    out = tmp_path / "report"
+    assert main(["report", str(files), str(tmp_path / "ln" / "0"), str(tmp_path / "ce" / "0"), "--out", str(out)]) == 0
+    names = {path.name for path in out.iterdir()}
+    tables = {f"{name}.{ending}" for name in ("seeds", "temperatures") for ending in ("md", "csv", "tex")}
+    assert names == tables | {"learning_curves.png", "report.html"}
+    assert "(T 2)" not in (out / "seeds.md").read_text()
+    assert "MSP (T 2), LN" in (out / "temperatures.md").read_text()
+    assert cv2.imread(str(out / "learning_curves.png")).shape[1] > 600
+    page = (out / "report.html").read_text()
+    assert "20.00 ± 0.00" in page
+    assert "Learning curves" in page
+    assert run_name(tmp_path / "ln" / "0", [tmp_path / "ln" / "0", tmp_path / "ce" / "0"]) == "ln/0"
+    assert run_name(tmp_path / "ln", [tmp_path / "ln", tmp_path / "ce"]) == "ln"
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 2
+    assert "cannot read the curves" in capsys.readouterr().err
+    (tmp_path / "ln" / "0" / "log" / "metrics.csv").write_text("step,figure,value\n")
+    assert main(["report", str(tmp_path / "ln" / "0"), "--out", str(out)]) == 2
+    assert "no loss and no mean IoU in the logs of 0" in capsys.readouterr().err
