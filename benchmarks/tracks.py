@@ -49,7 +49,7 @@ def drive(seed: int, frames: int, size: tuple[int, int]) -> Iterator[tuple[Frame
         for which in sorted(range(len(odd)), key=lambda at: -odd[at].z):  # the nearest is written last
             street.things = [*contention, odd[which]]
             owner[(street.view(travelled, number / RATE)[1] == OUTLIER) & whole] = which + 1
-        yield Frame(image, f"drive{seed}#{number}", number / RATE), owner
+        yield Frame(image, f"drive{seed}", number, number / RATE), owner
 
 
 class Count:

@@ -292,7 +292,7 @@ class TestDetect:
             for number in range(40):
                 made[0] += 1
                 most[0] = max(most[0], made[0] - written[0])
-                yield Frame(np.zeros((8, 8, 3), np.uint8), f"a#{number}", number / 10)
+                yield Frame(np.zeros((8, 8, 3), np.uint8), "a", number, number / 10)
 
         def slow(self: Results, *_: Any) -> None:
             time.sleep(0.01)
@@ -321,7 +321,7 @@ class TestDetect:
         def camera(*_: Any) -> Iterator[Frame]:
             for number in range(40):
                 time.sleep(0.005)
-                yield Frame(np.zeros((8, 8, 3), np.uint8), f"cam#{number}", number / 200)
+                yield Frame(np.zeros((8, 8, 3), np.uint8), "cam", number, number / 200)
 
         monkeypatch.setattr(pipeline, "read", camera)
         sources = [Source("camera", "0", "cam")]

@@ -49,7 +49,8 @@ class Frame:
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
-        name: file name, or ``clip.mp4#12`` for the thirteenth frame of a video.
+        source: unique name of the file, camera or stream that it comes from.
+        index: number of the frame in a moving source, from 0; None for a still image.
         time: seconds since the start of the video or stream; None for a still image.
         label: (H, W) uint8 with KNOWN, ANOMALY and IGNORE, where the truth is known.
 
@@ -58,9 +59,15 @@ class Frame:
     """
 
     image: np.ndarray
-    name: str
+    source: str
+    index: int | None = None
     time: float | None = None
     label: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """What people read: ``clip.mp4#12`` for the thirteenth frame of a video. It is made, never parsed."""
+        return self.source if self.index is None else f"{self.source}#{self.index}"
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8 or 0 in self.image.shape:

@@ -134,15 +134,15 @@ class TestLinked:
         reported = []
         for number in range(6):
             found = [box(50, 50), *([box(200, 100)] if number == 2 else [])]
-            kept, tracks = linked(Frame(FLAT, f"a.mp4#{number}", number / 10), found)
+            kept, tracks = linked(Frame(FLAT, "a.mp4", number, number / 10), found)
             assert len(kept) == len(tracks)
             reported.append([each.box[0] for each in kept])
         assert reported == [[], [], [50], [50], [50], [50]]
 
     def test_another_video_begins_anew(self) -> None:
         linked = ConfirmedTracks(min_hits=1)
-        (first,) = linked(Frame(FLAT, "a.mp4#0", 0.0), [box(50, 50)])[1]
-        (second,) = linked(Frame(FLAT, "b.mp4#0", 0.0), [box(50, 50)])[1]
+        (first,) = linked(Frame(FLAT, "a.mp4", 0, 0.0), [box(50, 50)])[1]
+        (second,) = linked(Frame(FLAT, "b.mp4", 0, 0.0), [box(50, 50)])[1]
         assert (first.hits, second.hits, second.id) == (1, 1, 1)
 
     def test_still_images_have_no_tracks(self) -> None:
@@ -173,7 +173,7 @@ class TestDetect:
     ) -> None:
         def frames(*_: Any) -> Iterator[Frame]:
             for number in range(6):
-                yield Frame(np.full((180, 320, 3), number, np.uint8), f"a#{number}", number / 10)
+                yield Frame(np.full((180, 320, 3), number, np.uint8), "a", number, number / 10)
 
         class Flash:
             """Finds one thing in every frame, and another in the third alone."""

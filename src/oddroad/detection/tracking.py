@@ -177,7 +177,7 @@ class ConfirmedTracks:
         """The reported regions of a frame and copies of their tracks; still images have none."""
         if frame.time is None:
             return found, []
-        source = frame.name.partition("#")[0]
+        source = frame.source
         if source != self.source:
             self.source, self.tracker = source, Tracker()
         pairs = list(zip(found, self.tracker.update(frame.image, found), strict=True))

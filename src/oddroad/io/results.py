@@ -45,13 +45,12 @@ class Results:
         except OSError as error:
             raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
 
-    def path(self, product: str, name: str, ending: str) -> Path:
-        """Where a product of a frame goes: the frame's name with another ending, never the same place twice."""
-        stem, _, number = name.partition("#")
-        numbered = f"_{int(number):06d}" if number else ""
-        base = f"{Path(stem).with_suffix('')}{numbered}"
-        if self.taken.setdefault(base, name) != name:
-            base = stem + numbered
+    def path(self, product: str, frame: Frame, ending: str) -> Path:
+        """Where a product of a frame goes: the source's name with another ending, never the same place twice."""
+        numbered = "" if frame.index is None else f"_{frame.index:06d}"
+        base = f"{Path(frame.source).with_suffix('')}{numbered}"
+        if self.taken.setdefault(base, frame.name) != frame.name:
+            base = frame.source + numbered
         return self.out / product / f"{base}{ending}"
 
     def check_space(self) -> None:
@@ -65,7 +64,7 @@ class Results:
     def pictures(self, frame: Frame, heat: np.ndarray, threshold: float, drawn: np.ndarray | None) -> None:
         """Write the overlay, map and mask of a frame, as far as they are wanted."""
         self.check_space()
-        source = frame.name.partition("#")[0]
+        source = frame.source
         if drawn is not None and source in self.rates:
             if source not in self.videos:
                 path = self.out / "overlay" / Path(source).with_suffix(".mp4")
@@ -73,13 +72,13 @@ class Results:
                 self.videos[source] = VideoOut(path, self.rates[source] / self.every)
             self.videos[source].write(drawn)
         elif drawn is not None:
-            write_image(self.path("overlay", frame.name, ".jpg"), drawn)
+            write_image(self.path("overlay", frame, ".jpg"), drawn)
         if "maps" in self.save:
-            path = self.path("maps", frame.name, ".npy")
+            path = self.path("maps", frame, ".npy")
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, heat)
         if "masks" in self.save:
-            write_image(self.path("masks", frame.name, ".png"), (heat > threshold).astype(np.uint8) * 255)
+            write_image(self.path("masks", frame, ".png"), (heat > threshold).astype(np.uint8) * 255)
 
     def line(self, values: dict[str, Any]) -> None:
         """Append one line of JSON."""

@@ -83,7 +83,7 @@ def read_moving(source: Source, every: int, reading: Reading) -> Iterator[Frame]
                 good, image = capture.retrieve()
                 if good and image is not None:
                     rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-                    yield Frame(rgb, f"{source.name}#{number}", round(seconds, 4))
+                    yield Frame(rgb, source.name, number, round(seconds, 4))
             decoded += 1
             number += 1
         if decoded == 0:

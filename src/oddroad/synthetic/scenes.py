@@ -231,4 +231,4 @@ def drive(
         seconds = number / rate
         image, label = street.view(seconds * speed, seconds)
         odd = np.where(label == OUTLIER, ANOMALY, KNOWN).astype(np.uint8)
-        yield Frame(image, f"drive{seed}#{number}", seconds, odd)
+        yield Frame(image, f"drive{seed}", number, seconds, odd)
