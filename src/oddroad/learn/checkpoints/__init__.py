@@ -1,0 +1,1 @@
+"""Checkpoints of oddroad, and of others converted to them."""
