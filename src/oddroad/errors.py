@@ -13,6 +13,10 @@ class InputError(ValueError):
     """Something that was given cannot be used; the message says what, what was expected, and what to do."""
 
 
+class LostSource(InputError):
+    """A live source that was there went away and did not come back; what was seen before is kept."""
+
+
 def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Look a name up in a table.
 

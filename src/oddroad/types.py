@@ -52,6 +52,9 @@ class Frame:
         source: unique name of the file, camera or stream that it comes from.
         index: number of the frame in a moving source, from 0; None for a still image.
         time: seconds since the start of the video or stream; None for a still image.
+        utc: seconds since 1970 in UTC, where the source tells it (live sources, logs, some videos); else None.
+        status: "ok", or "damaged" where the pixels are not what the camera saw.
+        reason: why a frame is damaged, in words; empty for one that is not.
         label: (H, W) uint8 with KNOWN, ANOMALY and IGNORE, where the truth is known.
 
     Raises:
@@ -63,6 +66,9 @@ class Frame:
     index: int | None = None
     time: float | None = None
     label: np.ndarray | None = None
+    utc: float | None = None
+    status: str = "ok"
+    reason: str = ""
 
     @property
     def name(self) -> str:

@@ -16,7 +16,8 @@ import pytest
 from oddroad.concurrency import prefetch
 from oddroad.errors import InputError
 from oddroad.io.images import read_image, write_image
-from oddroad.io.sources import Reading, Source, find_sources
+from oddroad.io.reading import ReadReport
+from oddroad.io.sources import Source, find_sources
 from oddroad.io.video import VideoOut, probe, read
 from oddroad.types import Frame
 
@@ -128,10 +129,10 @@ class TestSources:
     def test_bad_images_are_counted_not_fatal(self, tmp_path: Path, noise: np.ndarray) -> None:
         save(tmp_path / "a.png", noise)
         (tmp_path / "b.png").write_bytes(b"nothing")
-        reading = Reading()
-        assert [each.name for each in read(find_sources([str(tmp_path)]), reading=reading)] == ["a.png"]
-        assert len(reading.reasons) == 1
-        assert reading.named == []
+        report = ReadReport()
+        assert [each.name for each in read(find_sources([str(tmp_path)]), report=report)] == ["a.png"]
+        assert len(report.skipped) == 1
+        assert report.named == []
         with pytest.raises(InputError):
             list(read(find_sources([str(tmp_path)])))
 
@@ -152,16 +153,16 @@ class TestVideo:
         found = list(read(find_sources([str(clip)]), every=3))
         assert [each.name.partition("#")[2] for each in found] == ["0", "3", "6"]
 
-    def test_a_broken_frame_in_the_middle_is_reading_and_counted(self, clip: Path) -> None:
+    def test_a_broken_frame_in_the_middle_is_skipped_and_counted(self, clip: Path) -> None:
         data = bytearray(clip.read_bytes())
         keyless = [at for at in range(len(data) - 4) if data[at : at + 4] == b"\0\0\x01\xb6"]
         assert len(keyless) == 8
         data[keyless[4] : keyless[5]] = bytes(keyless[5] - keyless[4])
         clip.write_bytes(data)
-        reading = Reading()
-        found = list(read(find_sources([str(clip)]), reading=reading))
+        report = ReadReport()
+        found = list(read(find_sources([str(clip)]), report=report))
         assert len(found) == 7
-        assert reading.reasons == ["drive.mp4: 1 of 8 frames could not be decoded"]
+        assert report.skipped == ["drive.mp4: 1 of 8 frames could not be decoded"]
 
     def test_a_video_without_its_end(self, clip: Path) -> None:
         clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])

@@ -20,7 +20,8 @@ from oddroad.detection.tracking import ConfirmedTracks, Track
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.results import Results
-from oddroad.io.sources import Reading, Source
+from oddroad.io.reading import ReadReport
+from oddroad.io.sources import Source
 from oddroad.io.video import read
 from oddroad.types import Frame, Region
 
@@ -55,7 +56,7 @@ class Summary:
     dropped: int = 0
     seconds: float = 0.0
     milliseconds: dict[str, float] = field(default_factory=dict)
-    reading: Reading = field(default_factory=Reading)
+    reading: ReadReport = field(default_factory=ReadReport)
 
     @property
     def rate(self) -> float:
@@ -67,8 +68,8 @@ class Summary:
         text = f"{self.frames} frames, {self.found} with findings, {self.rate:.1f} frames a second"
         if self.dropped:
             text += f"; dropped {self.dropped} older frames to keep up"
-        if count := len(self.reading.reasons):
-            shown = "; ".join(self.reading.reasons[:3]) + ("; ..." if count > 3 else "")
+        if count := len(self.reading.skipped):
+            shown = "; ".join(self.reading.skipped[:3]) + ("; ..." if count > 3 else "")
             text += f"; skipped {count}: {shown}"
         return text
 
@@ -211,7 +212,7 @@ def run(
     finally:
         results.close()
     if summary.frames == 0:
-        raise InputError("nothing could be read: " + "; ".join(summary.reading.reasons[:3]))
+        raise InputError("nothing could be read: " + "; ".join(summary.reading.skipped[:3]))
     return summary
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from oddroad.errors import InputError
+from oddroad.io.reading import ReadReport
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 
@@ -16,27 +17,6 @@ VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts
 
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://")
-
-
-@dataclass
-class Reading:
-    """What a reader learns on its way.
-
-    Attributes:
-        reasons: what could not be read: a line each, file or frame, and the reason.
-        named: those of them that the user named one by one.
-        rates: frames a second of each moving source that was opened, by its name.
-    """
-
-    reasons: list[str] = field(default_factory=list)
-    named: list[str] = field(default_factory=list)
-    rates: dict[str, float] = field(default_factory=dict)
-
-    def lost(self, reason: str, named: bool) -> None:
-        """Note what could not be read."""
-        self.reasons.append(reason)
-        if named:
-            self.named.append(reason)
 
 
 @dataclass(frozen=True)
@@ -56,13 +36,28 @@ class Source:
     named: bool = True
 
     @property
+    def path(self) -> Path | None:
+        """The file it is; None for a camera or stream."""
+        return None if self.kind in ("camera", "stream") else Path(self.place)
+
+    @property
+    def live(self) -> bool:
+        """Whether it happens now, so that its frames cannot be read again."""
+        return self.kind in ("camera", "stream")
+
+    @property
     def moving(self) -> bool:
         """Whether its frames follow each other in time."""
         return self.kind != "image"
 
 
-def find_sources(given: Sequence[str]) -> list[Source]:
+def find_sources(given: Sequence[str], topics: Sequence[str] = (), report: ReadReport | None = None) -> list[Source]:
     """What the user's words stand for: files, folders, globs, camera numbers, addresses.
+
+    Args:
+        given: the words.
+        topics: of driving logs, the topics to read; with * and ?.
+        report: is told what was left out.
 
     Raises:
         InputError: if something does not exist, or there is nothing to read.

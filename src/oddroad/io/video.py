@@ -11,7 +11,8 @@ import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.io.images import read_image
-from oddroad.io.sources import Reading, Source
+from oddroad.io.reading import ReadOptions, ReadReport
+from oddroad.io.sources import Source
 from oddroad.types import Frame
 
 BROKEN_AT_MOST = 1000  # frames of a video in a row that cannot be decoded, before the rest is given up
@@ -56,16 +57,16 @@ def probe(source: Source) -> tuple[int | None, float | None]:
     return count if count > 0 else None, rate if 1 <= rate <= 240 else None
 
 
-def read_moving(source: Source, every: int, reading: Reading) -> Iterator[Frame]:
+def read_moving(source: Source, every: int, report: ReadReport) -> Iterator[Frame]:
     """Every n-th frame of a video, camera or stream, until it ends.
 
-    Frames that cannot be decoded are left out and counted in ``reading``.
+    Frames that cannot be decoded are left out and counted in ``report``.
     """
     capture = open_capture(source)
     try:
         expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
         rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = reading.rates[source.name] = rate if 1 <= rate <= 240 else 25.0
+        rate = report.rates[source.name] = rate if 1 <= rate <= 240 else 25.0
         began, number, decoded, broken, seconds = time.monotonic(), 0, 0, 0, 0.0
         while True:
             if not capture.grab():  # a frame that cannot be decoded, or the end
@@ -89,27 +90,32 @@ def read_moving(source: Source, every: int, reading: Reading) -> Iterator[Frame]
         if decoded == 0:
             raise InputError(f"'{source.place}' gave no frame: it is cut off, damaged, or has ended")
         if expected > 0 and number < expected - max(2, expected // 50):
-            reading.lost(
-                f"{source.name}: ends after frame {number} of {expected}, the rest is cut off or damaged", True
-            )
+            report.skip(f"{source.name}: ends after frame {number} of {expected}, the rest is cut off or damaged", True)
         elif expected > 0 and decoded < expected:
-            reading.reasons.append(f"{source.name}: {expected - decoded} of {expected} frames could not be decoded")
+            report.skipped.append(f"{source.name}: {expected - decoded} of {expected} frames could not be decoded")
     finally:
         capture.release()
 
 
-def read(sources: Sequence[Source], every: int = 1, reading: Reading | None = None) -> Iterator[Frame]:
+def read(
+    sources: Sequence[Source],
+    every: int = 1,
+    report: ReadReport | None = None,
+    options: ReadOptions | None = None,
+) -> Iterator[Frame]:
     """Frames of all the sources in order.
 
     Args:
         sources: from ``find_sources``.
         every: of moving sources, take every n-th frame.
-        reading: is told what could not be read; without it the first such thing is an error.
+        report: is told what could not be read; without it the first such thing is an error.
+        options: how to read.
 
     Raises:
-        InputError: if a camera or stream cannot be opened, or ``reading`` is None and something else cannot be read.
+        LostSource: if a camera or stream stays away for longer than ``options.patience``.
+        InputError: if a camera or stream cannot be opened, or ``report`` is None and something else cannot be read.
     """
-    known = reading if reading is not None else Reading()
+    known = report if report is not None else ReadReport()
     for source in sources:
         try:
             if source.moving:
@@ -117,9 +123,9 @@ def read(sources: Sequence[Source], every: int = 1, reading: Reading | None = No
             else:
                 yield Frame(read_image(Path(source.place)), source.name)
         except InputError as error:
-            if reading is None or source.kind in ("camera", "stream"):
+            if report is None or source.kind in ("camera", "stream"):
                 raise
-            reading.lost(str(error), source.named)
+            report.skip(str(error), source.named)
 
 
 class VideoOut:
