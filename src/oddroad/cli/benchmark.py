@@ -46,7 +46,7 @@ def benchmark(
     from json import dumps
 
     from oddroad.benchmarking import end_to_end as bench
-    from oddroad.cli.common import parse_size
+    from oddroad.cli.common import parse_size, say
 
     if seconds <= 0:
         raise InputError(f"--seconds is {seconds}; expected more than 0")
@@ -86,7 +86,7 @@ def benchmark(
         raise InputError("; ".join(dict.fromkeys(refused)))
     words = f"'{video.name}'" if video is not None else f"a rendered drive of {size}, {bench.RENDERED} frames, repeated"
     found = bench.document(rows, refused, words)
-    print(bench.table(found))
+    say(bench.table(found))
     if json is not None:
         json.write_text(dumps(found, indent=1) + "\n")
     print(dumps(found))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import parse_size, ticking_bar
+from oddroad.cli.common import parse_size, progress_bar, say
 
 
 def calibrate(
@@ -57,11 +57,11 @@ def calibrate(
         train = calibration_data(data, root, "train", max_frames, tables) if scores else val
         out = out or Path(f"{path.stem}.calibrated.ckpt")
         total = (val.count or 0) + (train.count or 0 if scores else 0)
-        with ticking_bar(total) as advance:
+        with progress_bar(total) as advance:
             found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
-        print(f"{found.line()} of {val.words}")
-        print("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
-        print(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
+        say(f"{found.line()} of {val.words}")
+        say("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
+        say(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
         return
     from oddroad.calibration.thresholds import threshold_for
     from oddroad.inference.model import Model
@@ -69,11 +69,11 @@ def calibrate(
     detector = Model(model)
     known = calibration_data(data, root, split, max_frames)
     out = out or Path(f"{detector.path.stem}.calibrated.onnx")
-    with ticking_bar(known.count) as advance:
+    with progress_bar(known.count) as advance:
         card = find_thresholds(
             detector, known.frames(), known.words, scores, threshold, confidence, min_area=min_area, progress=advance
         )
     write_card(detector.path, card, out)
     for name in card.calibration["scores"]:
-        print(threshold_for(card, threshold, name).meaning)
-    print(f"written: {out}")
+        say(threshold_for(card, threshold, name).meaning)
+    say(f"written: {out}")

@@ -1,42 +1,75 @@
-"""What the verbs share: progress bars, sizes, where results go."""
+"""What the verbs share: messages and progress bars, sizes, where results go."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from oddroad.errors import InputError
 
-if TYPE_CHECKING:
-    from oddroad.detection.pipeline import Summary
+QUIET: ContextVar[bool] = ContextVar("QUIET", default=False)
+"""Whether ``--quiet`` was given; set by the command line around a verb."""
+
+
+def quiet() -> bool:
+    """Whether ``--quiet`` was given."""
+    return QUIET.get()
+
+
+def say(text: object = "", end: str = "\n") -> None:
+    """Print a message about the work, unless ``--quiet`` was given; what was asked for is printed by ``print``."""
+    if not quiet():
+        print(text, end=end, flush=True)
 
 
 @contextlib.contextmanager
-def progress_bar(total: int | None) -> Iterator[Callable[[Summary], None]]:
-    """A bar with frames a second and the time left, on the terminal's error stream; silent where there is none."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_bars(unit: str = "frames") -> Iterator[Callable[[str, int, int | None], None]]:
+    """Bars on the terminal's error stream, one for each name that is told; none without a terminal or with ``--quiet``.
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.1f} frames/s"), TimeRemainingColumn())
+    Args:
+        unit: what is counted, for the rate.
+
+    Yields:
+        a function of a name, what is done of it, and its total or None.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
+
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=total, rate=0.0)
-        yield lambda summary: bar.update(task, completed=summary.frames, rate=summary.rate)
+    shown = console.is_terminal and not quiet()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total)
+
+        yield tell
 
 
 @contextlib.contextmanager
-def ticking_bar(total: int | None) -> Iterator[Callable[[], None]]:
-    """A bar that each call moves by one frame, on the terminal's error stream; silent where there is none."""
-    from rich.console import Console
-    from rich.progress import Progress
+def progress_bar(total: int | None, unit: str = "frames") -> Iterator[Callable[..., None]]:
+    """One bar; each call of the yielded function, whatever its arguments, moves it by one.
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+    Args:
+        total: number of calls, or None if it is not known.
+        unit: what is counted, for the rate.
+    """
+    counter = itertools.count(1)
+    with progress_bars(unit) as tell:
+        yield lambda *_: tell("", next(counter), total)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:

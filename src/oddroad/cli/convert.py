@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from oddroad.cli.common import say
+
 
 def convert(
     file: Annotated[Path, tyro.conf.Positional],
@@ -32,4 +34,4 @@ def convert(
     from oddroad.learn.checkpoints.convert import convert_file
 
     done = convert_file(file, network, out, classes=classes, normalisation=normalisation, licence=licence)
-    print("\n".join([*done.lines(), f"written: {out}, {out.stat().st_size / 1e6:.1f} MB"]))
+    say("\n".join([*done.lines(), f"written: {out}, {out.stat().st_size / 1e6:.1f} MB"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oddroad.cli.common import progress_bar
+from oddroad.cli.common import progress_bar, say
 
 
 def demo(
@@ -27,9 +27,9 @@ def demo(
     detector = Model(model, engine)
     with progress_bar(frames) as advance:
         values = run_demo(detector, out, seed, frames, progress=advance)
-    print(
+    say(
         f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "
         f"(odd pixels: {100 * values['prevalence']:.2f} %), {values['fps']:.1f} frames a second on "
         f"{values['engine']} while the drive was rendered beside it ('oddroad benchmark' measures alone)"
     )
-    print(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")
+    say(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, progress_bar
+from oddroad.cli.common import default_out, progress_bar, say
 from oddroad.errors import InputError
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -68,14 +68,14 @@ def detect(
     folder = out or default_out(Path(source[0].rstrip("/")).stem or "frames")
     counts = [count for count, _ in lengths]
     total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
-    print(
+    say(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
         f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
-    print(f"threshold {found.meaning if found is not None else detector.card.threshold_meaning or 'of the card'}")
+    say(f"threshold {found.meaning if found is not None else detector.card.threshold_meaning or 'of the card'}")
     with progress_bar(total) as advance:
         summary = run(detector, sources, folder, score, level, min_area, every, save, advance, min_hits, latest)
-    print(f"{summary.line()}; results in {folder}")
+    say(f"{summary.line()}; results in {folder}")
     if summary.reading.named:
         raise InputError("; ".join(summary.reading.named[:3]))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, parse_size
+from oddroad.cli.common import default_out, parse_size, progress_bars, quiet
 from oddroad.errors import InputError
 
 
@@ -81,4 +81,7 @@ def evaluate(
         pictures=json.with_suffix(".frames") if json else None,
         opener=opener,
     )
-    print(table(evaluate_to_file(settings, data, root, json)))
+    with progress_bars("images") as tell:
+        results = evaluate_to_file(settings, data, root, json, tell)
+    if json is None or not quiet():
+        print(table(results))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from oddroad.cli.common import parse_size
+from oddroad.cli.common import parse_size, say
 from oddroad.errors import InputError
 
 
@@ -43,7 +43,8 @@ def export(
         classes: also give the most likely class of each pixel.
         stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
-        precision: int8: compute in 8 bits: two to three times faster; what it costs is measured and written into the card.
+        precision: int8: compute in 8 bits, two to three times faster; the loss of quality is measured and written
+            into the card.
         quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
         flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
@@ -65,7 +66,8 @@ def export(
         )
     if int8 and weight_storage != "float32":
         raise InputError(
-            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in 8 bits: leave one out"
+            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in 8 bits: "
+            "leave one of them out"
         )
     if int8 and flip_tta:
         raise InputError("--flip-tta doubles the time that --precision int8 saves; leave one of them out")
@@ -73,18 +75,17 @@ def export(
         from oddroad.learn.export.quantise import export_int8
 
         options: dict[str, Any] = {"size": target, "upsample": upsample, "temperature": temperature}
-        card = export_int8(network, about, table, out, quantisation_data, quantiser, classes, print, **options)
-        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
+        card = export_int8(network, about, table, out, quantisation_data, quantiser, classes, say, **options)
+        say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, {card.precision}")
         for name, value in card.quantisation.items():
-            print(f"  {name}: {value}")
+            say(f"  {name}: {value}")
         return
     card = write(network, about, table, out, target, upsample, weight_storage, classes, temperature, flip_tta=flip_tta)
-    print(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weight_storage}"
-    )
+    megabytes = out.stat().st_size / 1e6
+    say(f"{out}: {megabytes:.1f} MB, {', '.join(card.scores)}, input {size}, weights {card.weight_storage}")
     for name, value in card.parity.items():
-        print(f"  {name}: {value}")
+        say(f"  {name}: {value}")
     if flip_tta:
         from oddroad.learn.predictor import flip_tta_cost_line
 
-        print(f"  {flip_tta_cost_line(network, table, target, upsample, len(card.classes))}")
+        say(f"  {flip_tta_cost_line(network, table, target, upsample, len(card.classes))}")

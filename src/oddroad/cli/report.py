@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from oddroad.cli.common import say
+
 
 def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
     """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
@@ -21,4 +23,4 @@ def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path
     from oddroad.reporting.report import write_report
 
     for path in write_report(results, out):
-        print(path)
+        say(path)

@@ -202,28 +202,30 @@ def evaluate_semantic(
     }
 
 
-def evaluate_to_file(settings: Settings, data: Sequence[str], root: Path, out: Path | None) -> list[dict[str, Any]]:
-    """All results, with a bar on the terminal; ``out`` is written anew after each, so it always holds what is known."""
-    from rich.console import Console
-    from rich.progress import Progress
+def evaluate_to_file(
+    settings: Settings,
+    data: Sequence[str],
+    root: Path,
+    out: Path | None,
+    tell: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[dict[str, Any]]:
+    """All results; ``out`` is written anew after each, so it always holds what is known.
 
+    Args:
+        settings: how to judge.
+        data: names of data sets, each optionally with its split.
+        root: folder at or below which the sets lie.
+        out: JSON file, or None.
+        tell: called with what is done, how much of it, and of how much.
+    """
     results: list[dict[str, Any]] = []
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        bars: dict[str, Any] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = bar.add_task(what, total=total)
-            bar.update(bars[what], completed=done)
-
-        for result in evaluate(settings, data, root, tell):
-            results.append(plain(result))
-            if out is not None:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                partial_out = out.with_name(out.name + ".partial")
-                partial_out.write_text(json.dumps({"results": results}, indent=1))
-                partial_out.replace(out)
+    for result in evaluate(settings, data, root, tell):
+        results.append(plain(result))
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            partial_out = out.with_name(out.name + ".partial")
+            partial_out.write_text(json.dumps({"results": results}, indent=1))
+            partial_out.replace(out)
     return results
 
 
