@@ -2,8 +2,8 @@
 
     python runs/loss_study_train.py DATA OUT
 
-Each run is what 'oddroad train --recipe recipes/laptop/ROW.yaml --recipe.seed SEED --start START --reinit CLASSIFIER'
-does; one process spares importing PyTorch for each. A run that was killed goes on where it was.
+Each run is what 'oddroad train --recipe recipes/laptop/ROW.yaml --recipe.seed SEED --init-from START
+--reinit CLASSIFIER' does; one process spares importing PyTorch for each. A run that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import argparse
 import hashlib
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import yaml
 from torch import Tensor
 
 from oddroad.learn.checkpoints.convert import convert_file
@@ -46,20 +48,20 @@ class Run:
         recipe: name of the recipe.
         seed: the seed.
         start: key in STARTS, or "" for random weights.
-        words: changes of the recipe.
+        changes: dotted keys of the recipe and their values.
     """
 
     name: str
     recipe: str
     seed: int
     start: str = "erfnet"
-    words: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Memory:
-    """What frozen encoders said of a batch, for the next run that shows the same batch to the same weights.
+    """What frozen encoders gave for a batch, for the next run that shows the same batch to the same weights.
 
-    Runs of one seed see the same crops in the same order, and their encoders are the published one and stay still, so
+    Runs of one seed see the same crops in the same order, and their encoders are the published one and are frozen, so
     that what is remembered is what would be computed. It halves the time of the study and changes no bit of it.
     """
 
@@ -85,16 +87,17 @@ class Memory:
         Encoder.forward = forward
 
 
-def plan(seeds: Sequence[int], sweep: Sequence[int]) -> list[Run]:
+def plan(seeds: Sequence[int], sweep: Sequence[int], rows: Sequence[str] = LOSSES, void: bool = True) -> list[Run]:
     """All runs: the rows seed by seed, the void classifiers, the sweep of weights."""
-    runs = [Run(name, name, seed) for seed in seeds for name in LOSSES]
-    runs += [Run("void_erfnet", "void_erfnet", 0), Run("void_enet", "void_enet", 0, "enet")]
-    runs.append(Run("void_bisenetv2", "void_bisenetv2", 0, ""))
+    runs = [Run(name, name, seed) for seed in seeds for name in rows]
+    if void:
+        runs += [Run("void_erfnet", "void_erfnet", 0), Run("void_enet", "void_enet", 0, "enet")]
+        runs.append(Run("void_bisenetv2", "void_bisenetv2", 0, ""))
     for seed in sweep:
         for weight in WEIGHTS:
-            focal, entropy = (("isomax", "1", "isomax_focal", weight), ("logit_norm", "1", "cross_entropy", weight))
-            runs.append(Run(f"eiml_fl_{weight}", "eiml_fl", seed, words=("--losses", *focal)))
-            runs.append(Run(f"ln_ce_{weight}", "ln_ce", seed, words=("--losses", *entropy)))
+            focal, entropy = {"isomax": 1, "isomax_focal": weight}, {"logit_norm": 1, "cross_entropy": weight}
+            runs.append(Run(f"eiml_fl_{weight}", "eiml_fl", seed, changes={"losses": focal}))
+            runs.append(Run(f"ln_ce_{weight}", "ln_ce", seed, changes={"losses": entropy}))
     return runs
 
 
@@ -105,8 +108,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sweep", type=int, nargs="*", default=[0], help="seeds of the sweep of weights")
+    parser.add_argument("--rows", nargs="+", default=LOSSES, choices=LOSSES, help="rows of the losses to train")
+    parser.add_argument("--no-void", action="store_true", help="leave out the void classifiers")
     parser.add_argument(
-        "--words", nargs=argparse.REMAINDER, default=[], help="changes of every recipe, to try the script"
+        "--changes", type=yaml.safe_load, default={}, help='changes of every recipe, such as "{optim.steps: 1}"'
     )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +121,7 @@ def main() -> None:
     counts = given.out / "class_counts.json"
     memory, before = Memory(), None
     memory.attach()
-    for run in plan(given.seeds, given.sweep):
+    for run in plan(given.seeds, given.sweep, given.rows, not given.no_void):
         folder = given.out / run.name / str(run.seed)
         if (folder / "model.ckpt").is_file():
             continue
@@ -127,13 +132,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if counts.is_file():  # of the same training scenes: one pass is enough
             shutil.copy(counts, folder / counts.name)
-        recipe = read_recipe(RECIPES / f"{run.recipe}.yaml", ["--seed", str(run.seed), *run.words, *given.words])
+        recipe = read_recipe(RECIPES / f"{run.recipe}.yaml", {"seed": run.seed, **run.changes, **given.changes})
         fit(
             recipe,
             given.data,
             folder,
-            validate_every=ALWAYS if run.seed == given.seeds[0] and not run.words else NEVER,
-            start=given.out / f"{run.start}.ckpt" if run.start else None,
+            validate_every=ALWAYS if run.seed == given.seeds[0] and not run.changes else NEVER,
+            init_from=given.out / f"{run.start}.ckpt" if run.start else None,
             save_every=40,
             reinit=STARTS[run.start][1] if run.start else (),
             validation_scenes=8,

@@ -28,7 +28,7 @@ def one(network: str, batch: int, device: str) -> dict[str, float | int | str]:
     from oddroad.learn.training.fit import Training
     from oddroad.recipe import read_recipe
 
-    recipe = read_recipe(Path(__file__).parents[1] / "recipes/mask2anomaly_first.yaml", ["--network.name", network])
+    recipe = read_recipe(Path(__file__).parents[1] / "recipes/mask2anomaly_first.yaml", {"network.name": network})
     torch.manual_seed(0)
     training = Training(recipe).to(device).train()
     optimiser = training.configure_optimizers()["optimizer"]

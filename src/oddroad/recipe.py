@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from oddroad.errors import InputError
 
@@ -42,15 +44,16 @@ class Scenes:
     """The in-distribution scenes and how they are augmented.
 
     Attributes:
-        sets: names of data sets below the data root, their classes mapped to the 19 of Cityscapes; a set that is
-            named twice is shown twice as often.
+        sets: names of data sets below the data root, their classes mapped to the 19 of Cityscapes; a set that
+            is named twice is drawn twice as often.
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
         photometric: probability of each photometric augmentation (colour, blur, noise, JPEG).
         appearance: share of the crops with appearance augmentation: other light; tinted, textured, marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
-        class_balance: share of the scenes that are drawn so that every class is met equally often; the rest are drawn evenly.
-        validation: names of the data sets whose validation scenes are judged.
+        class_balance: share of the scenes that are drawn so that every class is met equally often; the others are
+            drawn uniformly.
+        validation: names of the data sets whose validation scenes are evaluated.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
@@ -102,7 +105,7 @@ class ClassWeights:
 
 @dataclass(frozen=True)
 class Distillation:
-    """What is learned from a teacher, a network that sees each known scene once.
+    """What is learned from a teacher, a network that sees each in-distribution scene once.
 
     Attributes:
         weight: of the divergence from the teacher's classes among the losses; 0 for no teacher.
@@ -179,58 +182,118 @@ class Recipe:
         return asdict(self)
 
 
-def flags(values: Mapping[str, Any], prefix: str) -> dict[str, list[str]]:
-    """Nested values as command-line flags: {"optim": {"rate": 1}} -> {"--recipe.optim.lr": ["1"]}."""
-    found: dict[str, list[str]] = {}
-    for key, value in values.items():
-        name = f"{prefix}.{str(key).replace('_', '-')}"
-        if isinstance(value, Mapping) and key not in ("losses", "lr_multipliers"):
-            found.update(flags(value, name))
-        elif isinstance(value, Mapping):
-            found[name] = [str(each) for pair in value.items() for each in pair]
-        elif isinstance(value, bool):
-            found[f"{prefix}.{'' if value else 'no-'}{str(key).replace('_', '-')}"] = []
-        elif isinstance(value, (list, tuple)):
-            found[name] = [str(each) for each in value]
-        else:
-            found[name] = [str(value)]
-    return found
+def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Recipe:
+    """A YAML recipe, every key and value checked.
 
-
-def read_flags(path: Path, prefix: str = "--recipe") -> list[str]:
-    """A YAML recipe as command-line flags, which the command line then checks and the user's own flags override.
+    Args:
+        path: the file.
+        changes: dotted keys and values that replace those of the file, such as ``{"optim.lr": 1e-3}``.
 
     Raises:
-        InputError: if the file is missing or is not a YAML mapping.
+        InputError: if the file is missing or no YAML, or a key or a value is not one of a recipe's; the message names
+            the file, the key, and the nearest key there is.
     """
     import yaml
 
     if not path.is_file():
-        raise InputError(f"no recipe '{path}'")
+        raise InputError(f"no recipe '{path}'; expected a YAML file such as recipes/embedded_first.yaml")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"recipe '{path}' is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise InputError(f"recipe '{path}' holds a {type(values).__name__}; expected keys and values")
-    return [word for name, words in flags(values, prefix).items() for word in (name, *words)]
+        raise InputError(f"recipe '{path}' holds {in_words(values)}; expected keys and values")
+    for name, value in changes.items():
+        *groups, key = name.split(".")
+        inner = values
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[key] = value
+    try:
+        return typed(Recipe, values, "")
+    except InputError as error:
+        raise InputError(f"recipe '{path}': {error}") from None
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A YAML recipe with overrides such as ``--optim.lr 1e-3``.
+def differing_keys(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose values differ in two nested mappings, such as ``optim.lr``, in their order.
+
+    >>> differing_keys({"seed": 1, "optim": {"lr": 1}}, {"seed": 1, "optim": {"lr": 2}, "more": 3})
+    ['optim.lr', 'more']
+    """
+    found: list[str] = []
+    for key in dict.fromkeys([*one, *other]):
+        mine, theirs = one.get(key), other.get(key)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            found += differing_keys(mine, theirs, f"{prefix}{key}.")
+        elif mine != theirs:
+            found.append(f"{prefix}{key}")
+    return found
+
+
+def typed(kind: Any, value: Any, key: str) -> Any:
+    """A value of YAML as a type of a recipe's fields: a dataclass, a tuple, a Literal, bool, int, float or str.
+
+    Args:
+        kind: the type.
+        value: plain values; a mapping also stands for a tuple of pairs.
+        key: dotted name of the value, for messages; "" for the whole.
 
     Raises:
-        InputError: if the file is missing, or a key or value does not exist.
+        InputError: if it is no such value; the message names the key.
     """
-    import contextlib
-    import io
-
-    import tyro
-
-    errors = io.StringIO()
-    words = [word.replace("--recipe.", "--", 1) for word in read_flags(path)] + list(overrides)
+    if is_dataclass(kind):
+        return typed_dataclass(kind, value, key)
+    inner = get_args(kind)
+    if get_origin(kind) is tuple:
+        pairs = list(value.items()) if isinstance(value, Mapping) and inner[-1] is Ellipsis else value
+        if not isinstance(pairs, (list, tuple)) or not (inner[-1] is Ellipsis or len(pairs) == len(inner)):
+            raise InputError(f"'{key}' is {in_words(value)}; expected {type_words(kind)}")
+        kinds = [inner[0]] * len(pairs) if inner[-1] is Ellipsis else inner
+        return tuple(typed(each, one, key) for each, one in zip(kinds, pairs, strict=True))
+    if get_origin(kind) is Literal:
+        if value not in inner:
+            near = difflib.get_close_matches(str(value), inner, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"'{key}' is {in_words(value)}; expected {type_words(kind)}{hint}")
+        return value
     try:
-        with contextlib.redirect_stderr(errors):
-            return tyro.cli(Recipe, args=words)
-    except SystemExit:
-        raise InputError(f"recipe '{path}': {' '.join(errors.getvalue().split())}") from None
+        number = not isinstance(value, bool) and kind in (int, float)
+        found = kind(value) if number and isinstance(value, (int, float, str)) else value  # YAML 1.1 reads 1e-3 as text
+    except ValueError:
+        found = None
+    if type(found) is not kind or (kind is int and found != float(value)) or (kind is float and found != found):
+        raise InputError(f"'{key}' is {in_words(value)}; expected {type_words(kind)}")
+    return found
+
+
+def typed_dataclass(kind: Any, value: Any, key: str) -> Any:
+    """A mapping as a dataclass; see ``typed``."""
+    types = get_type_hints(kind)
+    if not isinstance(value, Mapping):
+        raise InputError(f"'{key}' is {in_words(value)}; expected keys and values, of: {', '.join(types)}")
+    prefix = f"{key}." if key else ""
+    for each in value:
+        if each not in types:
+            near = difflib.get_close_matches(str(each), types, n=1)
+            hint = f"; did you mean '{prefix}{near[0]}'?" if near else "."
+            raise InputError(f"no key '{prefix}{each}'{hint} There are: {', '.join(types)}")
+    return kind(**{name: typed(types[name], given, f"{prefix}{name}") for name, given in value.items()})
+
+
+def in_words(value: Any) -> str:
+    """A value of YAML for a message: "the text 'fast'"."""
+    kinds = {str: "the text", bool: "the truth value", int: "the number", float: "the number", list: "the list"}
+    return f"{kinds[type(value)]} {value!r}" if type(value) in kinds else "nothing" if value is None else f"{value!r}"
+
+
+def type_words(kind: Any) -> str:
+    """A type of a recipe's fields for a message: "a list of 2 values, each a number"."""
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return f"one of: {', '.join(map(str, inner))}"
+    if get_origin(kind) is tuple:
+        count = "" if inner[-1] is Ellipsis else f"{len(inner)} "
+        pair = get_origin(inner[0]) is tuple
+        return "names, each with a number" if pair else f"a list of {count}values, each {type_words(inner[0])}"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[kind]

@@ -27,7 +27,7 @@ from oddroad.cli.info import info
 from oddroad.cli.report import report
 from oddroad.cli.train import train
 from oddroad.errors import InputError, pick
-from oddroad.recipe import read_flags
+from oddroad.recipe import read_recipe
 
 VERBS: dict[str, Callable[..., Any]] = {
     "detect": detect,
@@ -67,15 +67,13 @@ def one_line(box: str) -> str:
     return " ".join(kept)
 
 
-def with_recipe(words: Sequence[str]) -> list[str]:
-    """The words with ``--recipe FILE`` replaced by the file's values, before the words that override them."""
-    words = list(words)
-    if "--recipe" not in words:
-        return words
-    at = words.index("--recipe")
-    if at + 1 == len(words):
-        raise InputError("--recipe is not followed by a file; expected a YAML recipe")
-    return read_flags(Path(words[at + 1])) + words[:at] + words[at + 2 :]
+def recipe_file(words: Sequence[str]) -> Path | None:
+    """The file after ``--recipe`` or in ``--recipe=FILE``, or None; the last one if there are several."""
+    found = None
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        given = after if word == "--recipe" else word.removeprefix("--recipe=") if word.startswith("--recipe=") else ""
+        found = Path(given) if given and not given.startswith("--") else found
+    return found
 
 
 def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
@@ -85,14 +83,20 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
         InputError: if an option is unknown or has an impossible value.
     """
     function = pick(VERBS, verb, "verb")
-    arguments = with_recipe(arguments)
     errors = io.StringIO()
     bound: list[Callable[[], Any]] = []
 
     def hold(*args: Any, **kwargs: Any) -> None:
         bound.append(lambda: function(*args, **kwargs))
 
-    hold.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    signature = inspect.signature(function, eval_str=True)
+    path = recipe_file(arguments) if "recipe" in signature.parameters else None
+    if path is not None:  # its values are the defaults that single options then replace
+        given = [
+            p.replace(default=read_recipe(path)) if p.name == "values" else p for p in signature.parameters.values()
+        ]
+        signature = signature.replace(parameters=given)
+    hold.__signature__ = signature  # type: ignore[attr-defined]
     hold.__doc__ = function.__doc__
     hold.__annotations__ = inspect.get_annotations(function, eval_str=True)
     try:

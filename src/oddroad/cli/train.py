@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from oddroad.recipe import Recipe
 
+DEFAULTS = Recipe()
+
 
 def train(
-    recipe: Recipe,
     root: Path,
     out: Path,
+    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    values: Annotated[Recipe, tyro.conf.arg(name="recipe")] = DEFAULTS,
     validate_every: int = 1000,
     init_from: Path | None = None,
     until: int | None = None,
@@ -28,22 +34,23 @@ def train(
     On several devices: torchrun --nproc-per-node 2 -m oddroad.cli.main train ...
 
     Args:
-        recipe: a YAML file; single values are changed by --recipe.GROUP.KEY VALUE.
         root: folder that holds the data sets.
         out: folder for logs, checkpoints and, at the end, model.ckpt.
+        recipe: a YAML file; single values of it are changed by --recipe.GROUP.KEY VALUE.
+        values: values of the recipe; each replaces that of the file.
         validate_every: steps between validations.
-        start: a checkpoint of ours to start from instead of random weights.
+        init_from: an oddroad checkpoint to start from instead of random weights.
         until: stop at this step, with the schedule unfinished.
-        reinit: beginnings of the names of parameters that --start does not give.
+        reinit: parameter-name prefixes that --init-from does not give.
         save_every: steps between the states that a stopped run goes on from.
         validation_scenes: validation scenes of each data set.
         workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
-        teacher: a checkpoint of ours to learn from, where the recipe's distillation.weight is above 0.
+        teacher: an oddroad checkpoint to learn from, where the recipe's distillation.weight is above 0.
     """
     from oddroad.learn.training.fit import fit
 
     model = fit(
-        recipe, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher
+        values, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher
     )
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"trained: {model}")

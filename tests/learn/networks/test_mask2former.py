@@ -318,12 +318,11 @@ def test_a_resnet50_of_torchvision_is_where_training_starts(tmp_path: Path) -> N
 def test_a_small_mask_network_trains_and_goes_on(tmp_path: Path) -> None:
     """Both stages on rendered scenes: weights move, the run resumes, and the second starts from the first."""
     root = training_root(tmp_path / "data")
-    sizes = ["--scenes.crop", "64", "128", "--scenes.scale", "0.3", "0.5"]
-    small = [*sizes, "--optim.batch", "2", "--optim.warmup", "1"]
-    first = read_recipe(RECIPES / "mask2anomaly_small_first.yaml", [*small, "--optim.steps", "2"])
+    small = {"scenes.crop": (64, 128), "scenes.scale": (0.3, 0.5), "optim.batch": 2, "optim.warmup": 1}
+    first = read_recipe(RECIPES / "mask2anomaly_small_first.yaml", {**small, "optim.steps": 2})
     fit(first, root, tmp_path / "first", until=1)
     start = fit(first, root, tmp_path / "first")
-    second = read_recipe(RECIPES / "mask2anomaly_small_second.yaml", [*small, "--optim.steps", "1"])
+    second = read_recipe(RECIPES / "mask2anomaly_small_second.yaml", {**small, "optim.steps": 1})
     done = fit(second, root, tmp_path / "second", init_from=start)
     states = [read_checkpoint(path)[0] for path in (start, done)]
     moved = [name for name in states[0] if not torch.equal(states[0][name], states[1][name])]

@@ -59,32 +59,6 @@ class TestRecipe:
         assert all(name in LOSSES for name, _ in recipe.losses)
         Training(recipe)
 
-    def test_values_and_overrides(self, tmp_path: Path) -> None:
-        path = tmp_path / "r.yaml"
-        path.write_text("losses: {cross_entropy: 1, outlier_head: 0.5}\nscenes: {sets: [camvid], scale: [1, 2]}\n")
-        recipe = read_recipe(path, ["--optim.lr", "3e-4", "--scenes.sets", "idd_lite", "camvid"])
-        assert recipe.losses == (("cross_entropy", 1.0), ("outlier_head", 0.5))
-        assert recipe.scenes.scale == (1.0, 2.0)
-        assert recipe.scenes.sets == ("idd_lite", "camvid")
-        assert recipe.optim.lr == 3e-4
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("scenes: {setz: [a]}", "--scenes.setz"),
-            ("optim: {lr: fast}", "lr"),
-            ("- a", "holds a list"),
-            ("{", "YAML"),
-        ],
-    )
-    def test_mistakes_are_refused(self, tmp_path: Path, text: str, message: str) -> None:
-        path = tmp_path / "r.yaml"
-        path.write_text(text)
-        with pytest.raises(InputError, match=message):
-            read_recipe(path)
-        with pytest.raises(InputError, match="no recipe"):
-            read_recipe(tmp_path / "none.yaml")
-
     def test_parts_that_do_not_fit_are_refused(self) -> None:
         plain = Recipe(outliers=Outliers(probability=0, in_distribution=0))
         cases = [
@@ -207,8 +181,8 @@ class TestData:
             )  # fmt: skip
         recipe = read_recipe(
             ROOT / "recipes" / "full" / "void_erfnet.yaml",
-            ["--scenes.crop", "32", "64", "--scenes.scale", "0.2", "0.2", "--optim.steps", "1",
-             "--optim.batch", "2", "--optim.precision", "fp32"],
+            {"scenes.crop": (32, 64), "scenes.scale": (0.2, 0.2), "optim.steps": 1, "optim.batch": 2,
+             "optim.precision": "fp32"},
         )  # fmt: skip
         model = fit(recipe, tmp_path, tmp_path / "run", validate_every=1, validation_scenes=1)
         network, about = load_network(model)
