@@ -20,7 +20,7 @@ from oddroad.learn.outputs import Outputs, split_void
 from oddroad.learn.scores import SCORES
 from oddroad.learn.tensor_ops import pad_to_multiple
 from oddroad.learn.training.distillation import distillation
-from oddroad.metrics import PixelMetric
+from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.recipe import Optimiser, Recipe
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
@@ -90,7 +90,7 @@ class Training(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Empty the counts; processes judge with the same statistics of batch norm, those of the first."""
         classes = self.recipe.network.classes
-        self.confusion = np.zeros((classes, classes), np.int64)
+        self.semantic = SemanticMetric(classes)
         self.pixels: dict[str, PixelMetric] = {}
         if self.trainer.world_size > 1:
             for each in self.network.buffers():
@@ -110,11 +110,8 @@ class Training(L.LightningModule):
             for heat, odd in zip(SCORES[name](outputs).float().cpu().numpy(), truth, strict=True):
                 metric.add(heat, odd, f"validation image {index}")
         predicted = outputs.logits.argmax(1).cpu().numpy()
-        classes = len(self.confusion)
-        named = seen < classes
-        self.confusion += np.bincount(seen[named] * classes + predicted[named], minlength=classes * classes).reshape(
-            classes, classes
-        )
+        single = np.where(seen < self.semantic.classes, seen, IGNORE)  # not pasted, not one of several classes
+        self.semantic.add(predicted, single, name=f"validation image {index}")
 
     def validation_scores(self, outputs: Outputs) -> list[str]:
         """Scores that these outputs have, the largest logit first."""
@@ -123,14 +120,12 @@ class Training(L.LightningModule):
         return found + (["void"] if outputs.void is not None else [])
 
     def on_validation_epoch_end(self) -> None:
-        """Log mean IoU over the classes present, and AP of each score on the pasted objects, of all processes."""
-        confusion, pixels = self.confusion, self.pixels
+        """Log the mean IoU of ``SemanticMetric``, and AP of each score on the pasted objects, of all processes."""
+        semantic, pixels = self.semantic, self.pixels
         if self.trainer.world_size > 1:
-            confusion, pixels = merged(confusion, pixels)
-        hit = np.diag(confusion)
-        union = confusion.sum(0) + confusion.sum(1) - hit
-        present = confusion.sum(1) > 0
-        self.log("miou", float((hit[present] / union[present]).mean()) if present.any() else 0.0, prog_bar=True)
+            semantic, pixels = merged(semantic, pixels)
+        miou = semantic.result()["miou"]
+        self.log("miou", 0.0 if np.isnan(miou) else miou, prog_bar=True)
         for name, metric in pixels.items():
             figures = metric.result()
             if figures["anomaly_pixels"]:
@@ -216,15 +211,17 @@ def only_named(outputs: Outputs, named: Tensor) -> Outputs:
     return outputs._replace(logits=cut(outputs.logits), auxiliary=tuple(map(cut, outputs.auxiliary)))
 
 
-def merged(confusion: np.ndarray, pixels: dict[str, PixelMetric]) -> tuple[np.ndarray, dict[str, PixelMetric]]:
+def merged(semantic: SemanticMetric, pixels: dict[str, PixelMetric]) -> tuple[SemanticMetric, dict[str, PixelMetric]]:
     """The counts of all processes together, the same in each of them."""
     parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, (confusion, pixels))
+    dist.all_gather_object(parts, (semantic, pixels))
+    whole = SemanticMetric(semantic.classes)
     total: dict[str, PixelMetric] = {}
-    for _, theirs in parts:
+    for classes, theirs in parts:
+        whole.merge(classes)
         for name, metric in theirs.items():
             total.setdefault(name, PixelMetric()).merge(metric)
-    return np.sum([each for each, _ in parts], axis=0), total
+    return whole, total
 
 
 def network_arguments(recipe: Recipe) -> dict[str, Any]:
