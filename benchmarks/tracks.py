@@ -20,7 +20,7 @@ import numpy as np
 
 from oddroad.benchmarking.environment import processor, versions
 from oddroad.concurrency import prefetch
-from oddroad.detection import regions
+from oddroad import regions
 from oddroad.detection.tracking import ConfirmedTracks
 from oddroad.inference.model import Model
 from oddroad.io.sources import find_sources

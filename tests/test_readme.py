@@ -14,7 +14,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 WITH_DOCTESTS = (
     "oddroad",
     "oddroad.errors",
-    "oddroad.detection.regions",
+    "oddroad.regions",
     "oddroad.inference.model",
     "oddroad.synthetic.scenes",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -89,19 +89,25 @@ class Frame:
 
 @dataclass(frozen=True)
 class Region:
-    """One connected odd region of a score map.
+    """One anomalous region of a score map.
 
     Attributes:
         box: (x0, y0, x1, y1) in pixels of the frame; x1 and y1 lie just outside.
         area: number of pixels.
         mean: mean score inside, in the score's own unit.
         peak: highest score inside.
+        percentile: share of in-distribution pixels that score below the peak, 0 to 1; None without calibration.
+        size: (H, W) of the frame.
+        counts: its pixels in the frame, as COCO's compressed run-length code; see oddroad.regions.decode_rle.
     """
 
     box: tuple[int, int, int, int]
     area: int
     mean: float
     peak: float
+    percentile: float | None = None
+    size: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
+    counts: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oddroad import regions
 from oddroad.cli.main import main
-from oddroad.detection import drawing, regions
+from oddroad.detection import drawing
 from oddroad.errors import InputError, pick
 from oddroad.io.images import read_image
 from oddroad.io.sources import find_sources

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oddroad import regions
 from oddroad.cli.main import main
-from oddroad.detection import pipeline, regions
+from oddroad.detection import pipeline
 from oddroad.detection.pipeline import run
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks, Tracker, shift_between
 from oddroad.errors import InputError

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 import oddroad
+from oddroad import regions
 from oddroad.benchmarking.environment import BUSY, CpuContention, latency_summary, peak_memory, processor, versions
 from oddroad.benchmarking.profile import PARTS, parts
 from oddroad.concurrency import available_cores
-from oddroad.detection import drawing, regions
+from oddroad.detection import drawing
 from oddroad.detection.pipeline import MOST_TOGETHER, run
 from oddroad.errors import InputError
 from oddroad.inference.model import Model

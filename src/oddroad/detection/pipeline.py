@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from oddroad import regions
 from oddroad.concurrency import BackgroundWorker, available_cores, latest_only, ordered_map, prefetch
-from oddroad.detection import drawing, regions
+from oddroad.detection import drawing
 from oddroad.detection.tracking import ConfirmedTracks, Track
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
-from oddroad.io.results import Results
 from oddroad.io.reading import ReadReport
+from oddroad.io.results import Results
 from oddroad.io.sources import Source
 from oddroad.io.video import read
 from oddroad.types import Frame, Region

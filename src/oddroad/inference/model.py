@@ -15,9 +15,11 @@ from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.inference.common import PRECISIONS, read_head
 from oddroad.inference.engines import ENGINES, choose_engine
+from oddroad.regions import InDistribution, default_min_area, find
+from oddroad.types import Region
 
 EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
-"""Detectors of the package, name -> file in ``oddroad/inference/weights``: in 8 bits, and its twin in float32."""
+"""Detectors of the package, name -> file in ``oddroad/inference/weights``: INT8, and the float32 version."""
 
 
 def find_model(model: str | Path) -> Path:
@@ -42,23 +44,22 @@ def read_card(model: str | Path) -> Card:
     """The card of a detector.
 
     Raises:
-        InputError: if it is not a detector of ours.
+        InputError: if it is not an oddroad .onnx file.
     """
     return read_head(find_model(model))[0]
 
 
 class Model:
-    """A detector: an RGB image in, a score map of the same size out, higher is stranger.
+    """A detector: an RGB image in, a score map of the same size out, higher means more anomalous.
 
-    >>> import numpy as np
     >>> model = Model()
     >>> heat = model(np.zeros((90, 160, 3), np.uint8))
     >>> heat.shape, heat.dtype
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for its twin that
-            computes in float32.
+        model: path of an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for its float32
+            version.
         engine: "onnxruntime", "openvino", or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
@@ -93,6 +94,11 @@ class Model:
         self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision, self.parallel)
         self.scores, self.float_precision = self.card.scores, precision
         self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs of the file: scores, those at the network's stride, and ``classes`` if exported."""
+        return tuple(read_head(self.path)[1])
 
     @cached_property
     def sha256(self) -> str:
@@ -138,13 +144,39 @@ class Model:
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
-        try:
-            found = self._run(np.ascontiguousarray(image[None]), names)
-        except Exception as error:  # the engines raise classes of their own for an unknown output
-            if set(names) <= set(self.scores):
-                raise
-            raise InputError(f"{self.path.name} does not give all of: {', '.join(names)}") from error
+        if missing := [name for name in names if name not in self.output_names]:
+            raise InputError(
+                f"{self.path.name} has no output {', '.join(map(repr, missing))}; it has: {', '.join(self.output_names)}"
+            )
+        found = self._run(np.ascontiguousarray(image[None]), names)
         return {name: values[0] for name, values in zip(names, found, strict=True)}
+
+    def detect(
+        self,
+        image: np.ndarray,
+        score: str | None = None,
+        threshold: float | None = None,
+        min_area: int | None = None,
+    ) -> list[Region]:
+        """The anomalous regions of an image (H, W, 3) uint8 RGB, the largest first; what ``oddroad detect`` reports.
+
+        >>> Model().detect(np.zeros((90, 160, 3), np.uint8))
+        []
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            score: one of the detector's scores; by default the first.
+            threshold: in the score's unit; by default the one of the card.
+            min_area: regions of fewer pixels are left out; by default 1 in 10,000 of the image's pixels.
+
+        Raises:
+            InputError: if the image has another shape or type, the score does not exist, or there is no threshold.
+        """
+        name = self.pick_score(score)
+        level = self.threshold(name) if threshold is None else threshold
+        heat = self(image, name)
+        least = default_min_area(heat) if min_area is None else min_area
+        return find(heat, level, least, InDistribution.of(self.card, name))
 
     def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
         """The map (H, W) float32 of one score, by default the first, of an image (H, W, 3) uint8 RGB."""

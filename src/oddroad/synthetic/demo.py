@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from oddroad import regions
 from oddroad.concurrency import prefetch
-from oddroad.detection import drawing, regions
+from oddroad.detection import drawing
 from oddroad.detection.pipeline import Summary
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
