@@ -10,26 +10,33 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from oddroad.card import Card
-from oddroad.errors import InputError
-from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER, Detect, Frame, Region, Sample
 
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # before anything imports cv2: its warnings break our lines
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 if TYPE_CHECKING:
+    from oddroad.card import Card
+    from oddroad.errors import InputError
     from oddroad.inference.model import Model
+    from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER, Detect, Frame, Region, Sample
 
 __all__ = [
     "ANOMALY", "IGNORE", "KNOWN", "OUTLIER", "Card", "Detect", "Frame", "InputError", "Model", "Region", "Sample",
 ]  # fmt: skip
 
+HOMES = {"Card": "card", "InputError": "errors", "Model": "inference.model"}
+"""Public name -> module; all others are in ``types``. Imported when first used: the command line starts fast."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Model":
-        from oddroad.inference.model import Model
+    if name not in __all__:
+        raise AttributeError(f"module 'oddroad' has no attribute '{name}'")
+    value = getattr(import_module(f"oddroad.{HOMES.get(name, 'types')}"), name)
+    globals()[name] = value
+    return value
 
-        return Model
-    raise AttributeError(f"module 'oddroad' has no attribute '{name}'")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from oddroad.cli import main
+from oddroad.cli.common import say, with_quiet
+from oddroad.cli.completion import SHELLS
+from oddroad.errors import InputError
 
 
-def test_no_words_and_help_list_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main([]) == 0
-    assert main.main(["--help"]) == 0
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_no_words_and_help_list_the_verbs_and_the_exit_codes(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(words) == 0
     text = capsys.readouterr().out
-    assert all(f"  {verb} " in text for verb in main.VERBS)
+    assert all(f"\n  {verb} " in text for verb in main.VERBS)
+    assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 130))
+    assert max(map(len, text.splitlines())) <= 130
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["--version"]) == 0
-    assert capsys.readouterr().out.strip()[0].isdigit()
+@pytest.mark.parametrize("word", ["-V", "--version"])
+def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([word]) == 0
+    assert capsys.readouterr().out == f"{version('oddroad')}\n"
+
+
+@pytest.mark.parametrize("words", [["data"], ["data", "-h"], ["data", "--help"]])
+def test_the_first_word_of_two_lists_its_verbs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(words) == 0
+    text = capsys.readouterr().out
+    assert "\n  data verify " in text
+    assert "detect" not in text
 
 
 @pytest.mark.parametrize("verb", main.VERBS)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main.main([verb, "--help"])
+        main.main([*verb.split(), "--help"])
     assert stop.value.code in (0, None)
-    assert f"Example: oddroad {verb}" in " ".join(capsys.readouterr().out.split())
+    text = capsys.readouterr().out
+    assert f"Example: oddroad {verb}" in " ".join(text.split())
+    assert "--quiet" in text
+    assert "--no-quiet" not in text
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["detekt", "a.jpg"], "oddroad: no verb called 'detekt'; did you mean 'detect'? There are: "),
+        (["data", "verfy"], "oddroad: no verb called 'data verfy'; did you mean 'data verify'? There are: "),
         (["info", "--jsn"], "oddroad: Unrecognized options: --jsn"),
     ],
 )
@@ -56,14 +79,109 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     )
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def verb() -> None:
         """Broken. Example: oddroad broken"""
         raise ZeroDivisionError
 
     monkeypatch.setitem(main.VERBS, "broken", verb)
-    with pytest.raises(ZeroDivisionError):
-        main.main(["broken"])
+    assert main.main(["broken"]) == 3
+    text = capsys.readouterr().err
+    assert "raise ZeroDivisionError" in text
+    assert text.splitlines()[-1].startswith("oddroad: this is a fault in oddroad")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "", "out"), "oddroad: No space left on device 'out'; free some space or choose another"),
+        (PermissionError(errno.EACCES, "", "out"), "oddroad: Permission denied 'out'; choose another place, or change"),
+        (FileNotFoundError(errno.ENOENT, "", "out"), "oddroad: No such file or directory 'out'\n"),
+    ],
+)
+def test_errors_of_the_system_say_what_to_do(
+    error: OSError, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb() -> None:
+        """Broken. Example: oddroad broken"""
+        raise error
+
+    monkeypatch.setitem(main.VERBS, "broken", verb)
+    assert main.main(["broken"]) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def verb() -> None:
+        """Slow. Example: oddroad slow"""
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(main.VERBS, "slow", verb)
+    assert main.main(["slow"]) == 130
+    assert capsys.readouterr().err == "oddroad: interrupted; what was finished is kept\n"
+
+
+def test_quiet_silences_messages_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def verb(fail: bool = False) -> None:
+        """Talks. Example: oddroad talk"""
+        say("a message")
+        print("a result")
+        if fail:
+            raise InputError("an error")
+
+    monkeypatch.setitem(main.VERBS, "talk", with_quiet(verb))
+    assert main.main(["talk"]) == 0
+    assert capsys.readouterr().out == "a message\na result\n"
+    assert main.main(["talk", "--fail", "--quiet"]) == 2
+    assert capsys.readouterr() == ("a result\n", "oddroad: an error\n")
+    assert main.main(["talk"]) == 0
+    assert capsys.readouterr().out == "a message\na result\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_names_verbs_options_and_values(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if shell == "tcsh":
+        pytest.importorskip("shtab")
+    assert main.main(["--completion", shell]) == 0
+    text = capsys.readouterr().out
+    # tcsh's script knows options without the dashes before them
+    assert all(word in text for word in ("detect", "verify", "min-area", "quiet", "openvino"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("de", "demo detect"),
+        ("data ''", "verify"),
+        ("detect drive.mp4 --engine o", "onnxruntime openvino"),
+        ("evaluate default --proto", "--protocol"),
+        ("train --recipe.optim.na", "--recipe.optim.name"),
+    ],
+)
+def test_the_script_completes_in_bash(
+    words: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["--completion", "bash"]) == 0
+    lines = [
+        capsys.readouterr().out, f"COMP_WORDS=(oddroad {words})", "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))",
+        "$(complete -p oddroad | sed 's/.*-F \\([^ ]*\\).*/\\1/')", 'echo "${COMPREPLY[*]}"',
+    ]  # fmt: skip
+    (tmp_path / "try.sh").write_text("\n".join(lines))
+    done = subprocess.run(["bash", tmp_path / "try.sh"], capture_output=True, text=True, check=True)
+    found = done.stdout.split()
+    assert [word for word in found if word not in ("-h", "--help")] == expected.split()
+
+
+@pytest.mark.parametrize("words", [["--completion"], ["--completion", "bsh"], ["--completion=cmd"]])
+def test_other_shells_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(words) == 2
+    assert "There are: bash, zsh, tcsh, fish" in capsys.readouterr().err
+
+
+def test_the_start_imports_nothing_heavy() -> None:
+    code = "import sys, oddroad.cli.main; print(*{each.split('.')[0] for each in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "cv2", "onnxruntime", "torch", "yaml", "rich"} & set(loaded)
 
 
 def test_a_reader_that_leaves_early() -> None:

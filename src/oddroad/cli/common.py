@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from oddroad.errors import InputError
 
@@ -25,6 +28,28 @@ def say(text: object = "", end: str = "\n") -> None:
     """Print a message about the work, unless ``--quiet`` was given; what was asked for is printed by ``print``."""
     if not quiet():
         print(text, end=end, flush=True)
+
+
+def with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with the option ``--quiet``, which holds while it runs."""
+    signature = inspect.signature(verb, eval_str=True)
+    kind = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+    parameter = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+
+    def run(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
+        token = QUIET.set(quiet)
+        try:
+            verb(*args, **kwargs)
+        finally:
+            QUIET.reset(token)
+
+    run.__name__ = verb.__name__
+    run.__doc__ = (
+        f"{inspect.getdoc(verb)}\n    quiet: no progress and no messages; errors, and what was asked for, stay."
+    )
+    run.__annotations__ = {**inspect.get_annotations(verb, eval_str=True), "quiet": kind}
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
+    return run
 
 
 @contextlib.contextmanager

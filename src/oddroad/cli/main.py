@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import io
 import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ import tyro
 
 from oddroad.cli.benchmark import benchmark
 from oddroad.cli.calibrate import calibrate
+from oddroad.cli.common import with_quiet
+from oddroad.cli.completion import SHELLS, completion
 from oddroad.cli.convert import convert
 from oddroad.cli.data import verify_data
 from oddroad.cli.demo import demo
@@ -30,26 +34,50 @@ from oddroad.errors import InputError, pick
 from oddroad.recipe import read_recipe
 
 VERBS: dict[str, Callable[..., Any]] = {
-    "detect": detect,
-    "demo": demo,
-    "info": info,
-    "train": train,
-    "convert": convert,
-    "export": export,
-    "data verify": verify_data,
-    "evaluate": evaluate,
-    "benchmark": benchmark,
-    "report": report,
-    "calibrate": calibrate,
+    name: with_quiet(verb)
+    for name, verb in {
+        "detect": detect,
+        "demo": demo,
+        "info": info,
+        "train": train,
+        "convert": convert,
+        "export": export,
+        "data verify": verify_data,
+        "evaluate": evaluate,
+        "benchmark": benchmark,
+        "report": report,
+        "calibrate": calibrate,
+    }.items()
 }
 """Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
 
 
-def usage() -> str:
-    """The verbs, a line each."""
-    lines = ["usage: oddroad VERB [options]", "", "Find what does not belong on the road.", ""]
-    lines += [f"  {name:<11} {(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
-    return "\n".join([*lines, "", "'oddroad VERB --help' explains one."])
+EXIT_CODES = {
+    0: "done",
+    1: "a check found something wrong ('data verify', 'check')",
+    2: "bad input: an option, a file, a place that cannot be read or written; one line says what to do",
+    3: "a source was lost and stayed away, or something failed that should not",
+    130: "interrupted; what was finished is kept",
+}
+"""Exit code -> what it means."""
+
+
+def usage(group: str = "") -> str:
+    """The verbs, a line each; with the first word of verbs of two words, these alone."""
+    chosen = {name: verb for name, verb in VERBS.items() if name.startswith(f"{group} " if group else "")}
+    width = max(map(len, chosen))
+    verbs = [f"  {name:<{width}}  {(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in chosen.items()]
+    if group:
+        return "\n".join([f"usage: oddroad {group} VERB [options]", "", *verbs])
+    lines = [
+        "usage: oddroad VERB [options]", "", "Find anomalies on the road: whatever does not belong there.", "",
+        *verbs, "",
+        "'oddroad VERB --help' explains one. Every verb takes --quiet: no progress, no messages but errors.",
+        "  --version             print the version",
+        f"  --completion SHELL    print a script that completes verbs and options ({', '.join(SHELLS)})",
+        "", "Exit codes:",
+    ]  # fmt: skip
+    return "\n".join([*lines, *(f"  {code:<5} {meaning}" for code, meaning in EXIT_CODES.items())])
 
 
 def one_line(box: str) -> str:
@@ -99,9 +127,11 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
     hold.__signature__ = signature  # type: ignore[attr-defined]
     hold.__doc__ = function.__doc__
     hold.__annotations__ = inspect.get_annotations(function, eval_str=True)
+    # --no-X beside each --X serves recipes alone, whose defaults depend on a file
+    flags = () if "recipe" in signature.parameters else (tyro.conf.FlagCreatePairsOff,)
     try:
         with contextlib.redirect_stderr(errors):
-            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments))
+            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=flags)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -110,47 +140,66 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run one verb; returns the exit code, see ``EXIT_CODES``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(usage())
-        return 0
-    if " ".join(words[:2]) in VERBS:
-        words[:2] = [" ".join(words[:2])]
-    if words[0] in ("-V", "--version"):
-        from importlib.metadata import version
-
-        print(version("oddroad"))
-        return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    groups = {name.split()[0] for name in VERBS if " " in name}
     try:
-        parse(words[0], words[1:])()
+        if not words or words[0] in ("-h", "--help"):
+            print(usage())
+        elif words[0] in ("-V", "--version"):
+            from importlib.metadata import version
+
+            print(version("oddroad"))
+        elif words[0].split("=")[0] == "--completion":
+            print(completion("".join([*words[0].split("=")[1:], *words[1:]]), VERBS))
+        elif words[0] in groups and words[1:] in ([], ["-h"], ["--help"]):
+            print(usage(words[0]))
+        else:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            length = 2 if words[0] in groups else 1
+            parse(" ".join(words[:length]), words[length:])()
     except InputError as error:
-        print(f"oddroad: {error}", file=sys.stderr)
-        return 2
+        return complain(str(error))
     except ModuleNotFoundError as error:
         extra = next((name for name, modules in EXTRAS.items() if (error.name or "").split(".")[0] in modules), None)
         if extra is None:
-            raise
-        print(
-            f"oddroad: '{words[0]}' needs {error.name}, which is not installed; run: pip install 'oddroad[{extra}]'",
-            file=sys.stderr,
-        )
-        return 2
+            return bug()
+        return complain(f"'{words[0]}' needs {error.name}, which is not installed; run: pip install 'oddroad[{extra}]'")
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has left
         return 0
     except OSError as error:
         if error.errno is None:
-            raise
+            return bug()
         where = f" '{error.filename}'" if error.filename else ""
-        print(f"oddroad: {os.strerror(error.errno)}{where}; free some space or choose another folder", file=sys.stderr)
-        return 2
+        return complain(f"{os.strerror(error.errno)}{where}{HINTS.get(error.errno, '')}")
     except KeyboardInterrupt:
-        print("oddroad: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+        return complain("interrupted; what was finished is kept", 130)
+    except Exception:
+        return bug()
     return 0
 
+
+def complain(message: str, code: int = 2) -> int:
+    """Print an error as one line; returns the exit code."""
+    print(f"oddroad: {message}", file=sys.stderr)
+    return code
+
+
+def bug() -> int:
+    """Print the traceback of what nobody foresaw; returns the exit code."""
+    traceback.print_exc()
+    return complain("this is a fault in oddroad; please report it with the lines above", 3)
+
+
+HINTS = {
+    errno.ENOSPC: "; free some space or choose another folder",
+    errno.EDQUOT: "; free some space or choose another folder",
+    errno.EACCES: "; choose another place, or change its permissions",
+    errno.EPERM: "; choose another place, or change its permissions",
+    errno.EROFS: "; choose another place: this one is read-only",
+}
+"""Error of the operating system -> what to do."""
 
 EXTRAS = {
     "openvino": ("openvino",),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from oddroad.cli.common import quiet, say
 from oddroad.recipe import Recipe
 
 DEFAULTS = Recipe()
@@ -31,7 +32,7 @@ def train(
 
     Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optim.lr 5e-4 --root data --out runs/one
 
-    On several devices: torchrun --nproc-per-node 2 -m oddroad.cli.main train ...
+    On several devices: torchrun --nproc-per-node 2 -m oddroad.cli train ...
 
     Args:
         root: folder that holds the data sets.
@@ -50,7 +51,8 @@ def train(
     from oddroad.learn.training.fit import fit
 
     model = fit(
-        values, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher
-    )
+        values, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher,
+        quiet(),
+    )  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"trained: {model}")
+        say(f"trained: {model}")

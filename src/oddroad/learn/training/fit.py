@@ -44,6 +44,7 @@ def fit(
     validation_scenes: int = 30,
     workers: int = 0,
     teacher: Path | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Train a recipe; a run that was killed goes on from its last state, to the same weights on a CPU.
 
@@ -61,6 +62,7 @@ def fit(
         validation_scenes: validation scenes of each set.
         workers: processes that prepare crops; 0 prepares them between the steps.
         teacher: a checkpoint of ours to learn from, where the recipe's ``distillation.weight`` is above 0.
+        quiet: no progress bar.
 
     Returns:
         the path of ``model.ckpt``.
@@ -85,7 +87,7 @@ def fit(
     if teacher is not None:
         origin |= {"teacher": teacher.name, "teacher_sha256": sha256_of(teacher)}
     step, state = newest_state(out / "state")
-    callbacks: list[Any] = [States(out / "state", save_every), TQDMProgressBar(refresh_rate=20)]
+    callbacks: list[Any] = [States(out / "state", save_every), *([] if quiet else [TQDMProgressBar(refresh_rate=20)])]
     if recipe.optim.ema:
         callbacks.append(EMAWeightAveraging(decay=recipe.optim.ema))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -93,6 +95,7 @@ def fit(
         accelerator="auto",
         devices=here,
         benchmark=torch.cuda.is_available() or None,
+        enable_progress_bar=not quiet,
         num_nodes=processes // here,
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
         use_distributed_sampler=False,

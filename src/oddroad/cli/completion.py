@@ -1,0 +1,82 @@
+"""Shell completion: a script that completes verbs, options and their values, made by tyro from the verbs themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import operator
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import tyro
+
+from oddroad.errors import pick
+
+SHELLS = {
+    "bash": 'eval "$(oddroad --completion bash)"    # or this line in ~/.bashrc',
+    "zsh": 'oddroad --completion zsh > "${fpath[1]}/_oddroad"',
+    "tcsh": "oddroad --completion tcsh > ~/.oddroad.tcsh; source ~/.oddroad.tcsh",
+    "fish": "oddroad --completion fish > ~/.config/fish/completions/oddroad.fish",
+}
+"""Shell -> how its script is installed."""
+
+
+def completion(shell: str, verbs: Mapping[str, Callable[..., Any]]) -> str:
+    """The script for a shell.
+
+    Args:
+        shell: bash, zsh, tcsh or fish.
+        verbs: verb -> function; a verb of two words becomes a verb with a sub-verb.
+
+    Raises:
+        InputError: if the shell is not one of these.
+    """
+    pick(SHELLS, shell, "shell with completion")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        tyro.cli(tree(verbs), prog="oddroad", args=["--tyro-print-completion", shell])
+    return out.getvalue()
+
+
+def tree(verbs: Mapping[str, Callable[..., Any]]) -> Any:
+    """The verbs as the union type from which tyro makes a parser with sub-commands."""
+    groups: dict[str, dict[str, Callable[..., Any]]] = {}
+    for name, function in verbs.items():
+        first, _, second = name.partition(" ")
+        groups.setdefault(first, {})[second] = function
+    kinds = [
+        Annotated[Any, tyro.conf.subcommand(name, constructor=flat(table[""]) if "" in table else group(table))]
+        for name, table in groups.items()
+    ]
+    return functools.reduce(operator.or_, [*kinds, Annotated[None, tyro.conf.Suppress]])
+
+
+def group(verbs: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """A function whose one argument is the choice among sub-verbs."""
+
+    def choose(verb: Any) -> None:
+        del verb
+
+    kind = tyro.conf.OmitSubcommandPrefixes[tree(verbs)]
+    choose.__annotations__ = {"verb": kind}
+    return choose
+
+
+def flat(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with each argument's help on one line: tyro 1.0 offers further lines as words in bash."""
+
+    def same(*args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+
+    same.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    same.__annotations__ = inspect.get_annotations(function, eval_str=True)
+    lines: list[str] = []
+    for line in (inspect.getdoc(function) or "").splitlines():
+        if line.startswith("        ") and lines:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    same.__doc__ = "\n".join(lines)
+    return same
