@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+PARENTS = Path(__file__).resolve().parents
+SHARED = next((each / "shared" for each in PARENTS if (each / "shared").is_dir()), PARENTS[2] / "shared")
 GOLDEN = SHARED / "golden"
 DATA = SHARED / "data"
 
