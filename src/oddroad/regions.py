@@ -200,11 +200,30 @@ def decode_rle(counts: str, size: tuple[int, int]) -> np.ndarray:
 
     >>> decode_rle("9220003", (4, 6)).sum()
     np.int64(6)
+
+    Raises:
+        ValueError: if the text is no run-length code of a mask of this size.
+    """
+    numbers = run_lengths(counts, size)
+    flat = np.repeat(np.arange(len(numbers)) % 2 == 1, numbers)
+    return flat.reshape(size[1], size[0]).T
+
+
+def run_lengths(counts: str, size: tuple[int, int]) -> list[int]:
+    """How many pixels lie outside, inside, outside, ... down the columns of a mask, from a text of ``encode_rle``.
+
+    >>> run_lengths("9220003", (4, 6))
+    [9, 2, 2, 2, 2, 2, 5]
+
+    Raises:
+        ValueError: if the text is no run-length code of a mask of this size.
     """
     numbers: list[int] = []
     value = shift = 0
-    for letter in counts.encode("ascii"):
+    for letter in counts.encode("ascii", "replace"):
         bits = letter - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"letter {chr(letter)!r} does not belong in it")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -212,5 +231,9 @@ def decode_rle(counts: str, size: tuple[int, int]) -> np.ndarray:
                 value -= 1 << shift
             numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
             value = shift = 0
-    flat = np.repeat(np.arange(len(numbers)) % 2 == 1, numbers)
-    return flat.reshape(size[1], size[0]).T
+    pixels = size[0] * size[1]
+    if shift or min(numbers, default=0) < 0 or sum(numbers) != pixels:
+        raise ValueError(
+            f"its runs are {sum(numbers)} pixels together, or one is negative or cut off; expected {pixels}"
+        )
+    return numbers
