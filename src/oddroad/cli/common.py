@@ -30,6 +30,17 @@ def say(text: object = "", end: str = "\n") -> None:
         print(text, end=end, flush=True)
 
 
+def one_line_an_argument(doc: str) -> str:
+    """A docstring with the help of each argument on one line, which the command line then wraps at its own width."""
+    lines: list[str] = []
+    for line in doc.splitlines():
+        if line.startswith("        ") and lines:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
     """The verb with the option ``--quiet``, which holds while it runs."""
     signature = inspect.signature(verb, eval_str=True)
@@ -44,9 +55,8 @@ def with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
             QUIET.reset(token)
 
     run.__name__ = verb.__name__
-    run.__doc__ = (
-        f"{inspect.getdoc(verb)}\n    quiet: no progress and no messages; errors, and what was asked for, stay."
-    )
+    doc = one_line_an_argument(inspect.getdoc(verb) or "")
+    run.__doc__ = f"{doc}\n    quiet: no progress and no messages; errors, and what was asked for, stay."
     run.__annotations__ = {**inspect.get_annotations(verb, eval_str=True), "quiet": kind}
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
     return run

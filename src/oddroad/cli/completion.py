@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import io
 import operator
 from collections.abc import Callable, Mapping
@@ -47,7 +46,7 @@ def tree(verbs: Mapping[str, Callable[..., Any]]) -> Any:
         first, _, second = name.partition(" ")
         groups.setdefault(first, {})[second] = function
     kinds = [
-        Annotated[Any, tyro.conf.subcommand(name, constructor=flat(table[""]) if "" in table else group(table))]
+        Annotated[Any, tyro.conf.subcommand(name, constructor=table[""] if "" in table else group(table))]
         for name, table in groups.items()
     ]
     return functools.reduce(operator.or_, [*kinds, Annotated[None, tyro.conf.Suppress]])
@@ -62,21 +61,3 @@ def group(verbs: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
     kind = tyro.conf.OmitSubcommandPrefixes[tree(verbs)]
     choose.__annotations__ = {"verb": kind}
     return choose
-
-
-def flat(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with each argument's help on one line: tyro 1.0 offers further lines as words in bash."""
-
-    def same(*args: Any, **kwargs: Any) -> None:
-        del args, kwargs
-
-    same.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
-    same.__annotations__ = inspect.get_annotations(function, eval_str=True)
-    lines: list[str] = []
-    for line in (inspect.getdoc(function) or "").splitlines():
-        if line.startswith("        ") and lines:
-            lines[-1] += f" {line.strip()}"
-        else:
-            lines.append(line)
-    same.__doc__ = "\n".join(lines)
-    return same
