@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The study of the losses (docs/loss_study.md): the seven loss rows of the first paper's Table 4, three seeds each, a sweep
+# The study of the losses (docs/research/loss_study.md): the seven loss rows of the first paper's Table 4, three seeds each, a sweep
 # of the weights in two sums, and the void classifiers of its Table 3, all laptop-sized. Then every trained network is
 # judged on Road Anomaly and RoadObstacle21, and the table is printed beside the published one. Stopped, it goes on.
 # Needs below DATA: cityscapes_small, coco128-seg, weights/erfnet_cityscapes_20.pth, weights/enet_cityscapes_void_20.pth

@@ -1,4 +1,4 @@
-"""Figures of docs/loss_study.md: AP of every seed, AP over the temperature, learning curves, maps of a rendered frame.
+"""Figures of docs/research/loss_study.md: AP of every seed, AP over the temperature, learning curves, maps of a rendered frame.
 
     python runs/loss_study_figures.py RESULTS --out docs [--trained OUT]
 

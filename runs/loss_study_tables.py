@@ -1,4 +1,4 @@
-"""Tables of docs/loss_study.md from the results in the repository, as Markdown on the standard output.
+"""Tables of docs/research/loss_study.md from the results in the repository, as Markdown on the standard output.
 
 python runs/loss_study_tables.py runs/loss_study
 """
