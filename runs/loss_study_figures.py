@@ -1,6 +1,6 @@
-"""Figures of docs/research/loss_study.md: AP of every seed, AP over the temperature, learning curves, maps of a rendered frame.
+"""Figures of docs/research/loss_study.md: AP of every seed and over the temperature, curves, maps of a rendered frame.
 
-    python runs/loss_study_figures.py RESULTS --out docs [--trained OUT]
+    python runs/loss_study_figures.py RESULTS --out docs/research [--trained OUT]
 
 The first three are drawn from the results in the repository; the maps need the trained networks.
 """
