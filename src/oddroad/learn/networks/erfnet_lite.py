@@ -1,7 +1,7 @@
 """ERFNet's encoder without the blocks it can spare, read at two strides; for real time on a processor.
 
 Encoder of Romera et al., "ERFNet", 2018 (``networks.erfnet``), with the same parameter names, so that published
-weights of the kept blocks load. docs/research/embedded.md tells which blocks were left out, and by what measurement. Two
+weights of the kept blocks load. docs/research/embedded.md tells which blocks were left out, and by which figures. Two
 linear classifiers take the place of the decoder, as in the skips of Long, Shelhamer and Darrell, "Fully Convolutional
 Networks for Semantic Segmentation", CVPR 2015: one reads 128 channels at stride 8, one 64 channels at stride 4.
 """
