@@ -1,6 +1,9 @@
 """Data sets: every layout with its true names, the label rules, and what verify says."""
 
 import json
+import struct
+import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,8 +15,9 @@ from PIL import Image
 
 from oddroad import InputError
 from oddroad.cli.main import main
-from oddroad.datasets import DATASETS, completeness, read_image, read_label
+from oddroad.datasets import DATASETS, completeness, read_image, read_label, training_table
 from oddroad.datasets.driving import LABEL_IDS
+from oddroad.datasets.read import read_raw_label, same_aspect
 from oddroad.datasets.verify import take_inventory, verify
 from oddroad.io.images import resize_area, resize_nearest
 
@@ -158,7 +162,15 @@ def test_a_set_of_ones_own(tmp_path):
     (tmp_path / "classes.json").write_text(json.dumps({"known": [0, 1], "anomaly": [9]}))
     (sample,) = DATASETS["folder"].load(tmp_path, "")
     assert read_label(sample).flat[:4].tolist() == [0, 0, 1, 255]
-    for wrong in ("[0]", '{"odd": [1]}', '{"anomaly": [300]}', '{"anomaly": 1}', "{"):
+    for wrong in (
+        "[0]",
+        '{"known": [0], "anomaly": [0]}',
+        '{"known": [-1]}',
+        '{"odd": [1]}',
+        '{"anomaly": [300]}',
+        '{"anomaly": 1}',
+        "{",
+    ):
         (tmp_path / "classes.json").write_text(wrong)
         with pytest.raises(InputError, match=r"classes.json' should be like"):
             DATASETS["folder"].load(tmp_path, "")
@@ -179,16 +191,165 @@ def test_a_missing_set_says_what_was_expected(tmp_path, name):
 
 def test_bad_labels_are_named(tmp_path):
     picture(tmp_path / "images/a.png")
-    put(tmp_path / "masks/a.png", [1], np.uint16)
+    put(tmp_path / "masks/a.png", [1, 300], np.uint16)
     (sample,) = DATASETS["folder"].load(tmp_path, "")
-    with pytest.raises(InputError, match=r"masks/a.png' holds uint16"):
+    with pytest.raises(InputError, match=r"masks/a.png' holds uint16 with values such as \[300\]; expected whole"):
         read_label(sample)
     picture(tmp_path / "masks/a.png")
-    with pytest.raises(InputError, match=r"masks/a.png' is a colour image"):
+    with pytest.raises(InputError, match=r"masks/a.png' is a colour image \(RGB such as \[10, 20, 30\]\)"):
         read_label(sample)
-    (tmp_path / "masks/a.png").write_bytes(b"none")
-    with pytest.raises(InputError, match=r"masks/a.png' is no readable image"):
+    for damage in (b"none", b"", b"\x89PNG\r\n\x1a\n", (tmp_path / "images/a.png").read_bytes()[:50]):
+        (tmp_path / "masks/a.png").write_bytes(damage)
+        with pytest.raises(InputError, match=r"masks/a.png' is no readable image"):
+            read_label(sample)
+    (tmp_path / "masks/a.png").unlink()
+    with pytest.raises(InputError, match=r"no label file '.*masks/a.png'"):
         read_label(sample)
+
+
+NUMBERS = np.uint8([[0, 1, 2, 3], [1, 1, 0, 0]])
+
+
+def save(kind, path):
+    """NUMBERS as a label of some kind; of one bit, whether they are odd."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(NUMBERS)
+    if kind.startswith("palette"):
+        image = Image.frombytes("P", (4, 2), NUMBERS.tobytes())
+        colours = {"palette black and white": [0, 0, 0, 255, 255, 255, 9, 9, 9, 8, 8, 8], "palette grey": [7, 7, 7] * 4}
+        image.putpalette(colours.get(kind, [1, 1, 1, 0, 0, 0, 128, 0, 0, 0, 128, 0]))
+    if kind == "1 bit":
+        image = Image.fromarray(NUMBERS % 2 == 1)
+    if kind == "16 bit":
+        image = Image.fromarray(NUMBERS.astype(np.uint16))
+    if kind == "grey as colour":
+        image = image.convert("RGB")
+    if kind == "2 bit":
+        rows = [sum(int(value) << shift for value, shift in zip(row, (6, 4, 2, 0), strict=True)) for row in NUMBERS]
+        packed = zlib.compress(b"".join(b"\0" + bytes([row]) for row in rows))
+        parts = [(b"IHDR", struct.pack(">IIBBBBB", 4, 2, 2, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
+        chunks = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        return
+    image.save(path)
+
+
+KINDS = ["8 bit", "1 bit", "2 bit", "16 bit", "palette", "palette black and white", "palette grey", "grey as colour"]
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif", ".PNG"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_are_numbers_and_never_colours(tmp_path, kind, ending):
+    if ending == ".bmp" and kind == "16 bit":
+        pytest.skip("BMP has no 16 bits")
+    picture(tmp_path / "images/a.png")
+    save(kind, tmp_path / f"masks/a{ending}")
+    (sample,) = DATASETS["folder"].load(tmp_path, "")
+    wanted = NUMBERS % 2 if kind == "1 bit" else NUMBERS
+    np.testing.assert_array_equal(read_raw_label(sample), wanted)
+    np.testing.assert_array_equal(read_label(sample), np.where(wanted < 2, wanted, 255))
+
+
+def test_every_loader_says_what_it_left_out(tmp_path):
+    for number in range(6):
+        picture(tmp_path / f"own/images/{number}.png")
+    for number in (0, 1, 9):
+        put(tmp_path / f"own/masks/{number}.png", [1])
+    (tmp_path / "own/images/notes.txt").write_text("")
+    for hidden in ("own/images/._0.png", "own/images/.x.png", "own/masks/._0.png"):
+        (tmp_path / hidden).write_bytes(b"no image")
+    found = DATASETS["folder"].load(tmp_path / "own", "")
+    assert [each.name for each in found] == ["0", "1"]
+    assert found.remarks() == [
+        "2 of 6 images: 4 left out, no mask of the same name (2.png, 3.png, 4.png, ...)",
+        "1 labels left out, no image to this label (9.png)",
+        "2 of 3 images: 1 left out, no image by its ending (notes.txt)",
+    ]
+    for name, layouts in LAYOUTS.items():
+        for at, (image, label) in enumerate(layouts):
+            root = tmp_path / f"{name}{at}"
+            (root / "RoadAnomaly_jpg").mkdir(parents=True)
+            (root / "RoadAnomaly_jpg/frame_list.json").write_text("[]")
+            picture(root / image)
+            put(root / label, [0, 1])
+            hidden = (root / image).with_name("._" + (root / image).name)
+            hidden.write_bytes(b"")
+            (root / label).with_name("._" + (root / label).name).write_bytes(b"")
+            lost = [image, label][name.startswith("fishyscapes") and at == 1]
+            extra = Path(lost).name.replace("0000_", "0001_x").replace("0_frank", "1_frank").replace("cones07", "more")
+            extra = extra.replace("validation", "validation_x") if at else extra
+            more = root / Path(lost).parent / (extra if extra != Path(lost).name else f"1{extra}")
+            picture(more) if lost is image else put(more, [1])
+            found = DATASETS[name].load(root, "val")
+            assert len(found) == 1, name
+            (remark,) = found.remarks()
+            assert more.name in remark, name
+
+
+def test_smiyc_test_images_are_said(tmp_path):
+    picture(tmp_path / "dataset_AnomalyTrack/images/validation0000.jpg")
+    put(tmp_path / "dataset_AnomalyTrack/labels_masks/validation0000_labels_semantic.png", [1])
+    picture(tmp_path / "dataset_AnomalyTrack/images/airplane0000.jpg")
+    (remark,) = DATASETS["road_anomaly21"].load(tmp_path, "val").remarks()
+    assert remark.startswith("1 of 2 images: 1 left out, of the test split, whose labels are not public (airplane0000")
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "cityscapes_small", "camvid", "idd_lite"])
+def test_a_class_set_refuses_an_image_without_a_label(tmp_path, name):
+    images = {
+        "cityscapes": ["leftImg8bit/val/a/a_1_leftImg8bit.png", "gtFine/val/a/a_1_gtFine_labelIds.png"],
+        "cityscapes_small": ["cityscapes_small/val/images/1.jpg", "cityscapes_small/val/labels/1.png"],
+        "camvid": ["camvid/val/images/1.jpg", "camvid/val/labels/1.png"],
+        "idd_lite": ["idd20k_lite/leftImg8bit/val/3/1_image.jpg", "idd20k_lite/gtFine/val/3/1_label.png"],
+    }[name]
+    picture(tmp_path / images[0])
+    put(tmp_path / images[1], [1])
+    (tmp_path / images[0]).with_name("._" + Path(images[0]).name).write_bytes(b"")
+    assert len(DATASETS[name].load(tmp_path, "val")) == 1
+    lost = tmp_path / images[0].replace("1", "2")
+    lost.parent.mkdir(parents=True, exist_ok=True)
+    picture(lost)
+    with pytest.raises(InputError, match=rf"1 of 2 images have no label \({lost.name}\); expected"):
+        DATASETS[name].load(tmp_path, "val")
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    for ending in ("png", "jpg"):
+        picture(tmp_path / f"images/a.{ending}")
+    put(tmp_path / "masks/a.png", [1])
+    with pytest.raises(InputError, match=r"'a.(png|jpg)' and 'a.(png|jpg)' in .* have one name"):
+        DATASETS["folder"].load(tmp_path, "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((1080, 1920), (135, 240), True),
+        ((1052, 1914), (264, 480), True),  # padded to a multiple of 32, at a stride of 4
+        ((1052, 1914), (131, 239), True),
+        ((120, 200), (200, 120), False),
+        ((120, 200), (100, 200), False),
+        ((120, 200), (119, 199), True),
+        ((512, 1024), (1080, 1920), False),
+    ],
+)
+def test_one_aspect_within_rounding(one, other, same):
+    assert same_aspect(one, other) is same
+    assert same_aspect(other, one) is same
+
+
+def test_the_help_lists_the_layouts_of_the_registry(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "verify", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name, entry in DATASETS.items():
+        assert f"- {name}: {entry.layout}" in said
+
+
+def test_training_sets_are_those_with_a_table_to_cityscapes():
+    assert training_table("camvid")[:3].tolist() == [10, 2, 5]
+    with pytest.raises(InputError, match=r"no training set called 'road_anomaly'.*There are: cityscapes, "):
+        training_table("road_anomaly")
 
 
 def test_verify_tells_problems(tmp_path, capsys):
@@ -200,7 +361,9 @@ def test_verify_tells_problems(tmp_path, capsys):
     assert found.problems[0] == "1 of 10 images: incomplete"
     assert "1.png' is no readable image" in found.problems[1]
     assert "[99] mean nothing" in found.problems[2]
-    assert found.problems[3] == "no anomaly pixel in any label"
+    assert found.problems[3].startswith(
+        "no anomaly pixel in any label; the labels hold 0 (87.5 %, in-distribution), 99"
+    )
     with pytest.raises(SystemExit) as stop:
         main(["data", "verify", "--root", str(tmp_path)])
     assert stop.value.code == 1

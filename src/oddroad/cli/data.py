@@ -12,11 +12,27 @@ def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> N
 
     Example: oddroad data verify --root ~/datasets
 
-    Ends with exit code 1 if a set is incomplete or something else is wrong with it.
+    Ends with exit code 1 if a set is incomplete or something else is wrong with it. The layouts that are read, each at
+    or below the root:
+
+    - road_anomaly21: dataset_AnomalyTrack or RoadAnomaly21, with images and labels_masks
+    - road_obstacle21: dataset_ObstacleTrack, RoadObsticle21 or RoadObstacle21, with images and labels_masks
+    - fishyscapes_lost_and_found: fishyscapes_lostandfound/*_labels.png beside Lost and Found's leftImg8bit, or
+      FS_LostFound_full with images and labels_masks
+    - fishyscapes_static: fs_val_v3/*_labels.png with composed *_rgb.png beside them or in fs_static_images, or
+      fs_static with images and labels_masks
+    - road_anomaly: frame_list.json beside frames/X.jpg and frames/X.labels/labels_semantic.png, or RoadAnomaly with
+      images and labels_masks
+    - lost_and_found: leftImg8bit/test/*/*_leftImg8bit.png and gtCoarse/test/*/*_gtCoarse_labelIds.png
+    - folder: the root itself: images, masks of the same names, and optionally classes.json
+    - cityscapes: leftImg8bit/SPLIT/*/*_leftImg8bit.png and gtFine/SPLIT/*/*_labelTrainIds.png or *_labelIds.png
+    - cityscapes_small: cityscapes_small/SPLIT with images and labels, 256x256
+    - camvid: camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot
+    - idd_lite: idd20k_lite with leftImg8bit/SPLIT/*/*_image.jpg and gtFine/SPLIT/*/*_label.png
 
     Args:
-        root: folder at or below which the sets lie, in their official layouts or as Validation_Dataset.
-        data: names of the sets to look for; by default all.
+        root: folder at or below which the sets lie.
+        data: names of the sets to look for; by default all but folder.
         json: print one JSON object a line.
     """
     from dataclasses import asdict

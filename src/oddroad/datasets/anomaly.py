@@ -6,19 +6,32 @@ Every loader takes the folder that holds the sets, finds its own below it, and m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from oddroad.datasets.read import folders, images_in, table
+from oddroad.datasets.read import read_numbers, table
+from oddroad.datasets.samples import (
+    LABEL_ENDINGS,
+    NO_IMAGE,
+    NO_LABEL,
+    Samples,
+    folders,
+    images_in,
+    labels_in,
+    pair,
+    visible,
+)
 from oddroad.errors import InputError
-from oddroad.io.images import decode
+from oddroad.io.sources import IMAGES
 from oddroad.types import ANOMALY, KNOWN, Sample
 
 READY = table(keep=2)
 """Labels that are 0, 1 and 255 already."""
+
+CHILDREN = "children as objects, whom SMIYC leaves out"
+EMPTY = "an empty label"
 
 ROAD_ANOMALY = table({0: KNOWN, 1: ANOMALY, 2: ANOMALY})
 """Road Anomaly (Lis et al., 2019) writes 2 for an anomaly; copies with 1 exist."""
@@ -30,47 +43,48 @@ BLANK = 1 << 15
 """A label file of fewer bytes may be empty and is looked into; larger ones are not."""
 
 
-def first(found: Iterable[list[Sample]], name: str, root: Path, expected: str, count: int) -> list[Sample]:
+def first(found: Iterable[Samples], name: str, root: Path, expected: str, count: int) -> Samples:
     """The first complete list of samples, or else the longest.
 
     Raises:
-        InputError: if all are empty.
+        InputError: if all are empty; says what was found and left out.
     """
-    best: list[Sample] = []
+    best, remarks = Samples(), []
     for samples in found:
         if len(samples) > len(best):
             best = samples
+        remarks += samples.remarks()
         if len(best) >= count:
             break
     if not best:
-        raise InputError(f"no {name} below '{root}'; expected {expected}")
+        seen = f"; found {remarks[0]}" if remarks else ""
+        raise InputError(f"no {name} below '{root}'; expected {expected}{seen}")
     return best
 
 
-def beside(images: Iterable[Path], label_of: Callable[[Path], Path], lookup: np.ndarray) -> list[Sample]:
-    """A sample for each image whose label exists."""
-    return [
-        Sample(image.stem.removesuffix("_leftImg8bit"), image, label_of(image), lookup)
-        for image in images
-        if label_of(image).is_file()
-    ]
-
-
-def archive(root: Path, names: list[str], lookup: np.ndarray) -> Iterable[list[Sample]]:
+def archive(root: Path, names: list[str], lookup: np.ndarray) -> Iterable[Samples]:
     """Samples of folders with ``images`` and ``labels_masks`` of equal stems."""
     for folder in folders(root, names):
         images, masks = folder / "images", folder / "labels_masks"
         if images.is_dir() and masks.is_dir():
-            yield beside(images_in(images), lambda image, masks=masks: masks / f"{image.stem}.png", lookup)
+            labels = labels_in(masks)
+            yield pair(images_in(images), lambda image, own=labels: own.get(image.stem), lookup, labels.values())
 
 
-def segment_me(root: Path, track: str) -> Iterable[list[Sample]]:
+def segment_me(root: Path, track: str) -> Iterable[Samples]:
     """Validation samples of a SegmentMeIfYouCan track as downloaded; those of its test have no labels."""
     for folder in folders(root, [track]):
         images, masks = folder / "images", folder / "labels_masks"
         if images.is_dir() and masks.is_dir():
-            known = [each for each in images_in(images) if each.stem.startswith("validation")]
-            yield beside(known, lambda image, masks=masks: masks / f"{image.stem}_labels_semantic.png", READY)
+            every = images_in(images)
+            chosen = [each for each in every if each.stem.startswith("validation")]
+            labels = visible(masks.glob("validation*_labels_semantic.png"), masks)
+            samples = pair(
+                chosen, lambda image, masks=masks: masks / f"{image.stem}_labels_semantic.png", READY, labels
+            )
+            if hidden := [each.name for each in every if not each.stem.startswith("validation")]:
+                samples.left_out["of the test split, whose labels are not public"] = hidden
+            yield samples
 
 
 def only(split: str, name: str, *splits: str) -> None:
@@ -79,7 +93,14 @@ def only(split: str, name: str, *splits: str) -> None:
         raise InputError(f"{name} has no split '{split}' with labels; there is: {', '.join(splits)}")
 
 
-def road_anomaly21(root: Path, split: str = "val") -> list[Sample]:
+def with_images(labels: dict[str, Path], images: dict[str, Path], where: str) -> Samples:
+    """A sample for each label whose image is there; Fishyscapes comes without the images."""
+    samples = [Sample(name, images[name], labels[name], READY) for name in sorted(labels) if name in images]
+    lost = [labels[name].name for name in sorted(labels) if name not in images]
+    return Samples(samples, {f"{NO_IMAGE}, {where}": lost})
+
+
+def road_anomaly21(root: Path, split: str = "val") -> Samples:
     """SMIYC RoadAnomaly21, validation."""
     only(split, "road_anomaly21", "val")
     found = (
@@ -88,7 +109,7 @@ def road_anomaly21(root: Path, split: str = "val") -> list[Sample]:
     return first(found, "road_anomaly21", root, "dataset_AnomalyTrack/images or RoadAnomaly21/images", 10)
 
 
-def road_obstacle21(root: Path, split: str = "val") -> list[Sample]:
+def road_obstacle21(root: Path, split: str = "val") -> Samples:
     """SMIYC RoadObstacle21, validation; outside the road is not judged."""
     only(split, "road_obstacle21", "val")
     ways = segment_me(root, "dataset_ObstacleTrack"), archive(root, ["RoadObsticle21", "RoadObstacle21"], READY)
@@ -96,58 +117,60 @@ def road_obstacle21(root: Path, split: str = "val") -> list[Sample]:
     return first(found, "road_obstacle21", root, "dataset_ObstacleTrack/images or RoadObsticle21/images", 30)
 
 
-def fishyscapes_lost_and_found(root: Path, split: str = "val") -> list[Sample]:
+def fishyscapes_lost_and_found(root: Path, split: str = "val") -> Samples:
     """Fishyscapes Lost & Found, validation: its labels with the images of Lost and Found, or the archive."""
     only(split, "fishyscapes_lost_and_found", "val")
 
-    def official() -> Iterable[list[Sample]]:
+    def official() -> Iterable[Samples]:
         for labels in folders(root, ["fishyscapes_lostandfound"]):
-            masks = sorted(labels.glob("*_labels.png"))
+            masks = visible(labels.glob("*_labels.png"), labels)
             if not masks:
                 continue
             wanted = {each.stem.removesuffix("_labels").partition("_")[2]: each for each in masks}
             images = {
                 image.stem.removesuffix("_leftImg8bit"): image
                 for folder in folders(root, ["leftImg8bit", "laf_images"])
-                for image in folder.rglob("*_leftImg8bit.png")
+                for image in visible(folder.rglob("*_leftImg8bit.png"), folder)
             }
-            yield [Sample(name, images[name], wanted[name], READY) for name in sorted(wanted) if name in images]
+            yield with_images(wanted, images, "which is among Lost and Found's leftImg8bit")
 
     found = (s for way in (official(), archive(root, ["FS_LostFound_full"], READY)) for s in way)
     expected = "fishyscapes_lostandfound/*_labels.png beside Lost and Found's leftImg8bit, or FS_LostFound_full/images"
     return first(found, "fishyscapes_lost_and_found", root, expected, 100)
 
 
-def fishyscapes_static(root: Path, split: str = "val") -> list[Sample]:
+def fishyscapes_static(root: Path, split: str = "val") -> Samples:
     """Fishyscapes Static, validation: its labels with the composed ``*_rgb`` images, or the archive."""
     only(split, "fishyscapes_static", "val")
 
-    def official() -> Iterable[list[Sample]]:
+    def official() -> Iterable[Samples]:
         for version in ("fs_val_v3", "fs_val_v2", "fs_val_v1"):
             for labels in folders(root, [version]):
                 composed = [labels, *folders(root, ["fs_static_images", version.replace("val", "static_images")])]
                 images = {
-                    each.stem.removesuffix("_rgb"): each for one in composed for each in sorted(one.glob("*_rgb.*"))
+                    each.stem.removesuffix("_rgb"): each
+                    for one in composed
+                    for each in visible(one.glob("*_rgb.*"), one)
+                    if each.suffix.lower() in IMAGES
                 }
-                images = {
-                    name: each for name, each in images.items() if each.suffix.lower() in (".png", ".jpg", ".webp")
+                masks = {
+                    each.stem.removesuffix("_labels"): each for each in visible(labels.glob("*_labels.png"), labels)
                 }
-                masks = {each.stem.removesuffix("_labels"): each for each in sorted(labels.glob("*_labels.png"))}
-                yield [Sample(name, images[name], masks[name], READY) for name in sorted(masks) if name in images]
+                yield with_images(masks, images, "*_rgb.png is composed from Cityscapes")
 
     found = (s for way in (official(), archive(root, ["fs_static"], READY)) for s in way)
     expected = "fs_static/images, or fs_val_v3/*_labels.png with composed *_rgb.png beside them or in fs_static_images"
     return first(found, "fishyscapes_static", root, expected, 30)
 
 
-def road_anomaly(root: Path, split: str = "val") -> list[Sample]:
+def road_anomaly(root: Path, split: str = "val") -> Samples:
     """Road Anomaly (Lis et al., 2019); all 60 images are for testing."""
     only(split, "road_anomaly", "val")
 
-    def official() -> Iterable[list[Sample]]:
+    def official() -> Iterable[Samples]:
         for frames in folders(root, ["frames"]):
             if (frames.parent / "frame_list.json").is_file():
-                yield beside(
+                yield pair(
                     images_in(frames), lambda image: image.with_suffix(".labels") / "labels_semantic.png", ROAD_ANOMALY
                 )
 
@@ -158,56 +181,96 @@ def road_anomaly(root: Path, split: str = "val") -> list[Sample]:
 
 def blank(label: Path) -> bool:
     """Whether a Lost and Found label holds nothing."""
-    return label.stat().st_size < BLANK and not decode(label, cv2.IMREAD_UNCHANGED).any()
+    return label.stat().st_size < BLANK and not read_numbers(label).any()
 
 
-def lost_and_found(root: Path, split: str = "test") -> list[Sample]:
+def lost_and_found(root: Path, split: str = "test") -> Samples:
     """Lost and Found, the test frames that SMIYC uses (testNoKnown): no children as objects, no empty labels."""
     only(split, "lost_and_found", "test")
 
-    def official() -> Iterable[list[Sample]]:
+    def official() -> Iterable[Samples]:
         for truth in folders(root, ["gtCoarse"]):
             images = truth.parent / "leftImg8bit" / "test"
             samples: list[Sample] = []
-            for label in sorted((truth / "test").glob("*/*_gtCoarse_labelIds.png")):
+            left_out: dict[str, list[str]] = {NO_LABEL: [], CHILDREN: [], EMPTY: [], NO_IMAGE: []}
+            labelled = set()
+            for label in visible((truth / "test").glob("*/*_gtCoarse_labelIds.png"), truth):
                 name = label.name.removesuffix("_gtCoarse_labelIds.png")
                 image = images / label.parent.name / f"{name}_leftImg8bit.png"
-                if not name.startswith("15_Rechbergstr_Deckenpfronn") and image.is_file() and not blank(label):
+                labelled.add(image)
+                if not image.is_file():
+                    left_out[NO_IMAGE].append(label.name)
+                elif name.startswith("15_Rechbergstr_Deckenpfronn"):
+                    left_out[CHILDREN].append(image.name)
+                elif blank(label):
+                    left_out[EMPTY].append(image.name)
+                else:
                     samples.append(Sample(name, image, label, LOST_AND_FOUND))
-            yield samples
+            every = visible(images.glob("*/*_leftImg8bit.png"), images) if images.is_dir() else []
+            left_out[NO_LABEL] = [each.name for each in every if each not in labelled]
+            yield Samples(samples, left_out)
 
     expected = "leftImg8bit/test and gtCoarse/test with *_gtCoarse_labelIds.png"
     return first(official(), "lost_and_found", root, expected, 1043)
 
 
-def folder(root: Path, split: str = "") -> list[Sample]:
-    """A set of one's own: ``images``, ``masks`` of equal stems (.png), and optionally ``classes.json``.
+def classes_file(path: Path) -> np.ndarray:
+    """(256,) uint8: value of a mask -> ours, as ``classes.json`` says; 0, 1 and 255 as they are where it is missing.
+
+    Raises:
+        InputError: if it is not as described.
+    """
+    if not path.is_file():
+        return READY
+    meaning = {"known": KNOWN, "anomaly": ANOMALY}
+    try:
+        given = json.loads(path.read_text())
+        pairs = [(int(raw), meaning[kind]) for kind, values in given.items() for raw in values]
+        if len(dict(pairs)) < len(pairs) or any(raw < 0 for raw, _ in pairs):
+            raise ValueError
+        return table(dict(pairs))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise InputError(
+            f'\'{path}\' should be like {{"known": [0], "anomaly": [1, 2]}}, values 0 to 255, each once'
+        ) from None
+
+
+def folder(root: Path, split: str = "") -> Samples:
+    """A set of one's own: ``images``, ``masks`` of equal stems (.png, .bmp, .tif), and optionally ``classes.json``.
 
     ``classes.json`` says what the values of the masks mean, for example ``{"known": [0], "anomaly": [1, 2]}``; values
-    it does not name are not judged. Without it 0 is known, 1 an anomaly, and the rest is not judged.
+    it does not name are not judged. Without it 0 is in-distribution, 1 an anomaly, and the rest is not judged.
 
     Args:
         root: the folder itself.
         split: a folder between it and ``images``, where there is one.
 
     Raises:
-        InputError: if something is missing or ``classes.json`` is not as described.
+        InputError: if something is missing, two images have one name, or ``classes.json`` is not as described.
     """
     home = root / split
-    images, masks, classes = home / "images", home / "masks", root / "classes.json"
+    images, masks = home / "images", home / "masks"
     if not images.is_dir() or not masks.is_dir():
         raise InputError(f"no folders 'images' and 'masks' in '{home}'; a set of one's own has both")
-    lookup = READY
-    if classes.is_file():
-        meaning = {"known": KNOWN, "anomaly": ANOMALY}
-        try:
-            given = json.loads(classes.read_text())
-            lookup = table({int(raw): meaning[kind] for kind, values in given.items() for raw in values})
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    every, labels = images_in(images), labels_in(masks)
+    named: dict[str, Path] = {}
+    for image in every:
+        if (other := named.setdefault(image.stem, image)) is not image:
             raise InputError(
-                f'\'{classes}\' should be like {{"known": [0], "anomaly": [1, 2]}}, values 0 to 255'
-            ) from None
-    samples = beside(images_in(images), lambda image: masks / f"{image.stem}.png", lookup)
+                f"'{other.name}' and '{image.name}' in '{images}' have one name, and a mask belongs to one image"
+            )
+    missing = "no mask of the same name"
+    lookup = classes_file(root / "classes.json")
+    samples = pair(
+        every, lambda image: labels.get(image.stem), lookup, labels.values(), missing, lambda image: image.stem
+    )
+    others = [each.name for each in visible(images.iterdir(), images) if each not in every]
+    if others:
+        samples.left_out["no image by its ending"] = others
     if not samples:
-        raise InputError(f"no image in '{images}' has a mask of the same name (.png) in '{masks}'")
+        ways = ", ".join(LABEL_ENDINGS)
+        raise InputError(
+            f"none of {len(every)} images in '{images}' has a mask of the same name ({ways}) in '{masks}', which holds "
+            f"{len(labels)}"
+        )
     return samples

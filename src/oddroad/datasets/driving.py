@@ -1,4 +1,4 @@
-"""Sets of known driving scenes with class labels: Cityscapes (official, and small), CamVid, IDD-Lite."""
+"""Sets of driving scenes with class labels: Cityscapes (official, and small), CamVid, IDD-Lite."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.datasets.read import folders, images_in, table
+from oddroad.datasets.read import table
+from oddroad.datasets.samples import NO_LABEL, Samples, folders, images_in, labels_in, pair, visible
 from oddroad.errors import InputError
-from oddroad.types import Sample
+from oddroad.types import IGNORE, Sample
 
 CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -24,7 +25,35 @@ LABEL_IDS = table(
 """Cityscapes labelIds -> trainIds; Cordts et al., "The Cityscapes Dataset", 2016."""
 
 
-def paired(images: Path, labels: Path, lookup: np.ndarray, size: tuple[int, int] | None = None) -> list[Sample]:
+def to_cityscapes(*classes: int) -> np.ndarray:
+    """(256,) uint8: a set's own classes -> the 19 of Cityscapes, or a value of GROUPS or IGNORE; the rest IGNORE."""
+    found = np.full(256, IGNORE, np.uint8)
+    found[: len(classes)] = classes
+    return found
+
+
+CAMVID_TO_CITYSCAPES = to_cityscapes(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 204)
+"""CamVid's bicyclist is a rider and the bicycle."""
+
+IDD_LITE_TO_CITYSCAPES = to_cityscapes(0, 203, IGNORE, 200, 201, 202, 10)
+"""Only the road and the sky of IDD-Lite are one class of Cityscapes, and its "living things" include animals."""
+
+
+def complete(samples: Samples, what: str) -> Samples:
+    """The samples, if each image has its label: class sets are published with one for each.
+
+    Raises:
+        InputError: naming the first images without one.
+    """
+    lost = samples.left_out.get(NO_LABEL)
+    if lost:
+        raise InputError(
+            f"{len(lost)} of {len(samples) + len(lost)} images have no label ({', '.join(lost[:3])}); expected {what}"
+        )
+    return samples
+
+
+def paired(images: Path, labels: Path, lookup: np.ndarray, size: tuple[int, int] | None = None) -> Samples:
     """Samples of a folder of images and a folder of label images with the same stems.
 
     Raises:
@@ -32,10 +61,16 @@ def paired(images: Path, labels: Path, lookup: np.ndarray, size: tuple[int, int]
     """
     if not images.is_dir():
         raise InputError(f"no folder '{images}'; pass the folder that holds the data set as --root")
-    samples = [Sample(each.stem, each, labels / f"{each.stem}.png", lookup, size) for each in images_in(images)]
-    if lost := next((each for each in samples if each.label is not None and not each.label.is_file()), None):
-        raise InputError(f"image '{lost.image}' has no label '{lost.label}'")
-    return samples
+    found = labels_in(labels) if labels.is_dir() else {}
+    samples = pair(
+        images_in(images), lambda image: found.get(image.stem), lookup, found.values(), name_of=stem_of, size=size
+    )
+    return complete(samples, f"'{labels}' with a .png of the same name for each")
+
+
+def stem_of(image: Path) -> str:
+    """The name of a file without its ending."""
+    return image.stem
 
 
 def home(root: Path, names: list[str], inside: str, what: str) -> Path:
@@ -50,34 +85,49 @@ def home(root: Path, names: list[str], inside: str, what: str) -> Path:
     raise InputError(f"no {what} below '{root}'; expected a folder {' or '.join(names)} with '{inside}'")
 
 
-def cityscapes(root: Path, split: str = "val") -> list[Sample]:
-    """Cityscapes in its official layout; labelTrainIds where they exist, else labelIds, converted while reading."""
+def cityscapes(root: Path, split: str = "val") -> Samples:
+    """Cityscapes in its official layout; labelTrainIds where they exist, else labelIds, converted while reading.
+
+    Raises:
+        InputError: if the split is not there, or an image has no label.
+    """
     for images in folders(root, ["leftImg8bit"]):
-        if not (images / split).is_dir() or not (images.parent / "gtFine" / split).is_dir():
+        truth = images.parent / "gtFine" / split
+        if not (images / split).is_dir() or not truth.is_dir():
             continue
-        samples = []
-        for image in sorted((images / split).glob("*/*_leftImg8bit.png")):
+        samples, without = [], []
+        for image in visible((images / split).glob("*/*_leftImg8bit.png"), images):
             name = image.name.removesuffix("_leftImg8bit.png")
-            label = images.parent / "gtFine" / split / image.parent.name / f"{name}_gtFine_labelTrainIds.png"
+            label = truth / image.parent.name / f"{name}_gtFine_labelTrainIds.png"
             lookup = table(keep=19)
             if not label.is_file():
                 label, lookup = label.with_name(f"{name}_gtFine_labelIds.png"), LABEL_IDS
-            if not label.is_file():
-                raise InputError(f"image '{image}' has no label '{label}'; unpack gtFine_trainvaltest.zip beside it")
-            samples.append(Sample(name, image, label, lookup))
-        if samples:
-            return samples
+            if label.is_file():
+                samples.append(Sample(name, image, label, lookup))
+            else:
+                without.append(image.name)
+        if samples or without:
+            what = f"labels in '{truth}'; unpack gtFine_trainvaltest.zip beside leftImg8bit"
+            return complete(Samples(samples, {NO_LABEL: without}), what)
     raise InputError(f"no cityscapes split '{split}' below '{root}'; expected leftImg8bit/{split} and gtFine/{split}")
 
 
-def cityscapes_small(root: Path, split: str = "val") -> list[Sample]:
-    """Cityscapes squashed to 256x256, brought back to 256x512; trainIds 0 to 18."""
+def cityscapes_small(root: Path, split: str = "val") -> Samples:
+    """Cityscapes squashed to 256x256, brought back to 256x512; trainIds 0 to 18.
+
+    Raises:
+        InputError: if the split is not there, or an image has no label.
+    """
     found = home(root, ["cityscapes_small"], f"{split}/images", "cityscapes_small") / split
     return paired(found / "images", found / "labels", table(keep=19), (256, 512))
 
 
-def camvid(root: Path, split: str = "test") -> list[Sample]:
-    """CamVid in the SegNet split, 11 classes of its own; ``{split}/images`` or SegNet's ``{split}annot``."""
+def camvid(root: Path, split: str = "test") -> Samples:
+    """CamVid in the SegNet split, 11 classes of its own; ``{split}/images`` or SegNet's ``{split}annot``.
+
+    Raises:
+        InputError: if the split is not there, or an image has no label.
+    """
     for found in folders(root, ["camvid"]):
         lookup = table(keep=len(CAMVID_CLASSES))
         if (found / split / "images").is_dir():
@@ -89,12 +139,22 @@ def camvid(root: Path, split: str = "test") -> list[Sample]:
     )
 
 
-def idd_lite(root: Path, split: str = "val") -> list[Sample]:
-    """IDD-Lite in its official layout, 7 classes of its own."""
+def idd_lite(root: Path, split: str = "val") -> Samples:
+    """IDD-Lite in its official layout, 7 classes of its own.
+
+    Raises:
+        InputError: if the split is not there, or an image has no label.
+    """
     found = home(root, ["idd20k_lite", "idd_lite"], f"leftImg8bit/{split}", "idd_lite")
-    lookup = table(keep=len(IDD_LITE_CLASSES))
-    samples = []
-    for image in sorted((found / "leftImg8bit" / split).glob("*/*_image.*")):
-        stem, drive = image.stem.removesuffix("_image"), image.parent.name
-        samples.append(Sample(f"{drive}_{stem}", image, found / "gtFine" / split / drive / f"{stem}_label.png", lookup))
-    return samples
+    images, truth = found / "leftImg8bit" / split, found / "gtFine" / split
+
+    def label_of(image: Path) -> Path:
+        return truth / image.parent.name / f"{image.stem.removesuffix('_image')}_label.png"
+
+    samples = pair(
+        visible(images.glob("*/*_image.*"), images),
+        label_of,
+        table(keep=len(IDD_LITE_CLASSES)),
+        name_of=lambda image: f"{image.parent.name}_{image.stem.removesuffix('_image')}",
+    )
+    return complete(samples, f"'{truth}' with *_label.png for each")

@@ -1,9 +1,7 @@
-"""Reading the images and labels of samples, and finding the folders of a set below a root."""
+"""Reading the images and labels of samples: values as stored, one aspect, one size."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,13 +9,11 @@ import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.io.images import decode, resize_nearest
+from oddroad.io.images import read_image as read_image_file
 from oddroad.types import IGNORE, Sample
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-
-
-DEPTH = 4
-"""How many folders below the root a set may lie."""
+INDEXED = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
+"""Pillow's modes of one number a pixel; in "P" it is the index into a palette."""
 
 
 def table(pairs: dict[int, int] | None = None, keep: int = 0) -> np.ndarray:
@@ -33,64 +29,71 @@ def table(pairs: dict[int, int] | None = None, keep: int = 0) -> np.ndarray:
     return values
 
 
-def folders(root: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Folders with one of these names (any case) at or below the root, nearest first.
-
-    Raises:
-        InputError: if the root does not exist.
-    """
-    if not root.is_dir():
-        raise InputError(f"no folder '{root}'; pass the folder that holds the data sets as --root")
-    wanted = {each.lower() for each in names}
-    level = [root.resolve()]
-    for _ in range(DEPTH + 1):
-        below: list[Path] = []
-        for folder in level:
-            if folder.name.lower() in wanted:
-                yield folder
-            with os.scandir(folder) as entries:
-                below += sorted(Path(each.path) for each in entries if each.is_dir() and not each.name.startswith("."))
-        level = below
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The images directly in a folder, by name; numbers sort as numbers."""
-
-    def order(path: Path) -> list[tuple[int, str]]:
-        digits = "".join(each if each.isdigit() else " " for each in path.stem).split()
-        return [(int(each), "") for each in digits] if path.stem.isdigit() else [(0, path.stem)]
-
-    return sorted((each for each in folder.iterdir() if each.suffix.lower() in IMAGE_ENDINGS), key=order)
-
-
 def read_image(sample: Sample) -> np.ndarray:
     """The image of a sample, (H, W, 3) uint8 RGB, at ``sample.size`` if that is set.
 
     Raises:
         InputError: if the file is missing or damaged.
     """
-    image = cv2.cvtColor(decode(sample.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = read_image_file(sample.image)
     if sample.size is not None and image.shape[:2] != sample.size:
         image = cv2.resize(image, sample.size[::-1], interpolation=cv2.INTER_LINEAR)
     return image
 
 
-def read_raw_label(sample: Sample) -> np.ndarray:
-    """The label image of a sample as stored, (H, W) uint8.
+def read_numbers(path: Path) -> np.ndarray:
+    """The numbers in an image file, (H, W) of an integer type: of a palette the indices, of 1 to 4 bits the values.
 
     Raises:
-        InputError: if the file is missing, damaged, or no image of one byte a pixel.
+        InputError: if the file is missing, damaged, or a picture with colours.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            if opened.mode in INDEXED:
+                numbers = np.asarray(opened)
+                bits = grey_bits(path) if opened.mode == "L" else 8
+                return numbers.astype(np.uint8) if opened.mode == "1" else numbers // (255 // (2**bits - 1))
+    except FileNotFoundError:
+        raise InputError(f"no label file '{path}'") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"label '{path}' is no readable image ({' '.join(str(error).split())[:120]})") from None
+    pixels = decode(path, cv2.IMREAD_UNCHANGED)
+    colours = pixels[..., :3] if pixels.ndim == 3 else pixels[..., None]
+    if (colours != colours[..., :1]).any():
+        found = np.unique(colours.reshape(-1, colours.shape[-1])[:, ::-1], axis=0)[:4].tolist()
+        raise InputError(
+            f"label '{path}' is a colour image (RGB such as {', '.join(map(str, found))}); expected one number a "
+            "pixel: save the class numbers as a grey or palette PNG"
+        )
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def grey_bits(path: Path) -> int:
+    """Bits a pixel of a grey PNG, whose values Pillow spreads over 0 to 255 where there are fewer than 8."""
+    with path.open("rb") as opened:
+        head = opened.read(26)
+    return head[24] if head[:8] == b"\x89PNG\r\n\x1a\n" and head[25] == 0 and head[24] < 8 else 8
+
+
+def read_raw_label(sample: Sample) -> np.ndarray:
+    """The label image of a sample as stored, (H, W) uint8: numbers, never colours.
+
+    Raises:
+        InputError: if the file is missing, damaged, a picture with colours, or holds a number above 255.
     """
     if sample.label is None:
         raise InputError(f"'{sample.image}' has no label")
-    label = decode(sample.label, cv2.IMREAD_UNCHANGED)
-    if label.ndim == 3:
-        colours = label[..., :3]
-        if (colours != colours[..., :1]).any():
-            raise InputError(f"label '{sample.label}' is a colour image; expected one number a pixel")
-        label = colours[..., 0]
+    label = read_numbers(sample.label)
     if label.dtype != np.uint8:
-        raise InputError(f"label '{sample.label}' holds {label.dtype}; expected uint8")
+        if not np.issubdtype(label.dtype, np.integer) or label.min() < 0 or label.max() > 255:
+            beyond = [each for each in np.unique(label).tolist() if not 0 <= each <= 255 or each != int(each)]
+            raise InputError(
+                f"label '{sample.label}' holds {label.dtype} with values such as {beyond[:4] or label.flat[0]}; "
+                "expected whole numbers from 0 to 255"
+            )
+        label = label.astype(np.uint8)
     return np.ascontiguousarray(label)
 
 
@@ -102,3 +105,37 @@ def read_label(sample: Sample) -> np.ndarray:
     """
     label = sample.lookup[read_raw_label(sample)]
     return label if sample.size is None else resize_nearest(label, sample.size)
+
+
+def same_aspect(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two sizes (H, W) show the same picture at two scales, the smaller one's sides rounded by under a pixel.
+
+    >>> same_aspect((135, 240), (1080, 1920)), same_aspect((240, 135), (1080, 1920))
+    (True, False)
+    """
+    small, large = sorted((one, other), key=lambda size: size[0] * size[1])
+    least = max((each - 1) / whole for each, whole in zip(small, large, strict=True))
+    most = min((each + 1) / whole for each, whole in zip(small, large, strict=True))
+    return least < most
+
+
+def check_shapes(sample: Sample, image: tuple[int, ...], label: tuple[int, ...], heat: tuple[int, ...] | None) -> None:
+    """Refuse an image, a label and a map that cannot show the same scene.
+
+    Args:
+        sample: whose they are.
+        image: (H, W) of the image.
+        label: (H, W) of the label.
+        heat: (H, W) of the map; None where there is none.
+
+    Raises:
+        InputError: if their aspects differ by more than rounding; one line with all shapes.
+    """
+    if same_aspect(image, label) and (heat is None or (same_aspect(heat, image) and same_aspect(heat, label))):
+        return
+    sizes = [f"image {image[0]} x {image[1]}", f"label {label[0]} x {label[1]}"]
+    sizes += [] if heat is None else [f"map {heat[0]} x {heat[1]}"]
+    raise InputError(
+        f"frame '{sample.name}' has shapes of different aspects (height x width): {', '.join(sizes)}; expected one "
+        f"aspect: is one of them transposed, cropped, or of another frame? ('{sample.image}')"
+    )

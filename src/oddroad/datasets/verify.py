@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from oddroad.datasets import DATASETS, completeness
-from oddroad.datasets.read import read_image, read_raw_label
+from oddroad.datasets.anomaly import READY
+from oddroad.datasets.read import check_shapes, read_image, read_raw_label
+from oddroad.datasets.samples import remarks_of
 from oddroad.errors import InputError
 from oddroad.types import ANOMALY, IGNORE, KNOWN
 
@@ -26,8 +29,9 @@ class Inventory:
         published: number that was published, or None.
         sizes: "H x W" as stored -> number of images.
         labels: label in our terms -> pixels.
-        prevalence: share of anomaly pixels among the judged ones; None for a semantic set.
+        prevalence: share of anomaly pixels among the valid ones; None for a semantic set.
         problems: one line for each thing that is wrong.
+        remarks: one line for each kind of file that is left out of the set, with the reason.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Inventory:
     labels: dict[int, int]
     prevalence: float | None
     problems: list[str]
+    remarks: list[str]
 
 
 def take_inventory(name: str, root: Path, split: str) -> Inventory:
@@ -55,15 +60,12 @@ def take_inventory(name: str, root: Path, split: str) -> Inventory:
     for sample in samples:
         try:
             image, label = read_image(sample), read_raw_label(sample)
+            if sample.size is None:
+                check_shapes(sample, image.shape[:2], label.shape, None)
         except InputError as error:
             problems.append(str(error))
             continue
         stored = label.shape
-        if sample.size is None and image.shape[:2] != stored:
-            problems.append(
-                f"'{sample.image}' is {image.shape[0]} x {image.shape[1]}, its label {stored[0]} x {stored[1]}"
-            )
-            continue
         sizes[f"{stored[0]} x {stored[1]}"] += 1
         counts = np.bincount(label.ravel(), minlength=256)
         raw += counts
@@ -71,13 +73,13 @@ def take_inventory(name: str, root: Path, split: str) -> Inventory:
     if lacking := completeness(name, split, sum(sizes.values())):
         problems.insert(0, lacking)
     lookup = samples[0].lookup
-    if strange := [
-        value for value in np.flatnonzero(raw).tolist() if lookup[value] == IGNORE and value != IGNORE and value > 34
-    ]:
+    said = entry.task == "anomaly" and not np.array_equal(lookup, READY)  # by the set's own rule, or by classes.json
+    meant = 0 if entry.task == "anomaly" and not said else 34
+    if strange := [each for each in np.flatnonzero(raw).tolist() if lookup[each] == IGNORE and meant < each < IGNORE]:
         problems.append(f"labels {strange} mean nothing in this set and are not judged")
     judged = int(ours[KNOWN] + ours[ANOMALY])
     if entry.task == "anomaly" and not ours[ANOMALY]:
-        problems.append("no anomaly pixel in any label")
+        problems.append(f"no anomaly pixel in any label; {found_values(raw, lookup, name)}")
     return Inventory(
         name,
         split,
@@ -87,6 +89,7 @@ def take_inventory(name: str, root: Path, split: str) -> Inventory:
         {int(value): int(ours[value]) for value in np.flatnonzero(ours)},
         int(ours[ANOMALY]) / judged if entry.task == "anomaly" and judged else None,
         problems,
+        remarks_of(samples),
     )
 
 
@@ -126,7 +129,9 @@ def describe(inventory: Inventory) -> str:
     entry = DATASETS[inventory.name]
     title = f"{inventory.name} {inventory.split}".strip()
     total = sum(inventory.labels.values()) or 1
-    names = {KNOWN: "known", ANOMALY: "anomaly"} if entry.task == "anomaly" else dict(enumerate(entry.classes))
+    names = (
+        {KNOWN: "in-distribution", ANOMALY: "anomaly"} if entry.task == "anomaly" else dict(enumerate(entry.classes))
+    )
     shares = [
         f"{'not judged' if value == IGNORE else names.get(value, value)} {100 * pixels / total:.3g} %"
         for value, pixels in inventory.labels.items()
@@ -138,6 +143,29 @@ def describe(inventory: Inventory) -> str:
         f"  labels      {', '.join(shares)}",
     ]
     if inventory.prevalence is not None:
-        known = f" (published: {100 * entry.prevalence:.4g} %)" if entry.prevalence else ""
-        lines.append(f"  prevalence  {100 * inventory.prevalence:.4g} %{known}")
+        beside = f" (published: {100 * entry.prevalence:.4g} %)" if entry.prevalence else ""
+        lines.append(f"  prevalence  {100 * inventory.prevalence:.4g} %{beside}")
+    lines += [f"  left out    {each}" for each in inventory.remarks]
     return "\n".join(lines + [f"  problem     {each}" for each in inventory.problems])
+
+
+def found_values(raw: np.ndarray, lookup: np.ndarray, dataset: str) -> str:
+    """Which values some labels hold and what they stand for, in words; for a set of one's own, the line of
+    ``classes.json`` that would map them.
+
+    Args:
+        raw: (256,) number of pixels of each value.
+        lookup: (256,) uint8, value -> KNOWN, ANOMALY or IGNORE.
+        dataset: name of the set.
+    """
+    total = max(int(raw.sum()), 1)
+    words = {KNOWN: "in-distribution", ANOMALY: "anomaly", IGNORE: "not judged"}
+    values = np.flatnonzero(raw).tolist()
+    shares = [f"{each} ({100 * raw[each] / total:.3g} %, {words.get(int(lookup[each]), 'a class')})" for each in values]
+    said = f"the labels hold {', '.join(shares[:6])}{', ...' if len(shares) > 6 else ''}"
+    if dataset != "folder" or not values:
+        return said
+    most = int(np.argmax(raw))
+    rest = [each for each in values if each != most and (each != IGNORE or len(values) == 2)]
+    line = json.dumps({"known": [most], "anomaly": rest})
+    return f"{said}; classes.json says what they mean: if the rarer values are the anomalies, write {line}"

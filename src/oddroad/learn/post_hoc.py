@@ -15,7 +15,6 @@ from oddroad.calibration.data import CalibrationData
 from oddroad.datasets import DATASETS
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
-from oddroad.learn.data.scenes import TO_CITYSCAPES
 from oddroad.learn.detector import Detector
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import FITTED
@@ -129,8 +128,9 @@ def look(detector: Detector, frames: Frames) -> Iterable[tuple[Outputs, Tensor]]
 def class_tables(classes: Sequence[str]) -> dict[str, np.ndarray]:
     """For each data set whose labels can be brought to these classes, the (256,) uint8 table that does so."""
     same = [name for name, each in DATASETS.items() if tuple(each.classes) == tuple(classes)]
-    known = TO_CITYSCAPES if tuple(classes) == CITYSCAPES_CLASSES else {}
-    return {name: np.arange(256, dtype=np.uint8) for name in same} | dict(known)
+    tables = {name: each.to_cityscapes for name, each in DATASETS.items() if each.to_cityscapes is not None}
+    known = tables if tuple(classes) == CITYSCAPES_CLASSES else {}
+    return {name: np.arange(256, dtype=np.uint8) for name in same} | known
 
 
 def calibrate_checkpoint(

@@ -7,26 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
+from oddroad.datasets import DATASETS, training_table
 from oddroad.datasets.read import read_raw_label
-from oddroad.errors import pick
-from oddroad.learn.data.scenes import LOADERS, TO_CITYSCAPES, at_once
+from oddroad.learn.data.scenes import at_once
 from oddroad.recipe import ClassWeights, Scenes
 from oddroad.types import GROUPS, IGNORE
 
 
 def training_labels(root: Path, name: str) -> list[np.ndarray]:
-    """The labels of a set's training scenes in Cityscapes' terms, (h, w) uint8 each.
+    """The labels of a set's training scenes as Cityscapes' classes, (h, w) uint8 each.
 
     Raises:
         InputError: if the set is unknown, not there, or a label cannot be read.
     """
-    samples = pick(LOADERS, name, "training set")(root, "train")
-    return at_once(lambda sample: TO_CITYSCAPES[name][sample.lookup[read_raw_label(sample)]], samples)
+    table = training_table(name)
+    samples = DATASETS[name].load(root, "train")
+    return at_once(lambda sample: table[sample.lookup[read_raw_label(sample)]], samples)
 
 
 def named_classes(name: str, classes: int) -> np.ndarray:
     """(classes,) bool: which trainIds a set's labels can name, alone or in one of GROUPS."""
-    table = {int(each) for each in np.unique(TO_CITYSCAPES[name])}
+    table = {int(each) for each in np.unique(training_table(name))}
     named = {each for each in table if each < classes} | {each for value in table for each in GROUPS.get(value, ())}
     return np.isin(np.arange(classes), sorted(named))
 

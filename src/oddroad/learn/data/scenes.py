@@ -1,20 +1,20 @@
-"""In-distribution driving scenes, their labels in the terms of Cityscapes."""
+"""In-distribution driving scenes, their labels as the classes of Cityscapes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from oddroad.datasets import driving
-from oddroad.errors import InputError, pick
-from oddroad.types import IGNORE, Sample
+from oddroad.datasets import DATASETS, read_image, training_table
+from oddroad.datasets.read import check_shapes, read_raw_label
+from oddroad.io.images import resize_nearest
+from oddroad.types import Sample
 
 T = TypeVar("T")
 
@@ -22,35 +22,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def mapped(*classes: int) -> np.ndarray:
-    """(256,) uint8 table from a set's own classes to the 19 of Cityscapes, UNNAMED or IGNORE."""
-    table = np.full(256, IGNORE, np.uint8)
-    table[: len(classes)] = classes
-    return table
-
-
-TO_CITYSCAPES = {
-    "cityscapes": mapped(*range(19)),
-    "cityscapes_small": mapped(*range(19)),
-    "camvid": mapped(10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 204),
-    "idd_lite": mapped(0, 203, IGNORE, 200, 201, 202, 10),
-}
-"""What the classes of each training set are in Cityscapes' terms, or which of GROUPS. CamVid's bicyclist is a rider
-and his bicycle; of IDD-Lite only the road and the sky are one class of ours, and its "living things" include animals.
-"""
-
-
-LOADERS = {
-    "cityscapes": driving.cityscapes,
-    "cityscapes_small": driving.cityscapes_small,
-    "camvid": driving.camvid,
-    "idd_lite": driving.idd_lite,
-}
-
-
 @dataclass(frozen=True)
 class Scene:
-    """A decoded known scene.
+    """A decoded in-distribution scene.
 
     Attributes:
         image: (h, w, 3) uint8 RGB, as stored.
@@ -64,18 +38,21 @@ class Scene:
 
 
 def read_scene(sample: Sample, table: np.ndarray) -> Scene:
-    """Decode one sample.
+    """Decode one sample, at the size that it is stored at.
+
+    Args:
+        sample: what to read.
+        table: (256,) uint8, label of the data set -> training label, see ``oddroad.datasets.training_table``.
 
     Raises:
-        InputError: if a file cannot be read.
+        InputError: if a file cannot be read, or image and label have different aspects.
     """
-    image = cv2.imread(str(sample.image))
-    raw = cv2.imread(str(sample.label), cv2.IMREAD_UNCHANGED)
-    if image is None or raw is None:
-        raise InputError(f"cannot read '{sample.image if image is None else sample.label}'")
-    label = np.asarray(raw, np.uint8)
+    image, raw = read_image(replace(sample, size=None)), read_raw_label(sample)
+    check_shapes(sample, image.shape[:2], raw.shape, None)
+    if raw.shape != image.shape[:2]:
+        raw = resize_nearest(raw, (image.shape[0], image.shape[1]))
     height, width = sample.size or image.shape[:2]
-    return Scene(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), table[sample.lookup[label]], width / height)
+    return Scene(image, table[sample.lookup[raw]], width / height)
 
 
 def read_scenes(root: Path, sets: tuple[str, ...], split: str, most: int | None = None) -> list[Scene]:
@@ -98,7 +75,7 @@ class SceneList(Sequence[Scene]):
 
     Args:
         root: folder that holds the data sets.
-        sets: keys in LOADERS; a set that is named twice is there twice.
+        sets: names in DATASETS of sets with a table ``to_cityscapes``; a set that is named twice is there twice.
         split: "train" or "val".
         most: that many of each set at most, evenly spread; None for all.
 
@@ -109,7 +86,8 @@ class SceneList(Sequence[Scene]):
     def __init__(self, root: Path, sets: Sequence[str], split: str, most: int | None = None):
         self.samples: list[tuple[str, Sample]] = []
         for name in sets:
-            samples = pick(LOADERS, name, "training set")(root, split)
+            training_table(name)  # says which sets there are to train on
+            samples: Sequence[Sample] = DATASETS[name].load(root, split)
             if most is not None and len(samples) > most:
                 samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
             self.samples += [(name, each) for each in samples]
@@ -123,7 +101,7 @@ class SceneList(Sequence[Scene]):
         name, sample = self.samples[index]
         if sample.image in self.kept:
             return self.kept[sample.image]
-        scene = read_scene(sample, TO_CITYSCAPES[name])
+        scene = read_scene(sample, training_table(name))
         self.free -= scene.image.nbytes + scene.label.nbytes
         if self.free >= 0:
             self.kept[sample.image] = scene
