@@ -233,7 +233,5 @@ def run_lengths(counts: str, size: tuple[int, int]) -> list[int]:
             value = shift = 0
     pixels = size[0] * size[1]
     if shift or min(numbers, default=0) < 0 or sum(numbers) != pixels:
-        raise ValueError(
-            f"its runs are {sum(numbers)} pixels together, or one is negative or cut off; expected {pixels}"
-        )
+        raise ValueError(f"its runs are {sum(numbers)} pixels together, or one is negative or cut off, of {pixels}")
     return numbers

@@ -1,0 +1,56 @@
+"""The formats, and how results become one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from oddroad.errors import InputError, pick
+from oddroad.exchange.coco import write_coco
+from oddroad.exchange.csv_files import write_csv
+from oddroad.exchange.fiftyone import write_fiftyone
+from oddroad.exchange.labelme import write_labelme
+from oddroad.exchange.mcap import write_mcap
+from oddroad.exchange.media import Media
+from oddroad.exchange.rerun import write_rerun
+from oddroad.exchange.results import Results, read_results
+from oddroad.exchange.supervision import write_supervision
+
+FORMATS: dict[str, Callable[[Results, Path, Media | None], list[str]]] = {
+    "coco": write_coco,
+    "csv": write_csv,
+    "fiftyone": write_fiftyone,
+    "supervision": write_supervision,
+    "rerun": write_rerun,
+    "mcap": write_mcap,
+    "labelme": write_labelme,
+}
+"""Name of a format -> the function that writes it, and returns what is to be known about what it wrote."""
+
+
+def convert(path: Path, to: str, out: Path, media: Path | None = None) -> tuple[Results, list[str]]:
+    """Write the results of ``oddroad detect`` in the format of another tool.
+
+    Args:
+        path: a ``detections.jsonl``, or a folder of them.
+        to: one of FORMATS.
+        out: the file or folder to write.
+        media: the file or folder that the frames came from.
+
+    Returns:
+        the results, and what is to be known about them and about what was written, a line each.
+
+    Raises:
+        InputError: if there is no such format, the results cannot be used, or nothing can be written.
+    """
+    write = pick(FORMATS, to, "format")
+    results = read_results(path)
+    if out.resolve() in {each.resolve() for each in results.files}:
+        raise InputError(f"'{out}' is what is read; choose another file with --out")
+    if not results.judged:
+        damaged = f"; {len(results.not_judged)} frames were damaged and not judged" if results.not_judged else ""
+        raise InputError(
+            f"no frame was judged in '{path}'{damaged}: that says nothing about what was on the road, and there is "
+            "nothing to convert; run 'oddroad detect' again"
+        )
+    return results, results.notes + write(results, out, None if media is None else Media(media))

@@ -1,0 +1,201 @@
+"""Checks of single lines of ``detections.jsonl``: the same rules as its JSON Schema, without a library, in words.
+
+The schema is ``oddroad/io/schema/detections.schema.json``; a test holds both to the same table of wrong lines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import datetime
+from typing import Any
+
+from oddroad import regions
+from oddroad.io.reading import Gap
+from oddroad.types import Region
+
+SCHEMA_VERSION = 1
+"""Version of the format that is read."""
+
+
+UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|\+00:00)", re.ASCII)
+"""A time in UTC by ISO 8601."""
+
+
+REQUIRED = object()
+
+
+class LineError(Exception):
+    """What is wrong with a line, as the end of a sentence that begins with its file and number."""
+
+
+def take(values: dict[str, Any], key: str, kind: str, default: Any = REQUIRED, least: float | None = None) -> Any:
+    """A value of a line.
+
+    Args:
+        values: the line, or a part of it.
+        key: its key.
+        kind: "text", "whole number", "number", "list" or "object".
+        default: what it is where it is absent or null; without it, it must be there.
+        least: the smallest number, or the smallest length of a text.
+
+    Raises:
+        LineError: if it is not there, or something else.
+    """
+    value = values.get(key)
+    if value is None and default is not REQUIRED:
+        return default
+    if key not in values:
+        raise LineError(f"has no '{key}'; expected a {kind}")
+    types = {"text": str, "whole number": int, "number": (int, float), "list": list, "object": dict}[kind]
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise LineError(f"'{key}' is {shown(value)}; expected a {kind}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise LineError(f"'{key}' is {value}; expected a finite number")
+    if least is not None and value is not None and (len(value) if isinstance(value, str) else value) < least:
+        raise LineError(f"'{key}' is {shown(value)}; expected at least {least}{' letters' if kind == 'text' else ''}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def take_utc(values: dict[str, Any], key: str) -> str | None:
+    """A time in UTC, or None where there is none.
+
+    Raises:
+        LineError: if it is something else.
+    """
+    value = take(values, key, "text", None)
+    if value is None:
+        return None
+    try:
+        if UTC.fullmatch(value) and datetime.fromisoformat(value[:19]):
+            return value
+    except ValueError:  # the 30th of February
+        pass
+    raise LineError(f"'{key}' is {shown(value)}; expected a time such as 2026-01-31T12:00:00.25Z")
+
+
+def run_of(values: dict[str, Any]) -> tuple[str, str, str, float]:
+    """Version of the package, model, score and threshold of a line of type "run".
+
+    Raises:
+        LineError: if a value is wrong, or the line was written by a newer version.
+    """
+    version = take(values, "schema_version", "whole number", least=1)
+    if version > SCHEMA_VERSION:
+        raise LineError(
+            f"has schema_version {version}, and this oddroad reads up to {SCHEMA_VERSION}; "
+            "upgrade with: pip install --upgrade oddroad"
+        )
+    take(values, "settings", "object", None)
+    take(values, "sources", "list", None)
+    take_utc(values, "started")
+    words = [take(values, key, "text") for key in ("oddroad", "model", "score")]
+    return words[0], words[1], words[2], float(take(values, "threshold", "number"))
+
+
+def frame_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a ``FrameResult`` in a line of type "frame", but for ``run``; tracks as (id, hits, mean).
+
+    Raises:
+        LineError: if a value is wrong.
+    """
+    size = take(values, "height", "whole number", least=1), take(values, "width", "whole number", least=1)
+    for key in ("index", "time", "regions"):
+        if key not in values:
+            raise LineError(f"has no '{key}'; expected a value or null")
+    status = take(values, "status", "text")
+    if status not in ("ok", "damaged"):
+        raise LineError(f'\'status\' is {shown(status)}; expected "ok" or "damaged"')
+    listed = take(values, "regions", "list", None)
+    if listed is None and status == "ok":
+        raise LineError(
+            "'regions' is null, but the status is ok; expected a list, as only damaged frames are not judged"
+        )
+    found = None
+    if listed is not None:
+        found = tuple(numbered(region_of, each, size, number) for number, each in enumerate(listed, 1))
+    return {
+        "source": take(values, "source", "text", least=1),
+        "index": take(values, "index", "whole number", None, least=0),
+        "time": take(values, "time", "number", None),
+        "utc": take_utc(values, "utc"),
+        "size": size,
+        "status": status,
+        "reason": take(values, "reason", "text", ""),
+        "regions": found,
+        "tracks": tuple(numbered(track_of, each, size, number) for number, each in enumerate(listed or (), 1)),
+    }
+
+
+def numbered(part: Any, values: Any, size: tuple[int, int], number: int) -> Any:
+    """A part of a region, or a LineError that says of which."""
+    try:
+        if not isinstance(values, dict):
+            raise LineError(f"is {shown(values)}; expected an object")
+        return part(values, size)
+    except LineError as error:
+        raise LineError(f"region {number} {error}") from None
+
+
+def region_of(values: dict[str, Any], size: tuple[int, int]) -> Region:
+    """A region of a frame of a size (H, W).
+
+    Raises:
+        LineError: if a value is wrong, or its values do not belong together.
+    """
+    box = take(values, "box", "list")
+    height, width = size
+    whole = len(box) == 4 and all(isinstance(each, int) and not isinstance(each, bool) for each in box)
+    if not whole or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
+        raise LineError(f"'box' is {shown(box)}; expected whole numbers x0 < x1 <= {width} and y0 < y1 <= {height}")
+    code = take(values, "segmentation", "object")
+    area = take(values, "area", "whole number", least=1)
+    counts = take(code, "counts", "text", least=1)
+    if take(code, "size", "list") != [height, width]:
+        raise LineError(f"'size' of the segmentation is {shown(code['size'])}; expected [{height}, {width}]")
+    percentile = take(values, "percentile", "number", None, least=0)
+    if percentile is not None and percentile > 1:
+        raise LineError(f"'percentile' is {percentile}; expected 0 to 1")
+    try:
+        inside = sum(regions.run_lengths(counts, size)[1::2])
+    except ValueError as error:
+        raise LineError(f"'counts' {shown(counts)} is no code of {width} x {height} pixels: {error}") from None
+    if inside != area:
+        raise LineError(f"'area' is {area}, but its segmentation has {inside} pixels")
+    mean, peak = float(take(values, "mean", "number")), float(take(values, "peak", "number"))
+    return Region((box[0], box[1], box[2], box[3]), area, mean, peak, percentile, size, counts)
+
+
+def track_of(values: dict[str, Any], _: tuple[int, int]) -> tuple[int, int, float | None] | None:
+    """Number, hits and mean score of a region's track, or None where it has none.
+
+    Raises:
+        LineError: if a value is wrong.
+    """
+    track = take(values, "track", "object", None)
+    if track is None:
+        return None
+    number, hits = take(track, "id", "whole number", least=0), take(track, "hits", "whole number", least=1)
+    return number, hits, take(track, "mean", "number", None)
+
+
+def gap_of(values: dict[str, Any]) -> Gap:
+    """A line of type "gap".
+
+    Raises:
+        LineError: if a value is wrong.
+    """
+    return Gap(
+        take(values, "source", "text", least=1),
+        take(values, "index", "whole number", None),
+        take(values, "time", "number", None),
+        take(values, "seconds", "number", None),
+        take(values, "reason", "text"),
+    )

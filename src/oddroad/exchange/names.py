@@ -1,0 +1,66 @@
+"""Names of pictures, pictures as files, and folders that are made for a tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from oddroad.errors import InputError
+from oddroad.exchange.results import FrameResult
+from oddroad.io.images import write_image
+
+
+def safe_parts(source: str) -> list[str]:
+    """The parts of a source's name that may be parts of a path below a folder: none leads out of it.
+
+    >>> safe_parts("../town/a:b.jpg")
+    ['town', 'a_b.jpg']
+    """
+    parts = [re.sub(r'[\x00-\x1f<>:"|?*]', "_", part) for part in re.split(r"[/\\]", source)]
+    return [part for part in parts if part not in ("", ".", "..")] or ["frame"]
+
+
+def picture_names(frames: Iterable[FrameResult]) -> list[str]:
+    """A name for the picture of each frame, no two the same: ``town/a.jpg``, ``drive.mp4/000012.jpg``."""
+    taken: set[str] = set()
+    names: list[str] = []
+    for frame in frames:
+        parts = safe_parts(frame.source)
+        if frame.index is not None:
+            parts.append(f"{frame.index:06d}.jpg")
+        name, number = "/".join(parts), 2
+        while name.lower() in taken:  # the same source in two runs
+            name, number = "/".join([f"run{number}", *parts]), number + 1
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def new_folder(out: Path) -> Path:
+    """Make an empty folder for results.
+
+    Raises:
+        InputError: if it holds something, or cannot be made.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise InputError(f"'{out}' is already there; pass a new folder with --out, or remove it first")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder '{out}': {error.strerror}; choose another with --out") from None
+    return out
+
+
+def save_picture(path: Path, image: np.ndarray) -> None:
+    """Write an image (H, W, 3) uint8 RGB by the ending of its path, in high quality."""
+    write_image(path, image, quality=95)
+
+
+def as_jpeg(image: np.ndarray) -> bytes:
+    """An image (H, W, 3) uint8 RGB as a JPEG file."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return data.tobytes()

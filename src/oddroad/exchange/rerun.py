@@ -1,0 +1,114 @@
+"""Rerun: a recording with image, score map, regions and tracks over time (https://rerun.io)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddroad.errors import InputError
+from oddroad.exchange.media import Media, saved_map, with_images
+from oddroad.exchange.names import as_jpeg, safe_parts
+from oddroad.exchange.outlines import mask_in_box
+from oddroad.exchange.results import FrameResult, Results
+
+
+class SourceLog:
+    """Logs the frames of one source below its own path.
+
+    Args:
+        recording: a ``rerun.RecordingStream``.
+        source: name of the source.
+        limits: of the colours of score maps.
+    """
+
+    def __init__(self, recording: Any, source: str, limits: tuple[float, float]):
+        import rerun
+
+        self.recording, self.limits = recording, limits
+        self.path = rerun.new_entity_path(safe_parts(source))
+        self.trails: dict[int, list[tuple[float, float]]] = {}
+
+    def log(self, frame: FrameResult, image: np.ndarray | None, heat: np.ndarray | None) -> None:
+        """Log one frame; a frame that was not judged has no regions and a warning."""
+        import rerun
+
+        put = self.recording.log
+        if image is not None:
+            put(f"{self.path}/image", rerun.EncodedImage(contents=as_jpeg(image), media_type="image/jpeg"))
+        if heat is not None:
+            colours = {"colormap": "inferno", "depth_range": self.limits}
+            put(f"{self.path}/map", rerun.DepthImage(heat, **colours))
+        if frame.regions is None:
+            for part in ("regions", "boxes", "tracks"):
+                put(f"{self.path}/{part}", rerun.Clear(recursive=False))
+            put(f"{self.path}/log", rerun.TextLog(f"{frame.name} was not judged: {frame.reason}", level="WARN"))
+            return
+        numbers = np.zeros(frame.size, np.uint16)
+        labels: list[str] = []
+        for number, (region, track) in enumerate(frame.found(), 1):
+            x0, y0, x1, y1 = region.box
+            numbers[y0:y1, x0:x1][mask_in_box(region)] = track.id if track is not None and track.id else number
+            labels.append(f"{'anomaly' if track is None else f'anomaly {track.id}'}: {region.peak:.3g}")
+            if track is not None:
+                self.trails.setdefault(track.id, []).append(((x0 + x1) / 2, (y0 + y1) / 2))
+        ids = [number if track is None else track.id for number, (_, track) in enumerate(frame.found(), 1)]
+        boxes = np.array([each.box for each in frame.regions], np.float32).reshape(-1, 4)
+        put(f"{self.path}/regions", rerun.SegmentationImage(numbers, opacity=0.4))
+        put(
+            f"{self.path}/boxes",
+            rerun.Boxes2D(array=boxes, array_format=rerun.Box2DFormat.XYXY, labels=labels, class_ids=ids),
+        )
+        here = [track.id for _, track in frame.found() if track is not None]
+        if self.trails:
+            put(f"{self.path}/tracks", rerun.LineStrips2D([self.trails[each] for each in here], class_ids=here))
+
+
+def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
+    """Write a recording (.rrd): per source ``image`` with media, ``map`` where maps were saved, ``regions``, ``boxes``
+    and ``tracks``; on the timelines ``frame``, ``time`` and ``utc`` as far as they are known.
+
+    Raises:
+        InputError: if a picture is missing, or nothing can be written.
+    """
+    import rerun
+
+    partial = out.with_name(f"{out.name}.partial")
+    limits = map_limits(results)
+    recording = rerun.RecordingStream("oddroad")
+    logs: dict[str, SourceLog] = {}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        recording.save(partial)
+        for number, (frame, image) in enumerate(with_images(results.frames, media)):
+            recording.reset_time()
+            recording.set_time("frame", sequence=number if frame.index is None else frame.index)
+            if frame.time is not None:
+                recording.set_time("time", duration=frame.time)
+            if (utc := frame.nanoseconds) is not None:
+                recording.set_time("utc", timestamp=np.datetime64(utc, "ns"))
+            if frame.source not in logs:
+                logs[frame.source] = SourceLog(recording, frame.source, limits)
+            logs[frame.source].log(frame, image, saved_map(frame))
+        recording.disconnect()
+        partial.replace(out)
+    except OSError as error:
+        raise InputError(f"cannot write '{out}': {error.strerror}; choose another file with --out") from None
+    finally:
+        recording.disconnect()
+        partial.unlink(missing_ok=True)
+    notes = [f"open it with: rerun {out}"]
+    if media is None:
+        notes.append("without pictures; pass the file or folder that 'oddroad detect' read with --media to have them")
+    return notes
+
+
+def map_limits(results: Results) -> tuple[float, float]:
+    """Lowest and highest value of all saved maps; (0, 1) where there is none."""
+    lowest, highest = np.inf, -np.inf
+    for frame in results.frames:
+        heat = saved_map(frame)
+        if heat is not None:
+            lowest, highest = min(lowest, float(heat.min())), max(highest, float(heat.max()))
+    return (lowest, highest) if lowest < highest else (0.0, 1.0)
