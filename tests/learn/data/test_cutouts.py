@@ -48,7 +48,7 @@ def test_blank_lines_and_a_byte_order_mark_are_no_matter(labels):
 )
 def test_a_wrong_line_is_named(labels, line, message):
     labels.write_text(f"16 {SQUARE}\n{line}\n")
-    with pytest.raises(InputError, match="line 2 of '.*/t/1.txt' ") as error:
+    with pytest.raises(InputError, match=r"line 2 of '.*/t/1.txt' ") as error:
         coco_objects(labels.parents[2])
     assert message in str(error.value)
 
