@@ -60,7 +60,7 @@ def main() -> None:
         for kind, found in choice["sets"].items()
     }
     second = None if given.second is None else parse_size(given.second)
-    about_file = {"display_range": {name: tuple(choice[name]["span"]) for name in given.scores}, "measured": measured}
+    about_file = {"measured": measured}
     options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
     if given.int8 is not None:
         card = export_int8(network, about, given.scores, given.out, given.int8, say=print, name=given.name, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from oddroad.errors import InputError
@@ -51,11 +51,11 @@ class Card:
         scores: names of the output maps, in their order; the first is the default.
         size: (H, W) the network sees, or None if it takes images at their own size.
         stride: pixels of the network's input to a side of one pixel of its output.
-        classes: names of the known classes.
-        thresholds: for each score, the value above which a pixel counts as odd.
+        classes: names of the in-distribution classes.
+        thresholds: for each score, the value above which a pixel counts as anomalous.
         threshold_meaning: how the thresholds were set, in words.
-        display_range: for each score, the values of a typical known and a typical odd pixel; they only colour pictures.
-        calibration: what known scenes score: thresholds by rate, data, frames, confidence; see oddroad.calibration.thresholds.
+        calibration: what in-distribution scenes score: thresholds by rate, quantiles, data, frames, confidence; see
+            oddroad.calibration.thresholds.
         temperature: what the logits are divided by before the scores.
         upsample: "score" if the score is computed at the network's stride and then enlarged, or "logits".
         licence: terms of use of the weights, which follow those of the training data.
@@ -65,6 +65,9 @@ class Card:
         weight_storage: storage of the weights in the file, "float32", "float16" or "int8".
         precision: what most of the network computes in, "float32", or "int8" after quantisation.
         quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.export.quantise.
+        reference: for each score, what ONNX Runtime gives on a picture that is the same everywhere; see
+            oddroad.inference.self_test.
+        digest: SHA-256 of the whole file with this digest as zeros; see oddroad.inference.integrity.
         format: version of this layout.
     """
 
@@ -76,7 +79,6 @@ class Card:
     classes: tuple[str, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
     threshold_meaning: str = ""
-    display_range: dict[str, tuple[float, float]] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     upsample: str = "score"
@@ -87,7 +89,13 @@ class Card:
     weight_storage: str = "float32"
     precision: str = "float32"
     quantisation: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
     format: int = CARD_FORMAT
+
+    def sealed(self, digest: str) -> Card:
+        """The same card with another digest."""
+        return replace(self, digest=digest)
 
     def to_json(self) -> str:
         """The card as one JSON object."""
@@ -127,5 +135,4 @@ class Card:
             values[key] = tuple(values[key])
         if values["size"] is not None:
             values["size"] = tuple(values["size"])
-        values["display_range"] = {name: tuple(span) for name, span in values.get("display_range", {}).items()}
         return cls(**values)

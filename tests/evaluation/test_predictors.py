@@ -14,6 +14,7 @@ from oddroad.datasets import DATASETS
 from oddroad.evaluation.evaluate import evaluate
 from oddroad.evaluation.workers import Settings
 from oddroad.files import sha256_of
+from oddroad.inference.integrity import with_card
 from oddroad.learn.checkpoints.format import save_checkpoint
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks import NETWORKS
@@ -119,8 +120,7 @@ def write_onnx(path, outputs):
     )
     model.ir_version = 9
     card = Card("tiny", "none", ("msp",), None, 1, ("dark", "light"), thresholds={"msp": 0.25})
-    helper.set_model_props(model, {"oddroad": card.to_json()})
-    path.write_bytes(model.SerializeToString())
+    path.write_bytes(with_card(model.SerializeToString(), card))
     return str(path)
 
 

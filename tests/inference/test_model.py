@@ -11,19 +11,23 @@ import pytest
 from oddroad import InputError, Model
 from oddroad.card import CARD_FORMAT, Card
 from oddroad.cli.main import main
+from oddroad.inference.integrity import digest_of
 from oddroad.inference.model import find_model, read_card
 from oddroad.metrics import PixelMetric
+from oddroad.regions import InDistribution, find
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
 
 
 def changed(tmp_path: Path, old: bytes, new: bytes) -> Path:
-    """A copy of the embedded detector's file with some bytes replaced by as many others."""
+    """A copy of the embedded detector's file with some bytes replaced by as many others, and a digest that fits."""
     data = find_model("default").read_bytes()
     assert old in data
     assert len(old) == len(new)
     path = tmp_path / "changed.onnx"
-    path.write_bytes(data.replace(old, new))
+    data = data.replace(old, new)
+    stated, true = digest_of(data)
+    path.write_bytes(data.replace(stated.encode(), true.encode()))
     return path
 
 
@@ -96,12 +100,12 @@ class TestModel:
         assert figures["ap"] > 10 * figures["prevalence"]
 
     def test_the_embedded_ones_are_what_the_cards_say(self, model: Model) -> None:
-        twin = Model("default-fp32")
-        assert [each.card.precision for each in (model, twin)] == ["int8", "float32"]
-        for each in (model, twin):
+        in_float = Model("default-fp32")
+        assert [each.card.precision for each in (model, in_float)] == ["int8", "float32"]
+        for each in (model, in_float):
             assert (each.card.network, each.scores) == ("erfnet_lite", ("outlier_head",))
             assert "CC BY-NC" in each.card.licence  # they began as weights of somebody else
-        assert [each.threshold() for each in (model, twin)] == pytest.approx([4.85657, 4.81410], abs=1e-4)
+        assert [each.threshold() for each in (model, in_float)] == pytest.approx([4.85657, 4.81410], abs=1e-4)
         assert "alarms=1/100frames" in model.card.threshold_meaning
 
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
@@ -124,6 +128,29 @@ class TestModel:
     def test_what_is_no_image(self, model: Model, image: object) -> None:
         with pytest.raises(InputError, match=r"expected an array \(height, width, 3\) of uint8 in RGB"):
             model(image)  # type: ignore[arg-type]
+
+    def test_regions_of_an_image_in_one_call(self, model: Model, frames: list[Frame]) -> None:
+        image = frames[0].image
+        heat, level = model(image), float(np.quantile(model(image), 0.97))
+        found = model.detect(image, threshold=level)
+        assert found == find(heat, level, heat.size // 10_000, InDistribution.of(model.card, model.scores[0]))
+        assert found
+        assert all(each.percentile is not None and each.size == heat.shape for each in found)
+        assert len(model.detect(image, threshold=level, min_area=found[0].area)) == 1
+        assert model.detect(image, model.scores[0]) == model.detect(image, threshold=model.threshold())
+
+    def test_an_output_that_does_not_exist_is_named_and_other_failures_are_not_taken_for_it(
+        self, model: Model, noise: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(InputError, match=r"oddroad-lite\.onnx has no output 'nope'; it has: outlier_head"):
+            model.outputs(noise, ["classes", "nope"])
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(model, "_run", broken)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            model.outputs(noise, ["classes"])
 
     def test_unknown_score_and_engine(self, model: Model, noise: np.ndarray) -> None:
         with pytest.raises(InputError, match="There are: " + ", ".join(model.scores)):
@@ -157,7 +184,7 @@ class TestFilesThatAreNotOurs:
         data = find_model("default").read_bytes()
         path = tmp_path / "other.onnx"
         path.write_bytes(data.replace(b"\x0a\x07oddroad\x12", b"\x0a\x07another\x12"))
-        with pytest.raises(InputError, match="not a detector of ours; 'oddroad export' writes those"):
+        with pytest.raises(InputError, match="an ONNX file without an oddroad card; 'oddroad export' writes those"):
             Model(path)
 
     def test_newer_than_this_version(self, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import numpy as np
 
 from oddroad.calibration.bounds import frames_needed, order_statistic
 from oddroad.calibration.thresholds import basis, threshold_for
-from oddroad.card import CARD_KEY, Card
+from oddroad.card import Card
 from oddroad.errors import InputError
+from oddroad.files import write_whole
+from oddroad.inference.integrity import with_card
 from oddroad.inference.model import Model
 from oddroad.types import IGNORE
 
@@ -60,20 +62,8 @@ def find_thresholds(
 
 
 def write_card(source: Path, card: Card, out: Path) -> None:
-    """Write a copy of an .onnx file with another Card; the copy appears whole or not at all."""
-    import onnx
-
-    proto = onnx.load(str(source))
-    kept = [(each.key, each.value) for each in proto.metadata_props if each.key != CARD_KEY]
-    del proto.metadata_props[:]
-    for key, value in [*kept, (CARD_KEY, card.to_json())]:
-        proto.metadata_props.add(key=key, value=value)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        partial.write_bytes(proto.SerializeToString())
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a copy of an .onnx file with another Card and its digest; the copy appears whole or not at all."""
+    write_whole(out, with_card(source.read_bytes(), card), "calibrated model")
 
 
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)

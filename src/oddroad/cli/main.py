@@ -19,6 +19,7 @@ import tyro
 
 from oddroad.cli.benchmark import benchmark
 from oddroad.cli.calibrate import calibrate
+from oddroad.cli.check import check
 from oddroad.cli.common import with_quiet
 from oddroad.cli.completion import SHELLS, completion
 from oddroad.cli.convert import convert
@@ -29,6 +30,7 @@ from oddroad.cli.evaluate import evaluate
 from oddroad.cli.export import export
 from oddroad.cli.info import info
 from oddroad.cli.report import report
+from oddroad.cli.results import results
 from oddroad.cli.train import train
 from oddroad.errors import InputError, pick
 from oddroad.recipe import read_recipe
@@ -39,6 +41,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "detect": detect,
         "demo": demo,
         "info": info,
+        "check": check,
         "train": train,
         "convert": convert,
         "export": export,
@@ -46,6 +49,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "evaluate": evaluate,
         "benchmark": benchmark,
         "report": report,
+        "results": results,
         "calibrate": calibrate,
     }.items()
 }
@@ -131,7 +135,7 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
     flags = () if "recipe" in signature.parameters else (tyro.conf.FlagCreatePairsOff,)
     try:
         with contextlib.redirect_stderr(errors):
-            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=flags)
+            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=(*flags, tyro.conf.DisallowNone))
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -203,7 +207,11 @@ HINTS = {
 
 EXTRAS = {
     "openvino": ("openvino",),
-    "report": ("matplotlib", "h5py"),
+    "supervision": ("supervision",),
+    "fiftyone": ("fiftyone",),
+    "rerun": ("rerun",),
+    "mcap": ("foxglove",),
+    "report": ("matplotlib", "h5py", "pandas", "jinja2", "tabulate"),
     "learn": (
         "torch", "lightning", "albumentations", "onnx", "onnxscript", "yaml", "safetensors", "transformers", "scipy",
         "nncf",

@@ -165,7 +165,7 @@ def run(
     check_options(sources, every, min_area, min_hits, latest)
     name = model.pick_score(score)
     level = model.threshold(name) if threshold is None else threshold
-    display_range = model.card.display_range.get(name, (level - 1.0, level + 1.0))
+    display_range = (level - 11.0, level + 4.0)
     summary = Summary()
     results = Results(out, save, summary.reading.rates, every)
     began = time.perf_counter()

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from oddroad.card import CARD_KEY, Card
 from oddroad.errors import InputError
+from oddroad.inference.integrity import check_digest
 from oddroad.inference.onnx_graph import metadata, output_names
 
 
 def read_head(path: Path) -> tuple[Card, list[str]]:
-    """The card of a file and the names of its outputs, without preparing it to run.
+    """The card of a file and the names of its outputs, without preparing it to run; every byte is checked.
 
     Raises:
-        InputError: if the file is damaged, has no card, or one that this version cannot read.
+        InputError: if the file is damaged or was changed, has no card, or one that this version cannot read.
     """
     data = path.read_bytes()
     try:
@@ -21,11 +22,12 @@ def read_head(path: Path) -> tuple[Card, list[str]]:
     except (ValueError, IndexError) as error:
         raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({error})") from None
     if text is None:
-        raise InputError(f"model '{path}' is an ONNX file but not a detector of ours; 'oddroad export' writes those")
+        raise InputError(f"model '{path}' is an ONNX file without an oddroad card; 'oddroad export' writes those")
     try:
         card = Card.from_json(text)
     except InputError as error:
         raise InputError(f"model '{path}': {error}") from None
+    check_digest(data, path)
     if missing := [name for name in card.scores if name not in outputs]:
         raise InputError(f"model '{path}' lacks the outputs {', '.join(missing)} that its card names; export it again")
     return card, outputs

@@ -145,9 +145,7 @@ class Model:
             given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
         if missing := [name for name in names if name not in self.output_names]:
-            raise InputError(
-                f"{self.path.name} has no output {', '.join(map(repr, missing))}; it has: {', '.join(self.output_names)}"
-            )
+            raise InputError(f"{self.path.name} has no output {missing[0]!r}; it has: {', '.join(self.output_names)}")
         found = self._run(np.ascontiguousarray(image[None]), names)
         return {name: values[0] for name, values in zip(names, found, strict=True)}
 

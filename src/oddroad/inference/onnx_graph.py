@@ -43,6 +43,11 @@ def as_number(value: int) -> bytes:
     return bytes(found)
 
 
+def as_field(number: int, value: bytes) -> bytes:
+    """A field of a message whose value is bytes."""
+    return as_number(number << 3 | 2) + as_number(len(value)) + value
+
+
 def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Each field of the message between two places: its number, where it begins, where its value begins, its end.
 
@@ -96,6 +101,28 @@ def metadata(data: bytes) -> dict[str, str]:
     return {texts(data, start, end, KEY)[0]: "".join(texts(data, start, end, VALUE)) for start, end in entries}
 
 
+def with_metadata(data: bytes, key: str, value: str) -> bytes:
+    """An ONNX file in whose metadata a key has a value, in the place of its old entry or at the end.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    name, text = key.encode(), value.encode()
+    inside = b"".join(
+        as_number(number << 3 | 2) + as_number(len(each)) + each for number, each in ((KEY, name), (VALUE, text))
+    )
+    entry = as_number(METADATA << 3 | 2) + as_number(len(inside)) + inside
+    found: list[bytes] = []
+    placed = False
+    for number, begin, start, end in fields(data, 0, len(data)):
+        if number == METADATA and texts(data, start, end, KEY) == [key]:
+            found += [] if placed else [entry]
+            placed = True
+        else:
+            found.append(data[begin:end])
+    return b"".join([*found, *([] if placed else [entry])])
+
+
 def with_outputs(data: bytes, names: Collection[str]) -> bytes:
     """An ONNX file with only those of its outputs, and only the nodes that they need. Without graphs inside its nodes.
 
@@ -107,8 +134,7 @@ def with_outputs(data: bytes, names: Collection[str]) -> bytes:
         if number != GRAPH:
             found.append(data[begin:end])
             continue
-        graph = b"".join(needed_fields(data, start, end, set(names)))
-        found += [as_number(GRAPH << 3 | 2), as_number(len(graph)), graph]
+        found.append(as_field(GRAPH, b"".join(needed_fields(data, start, end, set(names)))))
     return b"".join(found)
 
 

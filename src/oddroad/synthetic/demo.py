@@ -56,7 +56,7 @@ def demo(
     except OSError as error:
         raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
     score, threshold = model.scores[0], model.threshold()
-    display_range = model.card.display_range.get(score, (threshold - 1.0, threshold + 1.0))
+    display_range = (threshold - 11.0, threshold + 4.0)
     metric, summary, spent = PixelMetric(), Summary(), 0.0
     shown: list[np.ndarray] = []
     chosen = set(np.linspace(0, frames - 1, min(frames, 9)).astype(int).tolist())

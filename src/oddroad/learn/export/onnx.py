@@ -18,9 +18,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from oddroad.card import CARD_KEY, Card
+from oddroad.card import Card
 from oddroad.errors import InputError, pick
 from oddroad.inference.engines import ENGINES
+from oddroad.inference.integrity import with_card
+from oddroad.inference.self_test import add_reference
 from oddroad.learn.detector import Detector
 from oddroad.learn.export.graph_passes import (
     accept_any_size,
@@ -151,6 +153,7 @@ def export(
             parity["rounding"] = rounding(published, exported)
         result = replace(result, parity=parity)
         write(model, result, partial)
+        result = add_reference(partial)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
@@ -293,9 +296,8 @@ def quiet() -> Iterator[None]:
 
 def write(model: onnx.ModelProto, card: Card, path: Path) -> None:
     """Write a graph with its card, flushed to the disk."""
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     with path.open("wb") as file:
-        file.write(model.SerializeToString())
+        file.write(with_card(model.SerializeToString(), card))
         file.flush()
         os.fsync(file.fileno())
 

@@ -28,6 +28,7 @@ from oddroad.card import Card
 from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.inference.engines import ENGINES
+from oddroad.inference.self_test import add_reference
 from oddroad.learn.data.cutouts import HELD_OUT, coco_objects
 from oddroad.learn.data.pasting import draw, with_objects
 from oddroad.learn.data.scenes import read_scenes
@@ -340,6 +341,7 @@ def quantise(
     unfinished = out.with_name(out.name + ".partial")
     try:
         write(kept.graph, result, unfinished)
+        result = add_reference(unfinished)
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
