@@ -24,7 +24,7 @@ from oddroad.datasets.samples import (
     visible,
 )
 from oddroad.errors import InputError
-from oddroad.io.sources import IMAGES
+from oddroad.io.kinds import IMAGE_ENDINGS
 from oddroad.types import ANOMALY, KNOWN, Sample
 
 READY = table(keep=2)
@@ -151,7 +151,7 @@ def fishyscapes_static(root: Path, split: str = "val") -> Samples:
                     each.stem.removesuffix("_rgb"): each
                     for one in composed
                     for each in visible(one.glob("*_rgb.*"), one)
-                    if each.suffix.lower() in IMAGES
+                    if each.suffix.lower() in IMAGE_ENDINGS
                 }
                 masks = {
                     each.stem.removesuffix("_labels"): each for each in visible(labels.glob("*_labels.png"), labels)

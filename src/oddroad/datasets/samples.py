@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.sources import IMAGES
+from oddroad.io.kinds import IMAGE_ENDINGS
 from oddroad.types import Sample
 
 DEPTH = 4
@@ -89,7 +89,7 @@ def images_in(folder: Path) -> list[Path]:
         digits = "".join(each if each.isdigit() else " " for each in path.stem).split()
         return [(int(each), "") for each in digits] if path.stem.isdigit() else [(0, path.stem)]
 
-    found = (each for each in folder.iterdir() if each.suffix.lower() in IMAGES and not each.name.startswith("."))
+    found = (each for each in folder.iterdir() if each.suffix.lower() in IMAGE_ENDINGS and not each.name.startswith("."))
     return sorted(found, key=order)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.io.headers import end_of, size_of
+
+MAX_PIXELS = 100_000_000
+"""Pixels of a picture that is read without asking: a small file can hold one that fills the memory."""
 
 
 def decode(path: Path, how: int) -> np.ndarray:
@@ -54,22 +59,19 @@ def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def whole(data: bytes) -> bool:
-    """Whether the bytes of a JPEG, PNG or WebP go to their end; True for other formats."""
-    if data[:2] == b"\xff\xd8":
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" in data[-64:]
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return int.from_bytes(data[4:8], "little") + 8 <= len(data)
-    return True
+def read_image(path: Path, max_pixels: int = MAX_PIXELS, note: Callable[[str], None] | None = None) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB: turned as EXIF says, grey repeated, alpha dropped, 16 bits reduced to 8.
 
+    The one reader of images. What stands behind the end of the picture (a video, a trailer) is not looked at. See
+    ``to_eight_bits`` for pictures of 10, 12 and 14 bits in files of 16.
 
-def read_image(path: Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB: turned as EXIF says, 16 bit reduced to 8, grey repeated, alpha dropped.
+    Args:
+        path: the file; its ending does not matter.
+        max_pixels: pictures of more pixels are refused before they are decoded.
+        note: is told what is worth knowing about the picture.
 
     Raises:
-        InputError: if there is no such file, it is no image, or it is cut off.
+        InputError: if there is no such file, it is no image, it is cut off, or it is too large.
     """
     try:
         data = path.read_bytes()
@@ -77,23 +79,71 @@ def read_image(path: Path) -> np.ndarray:
         raise InputError(f"no such file: '{path}'") from None
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
+    return decode_image(data, str(path), max_pixels, note)
+
+
+def decode_image(
+    data: bytes, name: str, max_pixels: int = MAX_PIXELS, note: Callable[[str], None] | None = None
+) -> np.ndarray:
+    """The bytes of an image file as (H, W, 3) uint8 RGB; see ``read_image``.
+
+    Args:
+        data: the bytes.
+        name: what they are called in errors.
+        max_pixels: pictures of more pixels are refused before they are decoded.
+        note: is told what is worth knowing about the picture.
+
+    Raises:
+        InputError: if they are no image, are cut off, or hold too large a picture.
+    """
     if not data:
-        raise InputError(f"'{path}' is empty")
-    if not whole(data):
-        raise InputError(f"'{path}' is cut off: its last part is missing")
+        raise InputError(f"'{name}' is empty")
+    size = size_of(data)
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"'{name}' has {size[1]} x {size[0]} = {size[0] * size[1] / 1e6:.0f} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:g}; scale it down"
+        )
+    end = end_of(data)
+    if end is None:
+        raise InputError(f"'{name}' is cut off: its last part is missing")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8, end), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f"'{path}' is not an image that can be read")
+        raise InputError(f"'{name}' is not an image that can be read")
+    if image.dtype == np.uint16:
+        image = to_eight_bits(image, note)
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"'{name}' holds {image.dtype} values, of which the range is not known; save it with 8 or 16 bits"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def to_eight_bits(image: np.ndarray, note: Callable[[str], None] | None = None) -> np.ndarray:
+    """Pictures of uint16 as uint8: divided by what brings the bits that are used to 8.
+
+    Cameras of 10, 12 and 14 bits store 0 to 1023, 4095 or 16383 in files of 16 bits, which would be nearly black if
+    divided by 256. How many bits there are is told from the highest value. A picture of truly 16 bits without any
+    value over a quarter of the range would be taken for one of 14 bits, and be lighter than it was; ``note`` is told.
+
+    >>> to_eight_bits(np.array([[0, 2048, 4095]], np.uint16)).tolist()
+    [[0, 128, 255]]
+    """
+    highest = int(image.max())
+    bits = next(each for each in (8, 10, 12, 14, 16) if highest < 2**each)
+    if bits < 16 and note is not None:
+        note(f"pictures of 16 bits with values up to {2**bits - 1} are read as {bits} bits")
+    return (image >> (bits - 8)).astype(np.uint8)
 
 
 def write_image(path: Path, image: np.ndarray, quality: int = 92) -> None:
     """Write (H, W, 3) uint8 RGB or (H, W) uint8 in the format of the path's ending; raises OSError if it cannot."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    good, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    lossy = path.suffix.lower() in (".jpg", ".jpeg")
+    good, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, quality] if lossy else [])
     if not good:
         raise InputError(f"cannot encode '{path}'")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oddroad.io.images import MAX_PIXELS
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -17,7 +19,7 @@ class ReadOptions:
 
     stream: int | None = None
     patience: float = 60.0
-    max_pixels: int = 100_000_000
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)

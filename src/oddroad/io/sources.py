@@ -1,22 +1,24 @@
-"""What the words of a user stand for: files, folders, globs, cameras, streams."""
+"""What the words of a user stand for: files, folders, globs, logs, cameras, streams."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oddroad.errors import InputError
+from oddroad.io.kinds import kind_of
+from oddroad.io.layouts import is_hidden, is_label
 from oddroad.io.reading import ReadReport
+from oddroad.io.redaction import redact, short_name
 
-IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-
-
-VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
+STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "rtmps://", "udp://", "tcp://", "rtp://", "srt://")
 
 
-STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://")
+PRODUCTS = ("overlay", "maps", "masks")
+"""Folders that a run writes beside its ``detections.jsonl``; they are never read as input by way of a folder."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +26,23 @@ class Source:
     """One thing to read frames from.
 
     Attributes:
-        kind: "image", "video", "camera" or "stream".
-        place: path, camera index, or address.
+        kind: "image", "video", "log", "camera" or "stream".
+        place: path, camera index, or address. Addresses may hold passwords: show ``shown`` instead.
         name: short unique name; with "/" below a folder.
         named: the user named this very file, rather than its folder.
+        topic: of a log, the topic that is read.
     """
 
     kind: str
     place: str
     name: str
     named: bool = True
+    topic: str = ""
 
     @property
     def path(self) -> Path | None:
         """The file it is; None for a camera or stream."""
-        return None if self.kind in ("camera", "stream") else Path(self.place)
+        return None if self.live else Path(self.place)
 
     @property
     def live(self) -> bool:
@@ -50,63 +54,130 @@ class Source:
         """Whether its frames follow each other in time."""
         return self.kind != "image"
 
+    @property
+    def shown(self) -> str:
+        """The place as it may be shown: without passwords and tokens."""
+        return redact(self.place)
+
 
 def find_sources(given: Sequence[str], topics: Sequence[str] = (), report: ReadReport | None = None) -> list[Source]:
-    """What the user's words stand for: files, folders, globs, camera numbers, addresses.
+    """What the user's words stand for: files, folders, globs, logs, camera numbers, addresses.
 
     Args:
         given: the words.
-        topics: of driving logs, the topics to read; with * and ?.
-        report: is told what was left out.
+        topics: of driving logs, the topics to read; with * and ?. By default every topic with pictures.
+        report: is told what was left out, and why.
 
     Raises:
         InputError: if something does not exist, or there is nothing to read.
     """
     if not given:
         raise InputError("nothing to read; pass an image, a folder, a video, a camera number or a stream's address")
+    report = report if report is not None else ReadReport()
     sources: list[Source] = []
     for word in given:
         path = Path(word)
-        if word.startswith(STREAMS):
-            sources.append(Source("stream", word, word.rstrip("/").rpartition("/")[2] or "stream"))
+        if word.lower().startswith(STREAMS):
+            sources.append(Source("stream", word, short_name(word)))
         elif word.isdigit() and not path.exists():
             sources.append(Source("camera", word, f"camera{word}"))
         elif path.is_dir():
-            sources += in_folder(path)
+            sources += [Source("log", word, path.resolve().name)] if is_bag(path) else in_folder(path, report)
         elif path.exists():
-            sources.append(of_file(path, path.name, named=True))
+            sources.append(Source(kind_of(path) or "image", str(path), path.name))
         elif any(mark in word for mark in "*?["):
-            matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if Path(each).is_file()]
-            known = [each for each in matches if each.suffix.lower() in IMAGES | VIDEOS]
-            if not known:
-                raise InputError(f"nothing matches '{word}'; expected images or videos")
-            sources += [of_file(each, each.name, named=False) for each in known]
+            sources += of_glob(word, report)
         else:
-            raise InputError(f"no such file or folder: '{word}'")
-    return unique(sources)
+            raise InputError(f"no such file or folder: '{redact(word)}'")
+    return unique(with_topics(sources, topics, report))
 
 
-def of_file(path: Path, name: str, named: bool) -> Source:
-    """The source of one file, by its ending; what is not a known video ending is tried as an image."""
-    return Source("video" if path.suffix.lower() in VIDEOS else "image", str(path), name, named)
+def with_topics(sources: Sequence[Source], topics: Sequence[str], report: ReadReport) -> list[Source]:
+    """The same sources, with a log for each of its topics that is to be read.
+
+    Raises:
+        InputError: if a log lacks the topics or cannot be read, or topics are given where there is no log.
+    """
+    found: list[Source] = []
+    if topics and not any(each.kind == "log" for each in sources):
+        raise InputError(f"--topic {' '.join(topics)} is for driving logs; none is given")
+    for source in sources:
+        if source.kind != "log":
+            found.append(source)
+            continue
+        from oddroad.io.logs import topics_of
+
+        for topic in topics_of(source, topics, report):
+            found.append(replace(source, name=f"{source.name}/{topic.strip('/')}", topic=topic))
+    return found
 
 
-def holds_labels(folder: str) -> bool:
-    """Whether a folder's name says that it holds the labels of a data set, not images."""
-    return folder.endswith(".labels") or folder in ("labels", "labels_masks", "masks", "gtFine")
+def is_bag(folder: Path) -> bool:
+    """Whether a folder is a bag of ROS 2: with its ``metadata.yaml``, or with nothing but parts of one."""
+    files = [each for each in folder.iterdir() if not each.name.startswith(".")]
+    parts = [each for each in files if each.suffix.lower() in (".db3", ".mcap")]
+    if any(each.name == "metadata.yaml" for each in files) and parts:
+        return True
+    numbered = {each.stem.rpartition("_")[0] for each in parts if each.stem.rpartition("_")[2].isdigit()}
+    return bool(parts) and len(parts) == len(files) and len(numbered) == 1 and all(each.is_file() for each in parts)
 
 
-def in_folder(folder: Path) -> list[Source]:
-    """Every image and video below a folder, in the order of their names; folders of labels are left out.
+def of_glob(word: str, report: ReadReport) -> list[Source]:
+    """The files that a glob matches, in the order of their names; labels below its first wildcard are left out.
 
     Raises:
         InputError: if there is none.
     """
-    found = sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix.lower() in IMAGES | VIDEOS)
-    kept = [each for each in found if not any(map(holds_labels, each.relative_to(folder).parts[:-1]))] or found
+    fixed = 0
+    for part in Path(word).parts:
+        if any(mark in part for mark in "*?["):
+            break
+        fixed += 1
+    matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if Path(each).is_file()]
+    named = [(each, each.parts[fixed:], each.name) for each in matches]
+    kept = readable(named, word, report)
     if not kept:
-        raise InputError(f"folder '{folder}' holds no image and no video ({', '.join(sorted(IMAGES | VIDEOS))})")
-    return [of_file(each, each.relative_to(folder).as_posix(), named=False) for each in kept]
+        raise InputError(f"nothing matches '{word}'; expected images, videos or logs")
+    return kept
+
+
+def in_folder(folder: Path, report: ReadReport) -> list[Source]:
+    """Every image, video and log below a folder, in the order of their names.
+
+    Hidden files, labels (see oddroad.io.layouts), results of earlier runs and files of other kinds are left out.
+
+    Raises:
+        InputError: if there is none.
+    """
+    files = sorted(each for each in folder.rglob("*") if each.is_file())
+    below = [each.relative_to(folder) for each in files]
+    kept = readable([(file, each.parts, each.as_posix()) for file, each in zip(files, below, strict=True)], str(folder),
+                    report)  # fmt: skip
+    if not kept:
+        left = next((each for each in report.notes if each.startswith(f"'{folder}': left out")), "")
+        raise InputError(f"folder '{folder}' holds no image and no video{left and f' to read ({left})'}")
+    return kept
+
+
+def readable(files: Iterable[tuple[Path, tuple[str, ...], str]], where: str, report: ReadReport) -> list[Source]:
+    """The sources among some files, each given as path, parts of the path that count, and name; the rest is noted."""
+    kept, left = [], Counter[str]()
+    for path, parts, name in files:
+        if is_hidden(parts):
+            left["hidden"] += 1
+        elif any((path.parents[i].parent / "detections.jsonl").is_file() for i in range(len(parts) - 1)
+                 if path.parents[i].name in PRODUCTS):  # fmt: skip
+            left["results of an earlier run"] += 1
+        elif (kind := kind_of(path)) is None:
+            left["neither image nor video"] += 1
+        elif kind == "image" and is_label(parts):
+            left["labels"] += 1
+        else:
+            kept.append(Source(kind, str(path), name, named=False))
+    if left:
+        counts = ", ".join(f"{number} {why}" for why, number in left.most_common())
+        report.note(f"'{where}': left out {sum(left.values())} of {sum(left.values()) + len(kept)} files: {counts}")
+    return kept
 
 
 def unique(sources: list[Source]) -> list[Source]:
@@ -118,5 +189,5 @@ def unique(sources: list[Source]) -> list[Source]:
         while name in taken:
             name, number = f"{number}_{each.name}", number + 1
         taken.add(name)
-        result.append(Source(each.kind, each.place, name, each.named))
+        result.append(replace(each, name=name))
     return result
