@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         began = time.perf_counter()
         with torch.inference_mode():
             found = judge(path, sets, kept)
-        recipe = json.loads((path.parent / "recipe.json").read_text())
+        recipe = json.loads((path.parent / "run.json").read_text())["recipe"]
         shutil.copy(path.parent / PLACE, result.with_suffix(".csv"))
         partial = result.with_suffix(".partial")
         partial.write_text(json.dumps(plain(rounded({"recipe": recipe, "results": found})), indent=1) + "\n")

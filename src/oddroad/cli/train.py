@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import quiet, say
+from oddroad.cli.common import progress_bars, say
 from oddroad.recipe import Recipe
 
 DEFAULTS = Recipe()
@@ -30,6 +30,8 @@ def train(
 ) -> None:
     """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
 
+    A finished run whose --recipe.optim.steps is raised is trained longer.
+
     Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optim.lr 5e-4 --root data --out runs/one
 
     On several devices: torchrun --nproc-per-node 2 -m oddroad.cli train ...
@@ -50,9 +52,8 @@ def train(
     """
     from oddroad.learn.training.fit import fit
 
-    model = fit(
-        values, root, out, validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher,
-        quiet(),
-    )  # fmt: skip
+    options = (validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher)
+    with progress_bars("steps") as tell:
+        model = fit(values, root, out, *options, tell)
     if int(os.environ.get("RANK", 0)) == 0:
         say(f"trained: {model}")

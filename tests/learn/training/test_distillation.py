@@ -51,7 +51,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_map_lies_on_its_crop(root: Path, tmp_path: Path) -> None:
-    """A teacher that says the labels themselves agrees with the labels of every crop, flip_averaged and pasted ones too."""
+    """A teacher that says the labels themselves agrees with the labels of every crop, mirrored and pasted ones too."""
     scenes = Scenes(sets=("cityscapes_small", "camvid"), crop=(64, 128), scale=(0.5, 0.9))
     crops = Crops(root, scenes, Outliers(probability=1.0, in_distribution=1.0), 40, 3)
     maps = {}

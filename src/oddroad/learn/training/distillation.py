@@ -1,4 +1,4 @@
-"""Distillation: what another network says of the known scenes, kept on disk, cut like their crops, and learned from.
+"""Distillation: a teacher network's logits of the training scenes, kept on disk, cut like crops, and learned from.
 
 Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015. The teacher sees each scene once, as it is
 stored; its map goes through the same crop as the labels. Pixels without a label, and those on which something was
@@ -7,7 +7,7 @@ pasted, teach nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.numpy import save
 from torch import Tensor
-from tqdm import tqdm
 
 from oddroad.errors import InputError
 from oddroad.files import write_whole
@@ -58,14 +57,21 @@ def place_of(name: str, sample: Sample) -> str:
     return "/".join((name, *sample.image.parts[-3:]))
 
 
-def write_maps(path: Path, checkpoint: Path, root: Path, sets: Sequence[str]) -> None:
+def write_maps(
+    path: Path,
+    checkpoint: Path,
+    root: Path,
+    sets: Sequence[str],
+    tell: Callable[[str, int, int], None] = lambda *_: None,
+) -> None:
     """Ask a teacher about every training scene of some sets, and keep what it says in one file.
 
     Args:
         path: the file.
-        checkpoint: the teacher, one of ours with the classes of Cityscapes first.
+        checkpoint: the teacher, an oddroad checkpoint whose first classes are those of Cityscapes.
         root: folder that holds the data sets.
         sets: names of the data sets.
+        tell: called with "teacher", the scenes done, and their number.
 
     Raises:
         InputError: if the checkpoint or the data cannot be used.
@@ -77,7 +83,7 @@ def write_maps(path: Path, checkpoint: Path, root: Path, sets: Sequence[str]) ->
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in NORMALISATION[about["normalisation"]])
     scenes = SceneList(root, tuple(dict.fromkeys(sets)), "train")
     kept: dict[str, np.ndarray] = {}
-    for number in tqdm(range(len(scenes)), "teacher", unit="scene"):
+    for number in range(len(scenes)):
         scene = scenes[number]
         size = (round(HEIGHT * scene.aspect), HEIGHT)
         image = torch.from_numpy(cv2.resize(scene.image, size, interpolation=cv2.INTER_LINEAR))
@@ -88,6 +94,7 @@ def write_maps(path: Path, checkpoint: Path, root: Path, sets: Sequence[str]) ->
             logits = F.interpolate(logits, scale_factor=float(network.stride), mode="bilinear")  # type: ignore[arg-type]
         logits = F.avg_pool2d(logits[..., : size[1], : size[0]], CELL, ceil_mode=True)
         kept[place_of(*scenes.samples[number])] = encoded(logits[0])
+        tell("teacher", number + 1, len(scenes))
     write_whole(path, save(kept), "teacher's maps")
 
 

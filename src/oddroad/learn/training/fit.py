@@ -7,14 +7,14 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
@@ -22,7 +22,10 @@ from oddroad.errors import InputError
 from oddroad.files import sha256_of, write_whole
 from oddroad.learn.checkpoints.format import FITTED_PREFIX, read_checkpoint, save_checkpoint
 from oddroad.learn.data.class_balance import class_counts, class_weights
+from oddroad.learn.data.crops import pastes
+from oddroad.learn.data.scenes import SceneList
 from oddroad.learn.training.checkpoints import States, WholeFiles, newest_state
+from oddroad.learn.training.claim import Claim, check_claim, data_digest, write_claim
 from oddroad.learn.training.csv_logger import CurveLogger
 from oddroad.learn.training.distillation import write_maps
 from oddroad.learn.training.loader import CropLoader
@@ -30,6 +33,29 @@ from oddroad.learn.training.module import Training, network_arguments
 from oddroad.recipe import Recipe
 from oddroad.reporting.learning_curves import PLACE
 from oddroad.types import CITYSCAPES_CLASSES
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and of how much."""
+
+COUNTS = "class_counts.json"
+"""Pixels of each class in the training labels, in the folder of the run."""
+
+
+class Told(Callback):
+    """Tells how far training and validation are."""
+
+    def __init__(self, tell: Tell):
+        self.tell = tell
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """One step more."""
+        self.tell("training", trainer.global_step, trainer.max_steps)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """One validation image more."""
+        self.tell("validation", batch_idx + 1, int(trainer.num_val_batches[0]))
 
 
 def fit(
@@ -44,9 +70,12 @@ def fit(
     validation_scenes: int = 30,
     workers: int = 0,
     teacher: Path | None = None,
-    quiet: bool = False,
+    tell: Tell = lambda *_: None,
 ) -> Path:
     """Train a recipe; a run that was killed goes on from its last state, to the same weights on a CPU.
+
+    A finished run is trained longer where ``optim.steps`` is larger and nothing else differs: it goes on from its last
+    state, and its learning rate follows the longer schedule from there on.
 
     Started by torchrun, its processes share each batch and the validation set.
 
@@ -59,35 +88,45 @@ def fit(
         save_every: steps between states.
         until: stop at this step, with the schedule unfinished.
         reinit: parameter-name prefixes that ``init_from`` does not give.
-        validation_scenes: validation scenes of each set.
+        validation_scenes: validation scenes of each set at most.
         workers: processes that prepare crops; 0 prepares them between the steps.
-        teacher: a checkpoint of ours to learn from, where the recipe's ``distillation.weight`` is above 0.
-        quiet: no progress bar.
+        teacher: an oddroad checkpoint to learn from, where the recipe's ``distillation.weight`` is above 0.
+        tell: called with what is done ("training", "validation", "teacher"), how much of it, and of how much.
 
     Returns:
         the path of ``model.ckpt``.
 
     Raises:
-        InputError: if the folder holds a run of another recipe, data are missing, or the disk is full.
+        InputError: if the folder holds a run that began from something else, data are missing, or the disk is full.
+            A run that fails before its first state does not claim the folder.
     """
     processes, first = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)) == 0
     if recipe.optim.batch % processes:
         raise InputError(f"a batch of {recipe.optim.batch} cannot be shared by {processes} processes evenly")
-    claim(out, recipe, first)
-    steps = recipe.optim.steps if until is None else min(until, recipe.optim.steps)
+    files = training_files(recipe, root)
+    claim = Claim.of(recipe, init_from, reinit, teacher, data_digest(root, files))
+    step, state = newest_state(out / "state")
     result = out / "model.ckpt"
-    if result.is_file() and read_checkpoint(result)[1]["origin"].get("step") == steps:
+    done = read_checkpoint(result)[1]["origin"].get("step", 0) if result.is_file() else 0
+    schedules = check_claim(out, claim, max(step, done))
+    steps = max(recipe.optim.steps if until is None else min(until, recipe.optim.steps), step)
+    if done >= steps:
         return result
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     L.seed_everything(recipe.seed, verbose=False)
-    module = Training(recipe, found_weights(recipe, root, out, first))
-    loader = CropLoader(recipe, root, validation_scenes, workers, teacher_maps(recipe, root, out, teacher))
+    module = Training(recipe)
+    loader = CropLoader(recipe, root, validation_scenes, workers)
     origin = {} if init_from is None else initialise(module.network, init_from, reinit)
+    module.set_class_weights(found_weights(recipe, root, out, claim.data, first))
+    loader.set_teacher(teacher_maps(recipe, root, out, teacher, tell))
     if teacher is not None:
         origin |= {"teacher": teacher.name, "teacher_sha256": sha256_of(teacher)}
-    step, state = newest_state(out / "state")
-    callbacks: list[Any] = [States(out / "state", save_every), *([] if quiet else [TQDMProgressBar(refresh_rate=20)])]
+    if schedules:
+        origin["schedules_before"] = schedules
+    if first:
+        write_claim(out, claim, schedules)
+    callbacks: list[Any] = [States(out / "state", save_every), Told(tell)]
     if recipe.optim.ema:
         callbacks.append(EMAWeightAveraging(decay=recipe.optim.ema))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -95,7 +134,6 @@ def fit(
         accelerator="auto",
         devices=here,
         benchmark=torch.cuda.is_available() or None,
-        enable_progress_bar=not quiet,
         num_nodes=processes // here,
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
         use_distributed_sampler=False,
@@ -113,6 +151,7 @@ def fit(
         callbacks=callbacks,
         plugins=[WholeFiles()],
         enable_model_summary=False,
+        enable_progress_bar=False,
     )
     began = time.time()
     try:
@@ -120,26 +159,26 @@ def fit(
     except SystemExit:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from None
     if first:
-        origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began)}
+        origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began), "data_sha256": claim.data}
         save_checkpoint(result, module.network, about(recipe, origin))
     return result
 
 
-def claim(out: Path, recipe: Recipe, first: bool) -> None:
-    """Write the recipe into the folder of the run.
+def training_files(recipe: Recipe, root: Path) -> list[Path]:
+    """The files that a run learns from: training images, their labels, and the objects that are pasted.
 
     Raises:
-        InputError: if the folder holds a run of another recipe.
+        InputError: if a set is unknown or not there.
     """
-    stored = out / "recipe.json"
-    described = json.loads(json.dumps(recipe.to_dict()))
-    if stored.is_file() and json.loads(stored.read_text()) != described:
-        raise InputError(f"'{out}' holds a run of another recipe; choose another folder with --out")
-    if first and not stored.is_file():
-        write_whole(stored, json.dumps(described, indent=1).encode(), "recipe")
+    samples = [sample for _, sample in SceneList(root, tuple(dict.fromkeys(recipe.scenes.sets)), "train").samples]
+    found = [each for sample in samples for each in (sample.image, sample.label) if each is not None]
+    folder = root / recipe.outliers.objects
+    return found + (sorted(each for each in folder.rglob("*") if each.is_file()) if pastes(recipe.outliers) else [])
 
 
-def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) -> Path | None:
+def teacher_maps(
+    recipe: Recipe, root: Path, out: Path, teacher: Path | None, tell: Tell = lambda *_: None
+) -> Path | None:
     """The teacher's maps of the training scenes, in the run's folder, made where they are not there yet.
 
     Raises:
@@ -158,20 +197,30 @@ def teacher_maps(recipe: Recipe, root: Path, out: Path, teacher: Path | None) ->
     if not maps.is_file():
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise InputError(f"'{maps}' is not there yet; let one process make it, with --until 1, then start several")
-        write_maps(maps, teacher, root, recipe.scenes.sets)
+        write_maps(maps, teacher, root, recipe.scenes.sets, tell)
     return maps
 
 
-def found_weights(recipe: Recipe, root: Path, out: Path, first: bool) -> Tensor | None:
-    """Weights of the classes, from a pass over the training labels whose counts are kept in the run's folder."""
+def found_weights(recipe: Recipe, root: Path, out: Path, data: str, first: bool) -> Tensor | None:
+    """Weights of the classes, from a pass over the training labels whose counts are kept in the run's folder.
+
+    Args:
+        recipe: the run.
+        root: folder that holds the data sets.
+        out: folder of the run.
+        data: SHA-256 of the training data; kept counts of other data are not used.
+        first: whether this process writes.
+    """
     if recipe.class_weights.rule == "none" and recipe.class_weights.void in (0, 1):
         return None
-    stored, classes = out / "class_counts.json", recipe.network.classes
-    counts = np.array(json.loads(stored.read_text())) if stored.is_file() else None
+    stored, classes = out / COUNTS, recipe.network.classes
+    key = {"data": data, "sets": list(recipe.scenes.sets), "classes": classes}
+    kept = json.loads(stored.read_text()) if stored.is_file() else {}
+    counts = np.array(kept.pop("counts")) if "counts" in kept and key == {k: kept.get(k) for k in key} else None
     if counts is None:
         counts = class_counts(root, recipe.scenes.sets, classes)
         if first:
-            write_whole(stored, json.dumps(counts.tolist()).encode(), "class counts")
+            write_whole(stored, json.dumps({**key, "counts": counts.tolist()}).encode(), "class counts")
     weights = class_weights(counts, recipe.class_weights, bool(recipe.network.void and recipe.class_weights.void))
     return None if weights is None else torch.from_numpy(weights)
 

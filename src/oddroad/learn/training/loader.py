@@ -66,7 +66,7 @@ class CropLoader(L.LightningDataModule):
         root: folder that holds the data sets.
         scenes: validation scenes of each set.
         workers: processes that prepare crops; 0 prepares them between the steps.
-        maps: what the teacher says of the scenes.
+        maps: file of the teacher's maps of the scenes; None for no teacher.
     """
 
     def __init__(self, recipe: Recipe, root: Path, scenes: int = 30, workers: int = 0, maps: Path | None = None):
@@ -75,8 +75,12 @@ class CropLoader(L.LightningDataModule):
         self.root, self.scenes = root, scenes
         how = recipe.optim
         crops = Crops(root, recipe.scenes, recipe.outliers, how.steps * how.batch, recipe.seed)
-        teacher = None if maps is None else Teacher(maps, recipe.scenes.loss_stride)
-        self.crops = Labelled(crops, recipe.network.classes, teacher)
+        self.crops = Labelled(crops, recipe.network.classes)
+        self.set_teacher(maps)
+
+    def set_teacher(self, maps: Path | None) -> None:
+        """Give the teacher's maps of the scenes with each crop; None for no teacher."""
+        self.crops.teacher = None if maps is None else Teacher(maps, self.recipe.scenes.loss_stride)
 
     @cached_property
     def held_out(self) -> Validation:

@@ -45,11 +45,15 @@ class Training(L.LightningModule):
         check(recipe)
         self.network = pick(NETWORKS, recipe.network.name, "network")(**network_arguments(recipe))
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.loss = weighted(dict(recipe.losses), class_weights)
+        self.set_class_weights(class_weights)
         mean, std = pick(NORMALISATION, recipe.network.normalisation, "normalisation")
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
         self.frozen = frozen_parts(self.network, recipe.optim)
+
+    def set_class_weights(self, class_weights: Tensor | None) -> None:
+        """Make the loss, with weights of the classes, void last; None weighs all alike."""
+        self.loss = weighted(dict(self.recipe.losses), class_weights)
 
     def forward(self, images: Tensor) -> Any:
         """(N, 3, H, W) uint8 -> Outputs, a void output still among the classes."""
@@ -60,7 +64,7 @@ class Training(L.LightningModule):
         return Outputs(encoder.output_conv(encoder(pad_to_multiple(pixels, 8))))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Keep the frozen parts still, and make the step's random numbers depend on its number alone."""
+        """Keep the frozen parts in evaluation mode, and make the step's random numbers depend on its number alone."""
         for each in self.frozen:
             each.training = False
         torch.manual_seed((self.recipe.seed << 32) + (self.global_step << 8) + self.global_rank)
@@ -107,8 +111,8 @@ class Training(L.LightningModule):
         truth = np.where(seen == OUTLIER, ANOMALY, np.where(seen == IGNORE, IGNORE, KNOWN)).astype(np.uint8)
         for name in self.validation_scores(outputs):
             metric = self.pixels.setdefault(name, PixelMetric())
-            for heat, odd in zip(SCORES[name](outputs).float().cpu().numpy(), truth, strict=True):
-                metric.add(heat, odd, f"validation image {index}")
+            for heat, label in zip(SCORES[name](outputs).float().cpu().numpy(), truth, strict=True):
+                metric.add(heat, label, f"validation image {index}")
         predicted = outputs.logits.argmax(1).cpu().numpy()
         single = np.where(seen < self.semantic.classes, seen, IGNORE)  # not pasted, not one of several classes
         self.semantic.add(predicted, single, name=f"validation image {index}")
@@ -168,10 +172,10 @@ def check(recipe: Recipe) -> None:
         raise InputError("the losses isomax and isomax_focal need the distance head; set network.isomax, such as 16")
     if recipe.class_weights.void and not network.void:
         raise InputError(
-            f"weights.void is {recipe.class_weights.void:g} but there is no void output; set network.void = true"
+            f"class_weights.void is {recipe.class_weights.void:g} but there is no void output; set network.void = true"
         )
     if recipe.optim.precision == "fp16" and not torch.cuda.is_available():
-        raise InputError("optimiser.precision is fp16, which needs a GPU, and there is none; choose bf16 or fp32")
+        raise InputError("optim.precision is fp16, which needs a GPU, and there is none; choose bf16 or fp32")
     if network.stage == "encoder" and (network.name != "erfnet" or not network.auxiliary or network.isomax):
         raise InputError(
             "network.stage = encoder trains ERFNet's encoder by its own classifier; it needs network.name = erfnet, "
