@@ -108,11 +108,10 @@ def write_fiftyone(results: Results, out: Path, media: Media | None) -> list[str
 
     if media is None:
         raise InputError("FiftyOne shows pictures: pass the file or folder that 'oddroad detect' read with --media")
-    new_folder(out)
-    with tempfile.TemporaryDirectory() as pictures:
+    with new_folder(out) as folder, tempfile.TemporaryDirectory() as pictures:
         dataset = to_fiftyone(results, media, Path(pictures))
         try:
-            dataset.export(export_dir=str(out), dataset_type=fiftyone.types.FiftyOneDataset, progress=False)
+            dataset.export(export_dir=str(folder), dataset_type=fiftyone.types.FiftyOneDataset, progress=False)
         finally:
             dataset.delete()
     return [f"open it with: fiftyone.Dataset.from_dir('{out}', dataset_type=fiftyone.types.FiftyOneDataset)"]

@@ -87,24 +87,24 @@ def write_labelme(results: Results, out: Path, media: Media | None) -> list[str]
         raise InputError(
             f"labelme opens pictures, and '{moving[0].source}' is a video: pass it, or its folder, with --media"
         )
-    new_folder(out)
     names = dict(zip(map(id, frames), picture_names(frames), strict=True))
     taken: set[Path] = set()
     masks = 0
-    for frame, image in with_images(frames, media):
-        picture = out / names[id(frame)]
-        file = picture.with_suffix(".json")
-        if file in taken:  # a.jpg and a.png
-            file = picture.with_name(f"{picture.name}.json")
-        taken.add(file)
-        image_path = picture.name
-        if media is not None and frame.index is None:
-            image_path = Path(os.path.relpath(media.path(frame).resolve(), file.parent.resolve())).as_posix()
-        elif image is not None:
-            save_picture(picture, image)
-        values = as_labelme(frame, image_path)
-        masks += sum(each["shape_type"] == "mask" for each in values["shapes"])
-        write_whole(file, json.dumps(values, indent=1).encode(), "labelme file")
+    with new_folder(out) as folder:
+        for frame, image in with_images(frames, media):
+            picture = folder / names[id(frame)]
+            file = picture.with_suffix(".json")
+            if file in taken:  # a.jpg and a.png
+                file = picture.with_name(f"{picture.name}.json")
+            taken.add(file)
+            image_path = picture.name
+            if media is not None and frame.index is None:
+                image_path = Path(os.path.relpath(media.path(frame).resolve(), file.parent.resolve())).as_posix()
+            elif image is not None:
+                save_picture(picture, image)
+            values = as_labelme(frame, image_path)
+            masks += sum(each["shape_type"] == "mask" for each in values["shapes"])
+            write_whole(file, json.dumps(values, indent=1).encode(), "labelme file")
     notes = [f"{len(taken)} files of labelme, one for each judged frame"]
     if masks:
         notes.append(f"{masks} regions have holes or thin parts and are masks, whose outline cannot be dragged")

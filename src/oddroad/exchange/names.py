@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -40,19 +42,27 @@ def picture_names(frames: Iterable[FrameResult]) -> list[str]:
     return names
 
 
-def new_folder(out: Path) -> Path:
-    """Make an empty folder for results.
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``out`` when everything is in it, and is gone if something fails.
 
     Raises:
-        InputError: if it holds something, or cannot be made.
+        InputError: if ``out`` holds something, or cannot be made.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"'{out}' is already there; pass a new folder with --out, or remove it first")
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if out.is_dir():
+            out.rmdir()
+        partial.replace(out)
     except OSError as error:
-        raise InputError(f"cannot make the folder '{out}': {error.strerror}; choose another with --out") from None
-    return out
+        raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def save_picture(path: Path, image: np.ndarray) -> None:

@@ -65,13 +65,13 @@ def write_supervision(results: Results, out: Path, media: Media | None) -> list[
     Raises:
         InputError: if the folder is not new.
     """
-    new_folder(out)
     coco = as_coco(results)
-    if media is not None:
-        names = {id(frame): image["file_name"] for frame, image in zip(results.judged, coco["images"], strict=True)}
-        for frame, image in media.images(results.judged):
-            save_picture(out / "images" / names[id(frame)], image)
-    write_whole(out / "annotations.json", json.dumps(coco).encode(), "annotations")
+    with new_folder(out) as folder:
+        if media is not None:
+            names = {id(frame): each["file_name"] for frame, each in zip(results.judged, coco["images"], strict=True)}
+            for frame, image in media.images(results.judged):
+                save_picture(folder / "images" / names[id(frame)], image)
+        write_whole(folder / "annotations.json", json.dumps(coco).encode(), "annotations")
     return [
         f"open it with: sv.DetectionDataset.from_coco('{out / 'images'}', '{out / 'annotations.json'}')",
         "supervision reads boxes, masks and areas from it, not scores and tracks: for these call "
