@@ -54,6 +54,7 @@ def test_the_temperature_sees_known_classes_only(network: torch.nn.Module, tmp_p
         fit_temperature(network, ABOUT, [(image, np.full_like(label, 253)) for image, label in frames()])
 
 
+@pytest.mark.usefixtures("brief_flow")
 def test_a_checkpoint_carries_temperature_and_fits(network: torch.nn.Module, tmp_path: Path) -> None:
     about = {**ABOUT, "temperature": 1.7}
     fitted = fit_scores(network, about, list(FITTED), frames())

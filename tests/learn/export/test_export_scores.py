@@ -61,6 +61,7 @@ def known_network() -> torch.nn.Module:
     return network()
 
 
+@pytest.mark.usefixtures("brief_flow")
 def test_all_scores_are_outputs_of_one_graph(known_network: torch.nn.Module, tmp_path: Path) -> None:
     names = (*ON_LOGITS, *FITTED)
     fitted = fit_scores(known_network, ABOUT, list(FITTED), frames())
@@ -83,6 +84,7 @@ def test_a_covariance_for_each_class_exports(known_network: torch.nn.Module, tmp
     assert Model(tmp_path / "each.onnx")(frames()[0][0]).std() > 0
 
 
+@pytest.mark.usefixtures("brief_flow")
 def test_the_minimum_over_layers_exports(known_network: torch.nn.Module, tmp_path: Path) -> None:
     layered = Layers(network(), ["stem", "body"])
     fitted = fit_scores(layered, ABOUT, ["embedding_density"], frames())

@@ -191,6 +191,7 @@ def test_the_minimum_over_layers_is_standardised() -> None:
         score(stream[0][0]._replace(layers=()))
 
 
+@pytest.mark.usefixtures("brief_flow")
 @pytest.mark.parametrize("name", FITTED)
 def test_every_fitted_score_keeps_its_state_and_finds_what_is_odd(name: str) -> None:
     stream = scenes()
