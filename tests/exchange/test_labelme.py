@@ -93,6 +93,7 @@ def test_a_video_needs_its_pictures(results_file: Path, tmp_path: Path, capsys: 
     assert not (tmp_path / "labels").exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # labelme leaves the picture open
 def test_labelme_itself_opens_them(folder: Path, results_file: Path) -> None:
     labelme = pytest.importorskip("labelme", reason="labelme is not installed; pip install labelme")
     opened = labelme.LabelFile(str(folder / "town" / "a.json"))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from oddroad.errors import InputError
 from oddroad.exchange.media import Media, saved_map
 from oddroad.exchange.names import new_folder, picture_names, save_picture
-from oddroad.exchange.outlines import mask_in_box
 from oddroad.exchange.rerun import map_limits
 from oddroad.exchange.results import FrameResult, Results
+from oddroad.regions import mask_in_box
 
 if TYPE_CHECKING:
     import fiftyone

@@ -14,9 +14,10 @@ import numpy as np
 from oddroad.errors import InputError
 from oddroad.exchange.media import Media, with_images
 from oddroad.exchange.names import new_folder, picture_names, save_picture
-from oddroad.exchange.outlines import mask_in_box, outlines
+from oddroad.exchange.outlines import outlines
 from oddroad.exchange.results import FrameResult, Results, TrackInfo
 from oddroad.files import write_whole
+from oddroad.regions import mask_in_box
 from oddroad.types import Region
 
 VERSION = "5.4.1"

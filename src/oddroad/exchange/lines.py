@@ -11,8 +11,10 @@ import re
 from datetime import datetime
 from typing import Any
 
-from oddroad import regions
+import numpy as np
+
 from oddroad.io.reading import Gap
+from oddroad.regions import run_lengths
 from oddroad.types import Region
 
 SCHEMA_VERSION = 1
@@ -163,14 +165,39 @@ def region_of(values: dict[str, Any], size: tuple[int, int]) -> Region:
     percentile = take(values, "percentile", "number", None, least=0)
     if percentile is not None and percentile > 1:
         raise LineError(f"'percentile' is {percentile}; expected 0 to 1")
-    try:
-        inside = sum(regions.run_lengths(counts, size)[1::2])
-    except ValueError as error:
-        raise LineError(f"'counts' {shown(counts)} is no code of {width} x {height} pixels: {error}") from None
-    if inside != area:
-        raise LineError(f"'area' is {area}, but its segmentation has {inside} pixels")
+    pixels, bounds = extent(counts, size)
+    if pixels != area:
+        raise LineError(f"'area' is {area}, but its segmentation has {pixels} pixels")
+    if bounds != box:
+        raise LineError(f"'box' is {shown(box)}, but its segmentation lies in {shown(bounds)}")
     mean, peak = float(take(values, "mean", "number")), float(take(values, "peak", "number"))
     return Region((box[0], box[1], box[2], box[3]), area, mean, peak, percentile, size, counts)
+
+
+def extent(counts: str, size: tuple[int, int]) -> tuple[int, list[int]]:
+    """Number of pixels of a run-length code, and the box x0, y0, x1, y1 around them.
+
+    Raises:
+        LineError: if it is no code of a mask of this size (H, W), or of an empty one.
+    """
+    height, width = size
+    message = f"'counts' {shown(counts)} is no run-length code of {width} x {height} pixels, some of them inside"
+    if not re.fullmatch("[0-o]*[0-O]", counts):  # each letter stands for six bits; the highest says that more follow
+        raise LineError(message)
+    try:
+        lengths = run_lengths(counts)
+    except OverflowError:
+        raise LineError(message) from None
+    ends = np.cumsum(lengths)
+    if lengths.min() < 0 or ends[-1] != height * width or ends.max() != ends[-1] or not lengths[1::2].any():
+        raise LineError(message)
+    inside = lengths[1::2] > 0
+    first, last = ends[:-1:2][inside], ends[1::2][inside] - 1
+    x0, x1 = int(first[0]) // height, int(last[-1]) // height + 1
+    y0, y1 = int((first % height).min()), int((last % height).max()) + 1
+    if (first // height != last // height).any():  # a run from one column into the next touches both edges
+        y0, y1 = 0, height
+    return int(lengths[1::2].sum()), [x0, y0, x1, y1]
 
 
 def track_of(values: dict[str, Any], _: tuple[int, int]) -> tuple[int, int, float | None] | None:

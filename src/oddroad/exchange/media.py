@@ -92,24 +92,30 @@ def with_images(frames: Iterable[FrameResult], media: Media | None) -> Iterator[
         yield from media.images(frames)
 
 
+def map_path(frame: FrameResult) -> Path | None:
+    """The file of the score map that ``--save maps`` wrote beside the results; None where there is none."""
+    folder = frame.run.file.parent / "maps"
+    ending = ".npy" if frame.index is None else f"_{frame.index:06d}.npy"
+    for base in (frame.source, str(Path(frame.source).with_suffix(""))):
+        path = folder / f"{base}{ending}"
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+    return None
+
+
 def saved_map(frame: FrameResult) -> np.ndarray | None:
     """The score map (H, W) float32 that ``--save maps`` wrote beside the results; None where there is none.
 
     Raises:
         InputError: if it has another size than the frame.
     """
-    folder = frame.run.file.parent / "maps"
-    ending = ".npy" if frame.index is None else f"_{frame.index:06d}.npy"
-    for base in (frame.source, str(Path(frame.source).with_suffix(""))):
-        path = folder / f"{base}{ending}"
-        if path.is_file() and folder in path.parents:
-            try:
-                heat = np.load(path, allow_pickle=False)
-            except (OSError, ValueError):
-                raise InputError(
-                    f"'{path}' is not a score map that can be read; remove it or run detect again"
-                ) from None
-            if heat.shape != frame.size:
-                raise InputError(f"'{path}' has shape {heat.shape}; expected {frame.size} as its frame has")
-            return heat.astype(np.float32, copy=False)
-    return None
+    path = map_path(frame)
+    if path is None:
+        return None
+    try:
+        heat = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        raise InputError(f"'{path}' is not a score map that can be read; remove it or run detect again") from None
+    if heat.shape != frame.size:
+        raise InputError(f"'{path}' has shape {heat.shape}; expected {frame.size} as its frame has")
+    return heat.astype(np.float32, copy=False)

@@ -5,14 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from oddroad.regions import decode_rle
+from oddroad.regions import mask_in_box
 from oddroad.types import Region
-
-
-def mask_in_box(region: Region) -> np.ndarray:
-    """The pixels of a region within its box: (y1 - y0, x1 - x0) bool."""
-    x0, y0, x1, y1 = region.box
-    return decode_rle(region.counts, region.size)[y0:y1, x0:x1]
 
 
 def outlines(region: Region) -> tuple[list[np.ndarray], int]:

@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.exchange.media import Media, saved_map, with_images
+from oddroad.exchange.media import Media, map_path, saved_map, with_images
 from oddroad.exchange.names import as_jpeg, safe_parts
-from oddroad.exchange.outlines import mask_in_box
 from oddroad.exchange.results import FrameResult, Results
+from oddroad.regions import mask_in_box
+
+STILLS = "images"
+"""Path that all still images share; each moving source has its own."""
 
 
 class SourceLog:
-    """Logs the frames of one source below its own path.
+    """Logs the frames of one moving source, or of all still images, below a path of their own.
 
     Args:
         recording: a ``rerun.RecordingStream``.
-        source: name of the source.
+        path: the path.
         limits: of the colours of score maps.
     """
 
-    def __init__(self, recording: Any, source: str, limits: tuple[float, float]):
-        import rerun
-
-        self.recording, self.limits = recording, limits
-        self.path = rerun.new_entity_path(safe_parts(source))
+    def __init__(self, recording: Any, path: str, limits: tuple[float, float]):
+        self.recording, self.path, self.limits = recording, path, limits
         self.trails: dict[int, list[tuple[float, float]]] = {}
 
     def log(self, frame: FrameResult, image: np.ndarray | None, heat: np.ndarray | None) -> None:
@@ -35,6 +35,7 @@ class SourceLog:
         import rerun
 
         put = self.recording.log
+        put(f"{self.path}/name", rerun.TextDocument(frame.name))
         if image is not None:
             put(f"{self.path}/image", rerun.EncodedImage(contents=as_jpeg(image), media_type="image/jpeg"))
         if heat is not None:
@@ -66,8 +67,10 @@ class SourceLog:
 
 
 def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
-    """Write a recording (.rrd): per source ``image`` with media, ``map`` where maps were saved, ``regions``, ``boxes``
-    and ``tracks``; on the timelines ``frame``, ``time`` and ``utc`` as far as they are known.
+    """Write a recording (.rrd) of ``regions``, ``boxes``, ``tracks``, and as far as given ``image`` and ``map``.
+
+    Each moving source has a path of its own, still images share ``images``. The timelines are ``frame``, ``time`` since
+    the start of the source, and ``utc``, as far as they are known.
 
     Raises:
         InputError: if a picture is missing, or nothing can be written.
@@ -77,10 +80,11 @@ def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
     partial = out.with_name(f"{out.name}.partial")
     limits = map_limits(results)
     recording = rerun.RecordingStream("oddroad")
+    recording.set_log_time_enabled(False)
     logs: dict[str, SourceLog] = {}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        recording.save(partial)
+        recording.save(partial, default_blueprint=layout(results))
         for number, (frame, image) in enumerate(with_images(results.frames, media)):
             recording.reset_time()
             recording.set_time("frame", sequence=number if frame.index is None else frame.index)
@@ -88,9 +92,10 @@ def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
                 recording.set_time("time", duration=frame.time)
             if (utc := frame.nanoseconds) is not None:
                 recording.set_time("utc", timestamp=np.datetime64(utc, "ns"))
-            if frame.source not in logs:
-                logs[frame.source] = SourceLog(recording, frame.source, limits)
-            logs[frame.source].log(frame, image, saved_map(frame))
+            path = entity_path(frame)
+            if path not in logs:
+                logs[path] = SourceLog(recording, path, limits)
+            logs[path].log(frame, image, saved_map(frame))
         recording.disconnect()
         partial.replace(out)
     except OSError as error:
@@ -102,6 +107,28 @@ def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
     if media is None:
         notes.append("without pictures; pass the file or folder that 'oddroad detect' read with --media to have them")
     return notes
+
+
+def entity_path(frame: FrameResult) -> str:
+    """Where a frame is logged."""
+    import rerun
+
+    return STILLS if frame.index is None else rerun.new_entity_path(safe_parts(frame.source)).lstrip("/")
+
+
+def layout(results: Results) -> Any:
+    """What the viewer shows at first: for each source the image with what was found, and beside it the map."""
+    from rerun import blueprint
+
+    views: list[Any] = []
+    mapped = {entity_path(frame) for frame in results.frames if map_path(frame) is not None}
+    for path in dict.fromkeys(map(entity_path, results.frames)):
+        views.append(
+            blueprint.Spatial2DView(origin=path, contents=["+ $origin/**", "- $origin/map"], name=f"{path}: found")
+        )
+        if path in mapped:
+            views.append(blueprint.Spatial2DView(origin=path, contents="$origin/map", name=f"{path}: score map"))
+    return blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True)
 
 
 def map_limits(results: Results) -> tuple[float, float]:
