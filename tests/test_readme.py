@@ -1,47 +1,151 @@
-"""The examples of the README and of the docstrings run."""
+"""The examples of the README and of the pages for users run; what they name exists."""
 
 from __future__ import annotations
 
-import doctest
-import importlib
+import contextlib
+import functools
+import importlib.util
+import io
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-WITH_DOCTESTS = (
-    "oddroad",
-    "oddroad.errors",
-    "oddroad.regions",
-    "oddroad.inference.model",
-    "oddroad.synthetic.scenes",
-)
+import oddroad
+from oddroad.cli.main import EXIT_CODES, VERBS, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page for page in PAGES if page.name != "model-card.md"]
+IDS = [page.name for page in PAGES]
+PLACEHOLDERS = {"VERB", "SHELL"}
 
 
-def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) >= 2
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def test_the_python_examples_of_the_readme_run_one_after_another(capsys: pytest.CaptureFixture[str]) -> None:
+def commands(page: Path, fenced: bool) -> list[tuple[str, list[str]]]:
+    """Verb and words after it of every command in fenced blocks, or in code between backticks."""
+    text = page.read_text(encoding="utf-8")
+    if fenced:
+        lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    else:
+        lines = [" ".join(each.split()) for each in re.findall(r"(?<!`)`(oddroad [^`]*)`", text)]
+    found = []
+    for line in lines:
+        match = re.match(r"(?:\S*/)?oddroad (.*)", line.strip()) or re.search(r"-m oddroad\.cli (.*)", line)
+        words = shlex.split(match[1], comments=True) if match else []
+        if words and not words[0].startswith("-") and not PLACEHOLDERS & set(words):
+            length = 2 if " ".join(words[:2]) in VERBS else 1
+            found.append((" ".join(words[:length]), words[length:]))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_python_examples_run_one_after_another(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    examples = blocks(page, "python")
+    if any("oddroad.learn" in example for example in examples) and importlib.util.find_spec("torch") is None:
+        pytest.skip("needs torch")
+    monkeypatch.chdir(tmp_path)
+    results_of_a_drive(tmp_path / "out" / "drive")
+    tables = kept_tables(examples)
     names: dict[str, object] = {}
-    for number, example in enumerate(EXAMPLES):
-        exec(compile(example, f"README example {number + 1}", "exec"), names)
-    heat = names["heat"]
-    assert heat.shape == (540, 960)  # type: ignore[attr-defined]
+    try:
+        for number, example in enumerate(examples):
+            exec(compile(example, f"{page.name}, example {number + 1}", "exec"), names)
+    finally:
+        for table, before in tables:
+            table.clear()
+            table.update(before)
 
 
-def test_the_verbs_of_the_readme_exist() -> None:
-    from oddroad.cli.main import VERBS
+def kept_tables(examples: list[str]) -> list[tuple[dict, dict]]:
+    """The tables that examples add to, each with what it held before."""
+    from oddroad.datasets import DATASETS
 
-    named = set(re.findall(r"(?:`|bin/)oddroad (\w+)", README.read_text())) - {"VERB"}
-    assert {"detect", "info", "train"} <= named
-    assert named <= {verb.split()[0] for verb in VERBS}
+    tables = [DATASETS]
+    if any("oddroad.learn" in example for example in examples):
+        from oddroad.learn.networks import NETWORKS
+        from oddroad.learn.scores import SCORES
+
+        tables += [NETWORKS, SCORES]  # type: ignore[list-item]
+    return [(table, dict(table)) for table in tables]
 
 
-@pytest.mark.parametrize("name", WITH_DOCTESTS)
-def test_the_docstrings_run(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 0
-    assert result.failed == 0
+def results_of_a_drive(folder: Path) -> None:
+    """The shortest results that ``oddroad detect`` could have written."""
+    run = {"type": "run", "schema_version": 1, "oddroad": "0", "model": "m", "score": "s", "threshold": 0.0}
+    frame = {"type": "frame", "source": "drive.mp4", "index": 0, "time": 0.0, "width": 4, "height": 2, "status": "ok"}
+    folder.mkdir(parents=True)
+    lines = [run, {**frame, "regions": []}, {"type": "summary", "frames": 1}]
+    (folder / "detections.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_command_in_a_block_is_one_that_the_parser_takes(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for verb, words in commands(page, fenced=True):
+        if "--recipe" in words and importlib.util.find_spec("yaml") is None:
+            continue
+        parse(verb, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_verb_and_option_in_the_text_exists(page: Path) -> None:
+    for verb, words in commands(page, fenced=False):
+        assert verb in VERBS or verb in {name.split()[0] for name in VERBS}, f"{page.name}: oddroad {verb}"
+        assert not {word for word in words if word.startswith("--")} - options(verb) - {"--help"}
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]", text))
+    others = {"--help", "--version", "--completion"}
+    assert not sorted(named - others - set().union(*map(options, VERBS)))
+
+
+@functools.cache
+def options(verb: str) -> set[str]:
+    """Every option of a verb, from its help."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        parse(verb, ["--help"])
+    return set(re.findall(r"--[a-z][a-z0-9.-]*", out.getvalue()))
+
+
+def test_these_tests_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```sh\n.venv/bin/oddroad detect a.mp4 --persist 3  # gone\n```\nand `oddroad data verify --jsn`\n")
+    assert commands(page, fenced=True) == [("detect", ["a.mp4", "--persist", "3"])]
+    with pytest.raises(oddroad.InputError, match="Unrecognized options"):
+        test_every_command_in_a_block_is_one_that_the_parser_takes(page, monkeypatch)
+    assert commands(page, fenced=False) == [("data verify", ["--jsn"])]
+    with pytest.raises(AssertionError):
+        test_every_verb_and_option_in_the_text_exists(page)
+
+
+def test_the_readme_has_two_commands_to_set_up() -> None:
+    first = blocks(ROOT / "README.md", "sh")[0]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
+
+
+def test_the_architecture_names_every_part_of_the_package() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = Path(oddroad.__file__).parent
+    for folder in (package, package / "learn"):
+        parts = [each for each in folder.iterdir() if not each.name.startswith(("_", ".")) and each.suffix != ".typed"]
+        missing = [each.name for each in parts if f"`{each.name}{'/' if each.is_dir() else ''}`" not in page]
+        assert not missing, f"docs/architecture.md lacks {missing}"
+
+
+def test_the_results_page_names_every_field_of_the_schema() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    schema = json.loads((Path(oddroad.__file__).parent / "io/schema/detections.schema.json").read_text())
+    fields = {name for part in schema["$defs"].values() for name in part.get("properties", {})}
+    assert len(fields) > 30
+    assert not sorted(name for name in fields if f"`{name}`" not in page)
+
+
+def test_every_exit_code_is_explained() -> None:
+    assert list(EXIT_CODES) == [0, 1, 2, 3, 130]
