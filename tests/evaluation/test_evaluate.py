@@ -10,10 +10,12 @@ from golden import DATA, needs_data
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_curve
 
 from oddroad import InputError
+from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.datasets import DATASETS, read_label
-from oddroad.evaluation.evaluate import NO_INFORMATION, evaluate, table
+from oddroad.evaluation.evaluate import NO_INFORMATION, evaluate
 from oddroad.evaluation.predictors import Predictor, open_predictor
+from oddroad.evaluation.terminal import print_results
 from oddroad.evaluation.workers import Settings
 from oddroad.metrics import ComponentMetric, PixelMetric
 from oddroad.metrics.bootstrap import COARSE, intervals
@@ -138,7 +140,8 @@ def open_fake(model, scores, threads):
         heat = MAPS[int(image[0, 0, 0])]
         return (heat > 0).astype(np.uint8), np.full(heat.shape, 0.75, np.float32)
 
-    return Predictor("fake", "f" * 64, ("good",), maps, classes, ("a", "b"), {"good": 0.5})
+    card = Card("fake", "none", ("good",), None, 1, ("a", "b"), thresholds={"good": 0.5})
+    return Predictor("fake", "f" * 64, ("good",), maps, classes, ("a", "b"), card)
 
 
 def test_an_interrupted_run_goes_on(home):
@@ -162,7 +165,7 @@ def test_the_deployed_threshold_is_judged_too(home):
     for heat, label in zip(MAPS, LABELS, strict=True):
         components.add(heat, label)
     assert result["deployed"] == {"threshold": 0.5, **components.result()}
-    assert run(home, model="0", opener=open_fake, threshold=0.0)["good"]["deployed"]["threshold"] == 0
+    assert run(home, model="0", opener=open_fake, threshold="0.0")["good"]["deployed"]["threshold"] == 0
 
 
 def test_known_classes(home, monkeypatch):
@@ -258,9 +261,11 @@ def test_intervals_hold_the_figure_and_equal_a_plain_bootstrap():
     assert found["ap"] == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=2e-3)
 
 
-def test_an_undefined_figure_is_a_dash():
+def test_an_undefined_figure_is_a_dash(capsys):
     result = {"dataset": "a", "score": "b", "images": 1, "input_size": "own", "protocol": "native", "notes": []}
-    assert "50.00" in table([{**result, "ap": 0.5, "siou": None}])
+    print_results([{**result, "ap": 0.5, "siou": None}])
+    row = capsys.readouterr().out.splitlines()[3].split()
+    assert row == ["a", "b", "1", "own", "50.00", *"-" * 7]
 
 
 @needs_data

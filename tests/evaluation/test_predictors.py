@@ -61,7 +61,7 @@ def test_maps_are_those_of_the_detector(home):
     assert predictor.sha256 == sha256_of(folder / "net.ckpt")
 
 
-def test_mirror_averaging_says_what_it_costs(home, capsys):
+def test_flip_tta_says_what_it_costs(home, capsys):
     folder, network = home
     image = np.random.default_rng(1).integers(0, 256, (70, 90, 3)).astype(np.uint8)
     predictor = open_checkpoint(str(folder / "net.ckpt"), ("entropy",), flip_tta=True)
@@ -72,7 +72,7 @@ def test_mirror_averaging_says_what_it_costs(home, capsys):
         np.testing.assert_allclose(predictor.maps("", None, image)["entropy"], wanted[0][0].numpy(), atol=1e-5)
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
-    assert re.fullmatch(r"flip_tta averaging: \d+ ms a frame instead of \d+, \d\.\d times", told[0])
+    assert re.fullmatch(r"flip TTA: \d+ ms a frame instead of \d+, \d\.\d times", told[0])
     assert predictor.about["flip_tta"] == "averaged"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, parse_size, progress_bars, quiet
+from oddroad.cli.common import default_out, parse_size, progress_bars
 from oddroad.errors import InputError
 
 
@@ -18,7 +18,7 @@ def evaluate(
     scores: tuple[str, ...] = (),
     protocol: Literal["native", "network"] = "native",
     size: str | None = None,
-    threshold: float | None = None,
+    threshold: str | None = None,
     bootstrap: int = 0,
     exact: bool = False,
     workers: int = 1,
@@ -27,11 +27,11 @@ def evaluate(
     plugin: Path | None = None,
     flip_tta: bool = False,
 ) -> None:
-    """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE on known classes.
+    """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE of the classes.
 
     Example: oddroad evaluate default --data road_anomaly road_obstacle21 --root ~/datasets --json default.json
 
-    Run again after an interruption, it goes on where it stopped.
+    Run again after an interruption, with the same model, options and images, it goes on where it stopped.
 
     Args:
         model: "default", an .onnx file or a checkpoint of ours, or a folder of saved maps (.npy, or SMIYC's .hdf5).
@@ -41,19 +41,22 @@ def evaluate(
         protocol: native: maps are enlarged to the labels, as the benchmarks do. network: images and labels are
             resized to --size and frames without an anomaly are left out, as the first paper does.
         size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
-        threshold: judge components at this threshold too, instead of the one deployed with the model.
+        threshold: judge components at this threshold too, instead of the one deployed with the model: a number, or of
+            a calibrated .onnx file fpr=0.1%, alarms=1/100frames or alarms=30/hour@1fps.
         bootstrap: number of resamples of the images for 95 % intervals, such as 1000; no second run of the model.
-        exact: sort all scores instead of counting them; 4 bytes a pixel.
+        exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.
         workers: processes that share the images.
         json: file for the results, which 'oddroad report' reads; pictures of the frames go into a folder beside it.
         work: folder for the maps while it runs, 4 bytes a pixel and score; by default out/evaluate.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES; for a checkpoint.
-        flip_tta: of a checkpoint: average each score with that of the flip_tta image; what it costs is printed.
+        flip_tta: of a checkpoint: average each score with that of the mirror image; what it costs is printed.
     """
     from functools import partial
 
-    from oddroad.evaluation.evaluate import Settings, evaluate_to_file, table
+    from oddroad.datasets import DATASETS
+    from oddroad.evaluation.evaluate import Settings, evaluate_to_file
     from oddroad.evaluation.predictors import open_predictor
+    from oddroad.evaluation.terminal import print_results
 
     opener = open_predictor
     if Path(model).suffix == ".ckpt":
@@ -63,11 +66,14 @@ def evaluate(
 
         opener = partial(open_with_plugin, str(plugin))
     if flip_tta:
-        if Path(model).suffix != ".ckpt" or plugin is not None:
-            raise InputError(
-                "--flip-tta is for a checkpoint without a plugin; an .onnx has it inside: export --flip-tta"
-            )
+        if Path(model).suffix != ".ckpt":
+            raise InputError("--flip-tta is for a checkpoint; an .onnx has it inside: export --flip-tta")
+        tasks = {DATASETS[name].task for name in (each.partition(":")[0] for each in data) if name in DATASETS}
+        if tasks == {"semantic"}:
+            raise InputError("--flip-tta does nothing for sets of classes: it averages scores")
         opener = partial(opener, flip_tta=True)
+    if size == "any":
+        raise InputError("--size any says nothing; leave --size out, or give HxW such as 512x1024")
     settings = Settings(
         model=model,
         scores=scores,
@@ -81,7 +87,6 @@ def evaluate(
         pictures=json.with_suffix(".frames") if json else None,
         opener=opener,
     )
-    with progress_bars("images") as tell:
+    with progress_bars() as tell:
         results = evaluate_to_file(settings, data, root, json, tell)
-    if json is None or not quiet():
-        print(table(results))
+    print_results(results)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +18,28 @@ import numpy as np
 
 from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, completeness
+from oddroad.datasets.samples import remarks_of
+from oddroad.datasets.verify import found_values
 from oddroad.errors import InputError, pick
-from oddroad.evaluation.workers import (
-    PartialCounts,
-    Settings,
-    WorkerPool,
-    class_pass,
-    clear_cache,
-    component_pass,
-    pixel_pass,
-)
+from oddroad.evaluation.cache import clear, key_of, working_folder
+from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
+from oddroad.evaluation.predictors import Predictor
+from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
+from oddroad.files import write_whole
 from oddroad.metrics import ComponentMetric
 from oddroad.metrics.bootstrap import intervals
-from oddroad.types import Sample
+from oddroad.types import IGNORE, Sample
 
 NO_INFORMATION = "this score carries no information here: its AP is not above the prevalence"
 
-
 MOST_PICTURES = 100
+"""Frames of a set that are drawn, beside the best, median and worst of each score."""
+
+Tell = Callable[[str, int, int], None]
+"""Called with (what, frames done, frames in all)."""
 
 
-def evaluate(
-    settings: Settings, data: Sequence[str], root: Path, tell: Callable[[str, int, int], None] | None = None
-) -> Iterator[dict[str, Any]]:
+def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | None = None) -> Iterator[dict[str, Any]]:
     """Figures of a detector on each data set, for each score, as they become known.
 
     Args:
@@ -50,76 +52,199 @@ def evaluate(
         JSON values, fractions and not percent, with ``dataset``, ``score``, ``ap``, ... and ``notes`` in words.
 
     Raises:
-        InputError: if the model or a set cannot be used.
+        InputError: if the model or a set cannot be used, or an option would do nothing.
     """
     if settings.protocol not in ("native", "network"):
         raise InputError(f"protocol '{settings.protocol}'; expected 'native' or 'network'")
     if not data:
         raise InputError(f"no data set given; choose from: {', '.join(DATASETS)}")
+    wanted = [(pick(DATASETS, each.partition(":")[0], "data set"), each) for each in data]
     chosen = []
-    for given in data:
+    for entry, given in wanted:
         name, _, split = given.partition(":")
-        entry = pick(DATASETS, name, "data set")
         chosen.append((name, split or entry.split, entry.load(root, split or entry.split)))
-    cores = available_cores()
-    threads = max(1, cores // max(settings.workers, 1))
+    anomaly_sets = [name for name, _, _ in chosen if DATASETS[name].task == "anomaly"]
+    check_options(settings, anomaly_sets)
+    threads = max(1, available_cores() // max(settings.workers, 1))
     predictor = settings.opener(settings.model, settings.scores, threads)
-    with WorkerPool(settings, predictor, threads) as pool:
+    check_saved(settings, predictor)
+    deployed = {name: predictor.threshold(name, settings.threshold) for name in predictor.scores}
+    with ExitStack() as stack:
+        if anomaly_sets and not predictor.saved:
+            folder = stack.enter_context(working_folder(settings.work, key_of(made_by(settings, predictor))))
+            settings = replace(settings, work=folder)
+        pool = stack.enter_context(WorkerPool(settings, predictor, threads))
         for name, split, samples in chosen:
             telling = partial(tell, f"{name} {split}".strip()) if tell else lambda done, total: None
-            judge = evaluate_semantic if DATASETS[name].task == "semantic" else evaluate_anomaly
-            yield from judge(pool, name, split, samples, telling)
+            where = {"dataset": name, "split": split, "root": str(root.resolve())}
+            if DATASETS[name].task == "semantic":
+                yield evaluate_semantic(pool, where, samples, telling)
+            else:
+                yield from evaluate_anomaly(pool, where, samples, deployed, telling)
+
+
+def check_options(settings: Settings, anomaly_sets: Sequence[str]) -> None:
+    """Refuse numbers that mean nothing, and options that would do nothing.
+
+    Raises:
+        InputError: naming the option.
+    """
+    for name, least in (("workers", 1), ("bootstrap", 0)):
+        if getattr(settings, name) < least:
+            raise InputError(f"--{name} {getattr(settings, name)}; expected {least} or more")
+    if not anomaly_sets:
+        for name in ("scores", "threshold", "bootstrap", "exact"):
+            if getattr(settings, name):
+                raise InputError(f"--{name} does nothing for sets of classes, which are judged by the classes alone")
+
+
+def check_saved(settings: Settings, predictor: Predictor) -> None:
+    """Refuse a size that saved maps, which are as they are, would not heed.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if predictor.saved and settings.size is not None and settings.protocol == "native":
+        raise InputError(
+            "--size does nothing for saved maps in protocol native: they are enlarged to the labels; leave it out, or "
+            "pass --protocol network to shrink the labels"
+        )
+
+
+def made_by(settings: Settings, predictor: Predictor) -> dict[str, Any]:
+    """Everything beside the images that decides on the maps of a run."""
+    return {
+        "model": predictor.sha256,
+        "name": predictor.name,
+        "about": dict(predictor.about),
+        "protocol": settings.protocol,
+        "size": settings.seen,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide on the figures, of those that are installed."""
+    found = {}
+    for name in ("oddroad", "numpy", "opencv-python-headless", "onnxruntime"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def evaluate_anomaly(
-    pool: WorkerPool, dataset: str, split: str, samples: Sequence[Sample], tell: Callable[[int, int], None]
+    pool: WorkerPool,
+    where: dict[str, str],
+    samples: Sequence[Sample],
+    deployed: dict[str, float | None],
+    tell: Callable[[int, int], None],
 ) -> Iterator[dict[str, Any]]:
-    """Results of one anomaly set, one for each score."""
-    settings, names = pool.settings, pool.predictor.scores
+    """Results of one anomaly set, one for each score.
+
+    Args:
+        pool: the processes, with settings and model.
+        where: ``dataset``, ``split`` and ``root``.
+        samples: of the set.
+        deployed: score -> a threshold to judge components at, beside the best one; None for none.
+        tell: called with (frames done, frames in all), counting both passes.
+
+    Raises:
+        InputError: if the labels hold no anomaly or nothing else.
+    """
+    settings, names, dataset = pool.settings, pool.predictor.scores, where["dataset"]
     start, whole, steps = time.perf_counter(), PartialCounts(), 2 * len(samples)
     used: list[Sample] = []
     for number, (sample, part) in enumerate(zip(samples, pool.work(pixel_pass, samples, dataset), strict=True)):
         whole.merge(part)
         used += [sample] if part.frames else []
         tell(number + 1, steps)
-    if not used or not whole.pixel[names[0]].result()["anomaly_pixels"]:
-        raise InputError(f"no label of {f'{dataset} {split}'.strip()} holds an anomaly pixel; nothing can be judged")
-    pixel = {name: whole.pixel[name].result() for name in names}
-    deployed = {
-        name: pool.predictor.thresholds.get(name) if settings.threshold is None else settings.threshold
-        for name in names
+    pixel = {name: metric.result() for name, metric in whole.pixel.items()}
+    anomalies = pixel[names[0]]["anomaly_pixels"] if used else 0
+    if not anomalies or anomalies == pixel[names[0]]["pixels"]:
+        lacking = "an anomaly pixel" if not anomalies else "an in-distribution pixel, all valid ones are anomalies"
+        values = found_values(whole.values, samples[0].lookup, dataset)
+        raise InputError(f"no label of {of_set(where)} holds {lacking}; nothing can be judged: {values}")
+    thresholds = {
+        name: [each for each in (pixel[name]["threshold"], deployed[name]) if each is not None] for name in names
     }
-    cuts = {name: [each for each in (pixel[name]["threshold"], deployed[name]) if each is not None] for name in names}
-    scale = {name: whole.pixel[name].quantiles([0.05, 0.999]).tolist() for name in names}
-    drawn = chosen_frames(whole.frames, names)
+    ranges = {name: whole.pixel[name].quantiles([0.05, 0.999]).tolist() for name in names}
+    folder = settings.pictures / frames_folder(where) if settings.pictures is not None else None
+    if folder is not None:
+        clear_pictures(folder)
+    given = thresholds, ranges, folder, frames_to_draw(whole.frames, names)
     metrics: dict[str, list[ComponentMetric]] = {}
-    for number, found in enumerate(pool.work(component_pass, used, dataset, cuts, scale, drawn)):
+    for number, found in enumerate(pool.work(component_pass, used, dataset, *given)):
         for name, parts in found.items():
             for mine, theirs in zip(metrics.setdefault(name, parts), parts, strict=True):
                 if mine is not theirs:
                     mine.merge(theirs)
         tell(len(samples) + number + 1, steps)
-    common = describe_run(pool, dataset, split, samples) | {
+    common = describe_run(pool, where, samples) | {
         "judged_images": len(used),
         "seconds": time.perf_counter() - start,
         "seconds_in_network": whole.seconds,
         "frames_computed": whole.computed,
         "saved_maps": pool.predictor.saved,
+        "frames_folder": frames_folder(where),
     }
+    told = notes_of_set(whole, common, samples, where)
     for name in names:
-        yield anomaly_result(settings, common, dataset, name, whole, pixel[name], metrics[name])
-    clear_cache(pool, dataset, used)
+        yield anomaly_result(settings, common, name, whole, pixel[name], metrics[name], told)
+    if not pool.predictor.saved:
+        clear(settings.work, dataset)
 
 
-def describe_run(pool: WorkerPool, dataset: str, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
+def of_set(where: dict[str, str]) -> str:
+    """Name and split of a set."""
+    return f"{where['dataset']} {where['split']}".strip()
+
+
+def frames_folder(where: dict[str, str]) -> str:
+    """The folder, beside the results, of the pictures of a set: its name, with a split that is not the usual one."""
+    name, split = where["dataset"], where["split"]
+    return name if split == DATASETS[name].split else f"{name}.{split.replace('/', '_')}"
+
+
+def clear_pictures(folder: Path) -> None:
+    """Remove the pictures of an earlier run, which would stand beside the figures of this one."""
+    for ending in (".image.jpg", ".png"):
+        for path in folder.glob(f"*{ending}"):
+            path.unlink()
+
+
+def notes_of_set(
+    whole: PartialCounts, common: dict[str, Any], samples: Sequence[Sample], where: dict[str, str]
+) -> list[str]:
+    """What is to be said about a set and its labels, whatever the score."""
+    dataset, notes = where["dataset"], []
+    if lacking := completeness(dataset, where["split"], len(samples)):
+        notes.append(lacking)
+    notes += remarks_of(samples)
+    values = found_values(whole.values, samples[0].lookup, dataset)
+    for frames, what in ((whole.empty, "no valid pixel"), (whole.full, "nothing but anomalies")):
+        if frames:
+            notes.append(f"{len(frames)} of {len(samples)} frames hold {what} ({', '.join(frames[:3])}); {values}")
+    unmapped = [each for each in np.flatnonzero(whole.values) if samples[0].lookup[each] == IGNORE != each]
+    if dataset == "folder" and unmapped and not (Path(where["root"]) / "classes.json").is_file():
+        notes.append(f"values that are not judged: {values}")
+    if not common["saved_maps"] and common["frames_computed"] < common["judged_images"]:
+        notes.append("went on from an interrupted run; the seconds do not count its frames")
+    if whole.types and not whole.types <= {"float16", "float32", "float64"}:
+        notes.append(f"the maps hold {', '.join(sorted(whole.types))}; equal values are ranked as ties")
+    return notes
+
+
+def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
     """What every result says about where it comes from."""
     settings, predictor = pool.settings, pool.predictor
     size = settings.seen
-    published = DATASETS[dataset].counts.get(split)
+    published = DATASETS[where["dataset"]].counts.get(where["split"])
     return {
-        "dataset": dataset,
-        "split": split,
+        **where,
         "model": predictor.name,
+        "model_file": predictor.file,
         "model_hash": predictor.sha256,
         "protocol": settings.protocol,
         "input_size": f"{size[0]}x{size[1]}" if size else "own",
@@ -127,54 +252,82 @@ def describe_run(pool: WorkerPool, dataset: str, split: str, samples: Sequence[S
         "published_images": published,
         "complete": published is None or published == len(samples),
         **predictor.about,
-        "versions": {name: version(name) for name in ("oddroad", "numpy", "opencv-python-headless", "onnxruntime")},
+        "versions": versions(),
     }
 
 
 def anomaly_result(
     settings: Settings,
     common: dict[str, Any],
-    dataset: str,
-    name: str,
+    score: str,
     whole: PartialCounts,
     pixel: dict[str, float],
     components: list[ComponentMetric],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
-    """The JSON object of one data set and score."""
+    """The JSON object of one data set and score.
+
+    Args:
+        settings: how it was evaluated.
+        common: what all scores of the set share, see ``describe_run``.
+        score: its name.
+        whole: the counts of the first pass over all frames.
+        pixel: the pixel figures of this score.
+        components: its component metrics, at the best threshold and, where there is one, at the deployed one.
+        notes: what is to be said about the set.
+
+    Returns:
+        JSON values but for NaN and infinities, fractions and not percent.
+    """
     best, *deployed = components
-    notes = []
-    if lacking := completeness(dataset, common["split"], common["images"]):
-        notes.append(lacking)
+    remarks = list(notes)
     if pixel["ap"] <= pixel["prevalence"] * (1 + 1e-6):
-        notes.append(NO_INFORMATION)
+        remarks.append(NO_INFORMATION)
     if pixel["ap_error"] > 1e-4:
-        notes.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
-    if not common["saved_maps"] and common["frames_computed"] < common["judged_images"]:
-        notes.append("went on from an interrupted run; the seconds do not count its frames")
+        remarks.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
+    if rounded := whole.rounded.get(score):
+        name, single, double = max(rounded, key=lambda each: abs(each[1] - each[2]))
+        remarks.append(
+            f"the float64 maps differ by less than float32 resolves: AP of frame '{name}' is {100 * single:.2f} in "
+            f"float32 and {100 * double:.2f} in float64; --exact ranks in float64"
+        )
+    hashes = whole.hashes.get(score)
     result = {
         **common,
-        "score": name,
+        **({"model_hash": hashlib.sha256("".join(hashes).encode()).hexdigest()} if hashes else {}),
+        "score": score,
         **pixel,
         **best.result(),
         "min_sizes": [best.min_predicted, best.min_truth],
         "exact": settings.exact,
-        "notes": notes,
-        "frames": [{"name": each["name"], "ap": each["ap"][name]} for each in whole.frames],
-        "curve": whole.pixel[name].ranking().curve(),
+        "notes": remarks,
+        "frames": [{"name": each["name"], "ap": each["ap"][score]} for each in whole.frames],
+        "curve": whole.pixel[score].ranking().curve(),
     }
     for metric in deployed:
         result["deployed"] = {"threshold": float(metric.threshold), **metric.result()}
     if settings.bootstrap:
-        result["intervals"] = intervals(whole.coarse[name], settings.bootstrap)
+        result["intervals"] = intervals(whole.coarse[score], settings.bootstrap)
         result["bootstrap"] = settings.bootstrap
     return result
 
 
 def evaluate_semantic(
-    pool: WorkerPool, dataset: str, split: str, samples: Sequence[Sample], tell: Callable[[int, int], None]
-) -> Iterator[dict[str, Any]]:
-    """The result of one set of known classes."""
-    entry, predictor = DATASETS[dataset], pool.predictor
+    pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample], tell: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The result of one set of classes.
+
+    Args:
+        pool: the processes, with settings and model.
+        where: ``dataset``, ``split`` and ``root``.
+        samples: of the set.
+        tell: called with (frames done, frames in all).
+
+    Raises:
+        InputError: if the model has other classes or none.
+    """
+    dataset, predictor = where["dataset"], pool.predictor
+    entry = DATASETS[dataset]
     if predictor.class_names and predictor.class_names != entry.classes:
         raise InputError(
             f"{predictor.name} knows {len(predictor.class_names)} classes ({', '.join(predictor.class_names[:3])}) "
@@ -187,9 +340,9 @@ def evaluate_semantic(
     metric = whole.semantic
     assert metric is not None
     figures = metric.result()
-    lacking = completeness(dataset, split, len(samples))
-    yield {
-        **describe_run(pool, dataset, split, samples),
+    lacking = completeness(dataset, where["split"], len(samples))
+    return {
+        **describe_run(pool, where, samples),
         "seconds": time.perf_counter() - start,
         "seconds_in_network": whole.seconds,
         "score": "",
@@ -198,73 +351,24 @@ def evaluate_semantic(
             zip(entry.classes, (None if math.isnan(each) else each for each in metric.iou().tolist()), strict=True)
         ),
         "reliability": metric.reliability() if not math.isnan(figures["ece"]) else None,
-        "notes": [lacking] if lacking else [],
+        "notes": ([lacking] if lacking else []) + remarks_of(samples),
     }
 
 
 def evaluate_to_file(
-    settings: Settings,
-    data: Sequence[str],
-    root: Path,
-    out: Path | None,
-    tell: Callable[[str, int, int], None] = lambda *_: None,
+    settings: Settings, data: Sequence[str], root: Path, out: Path | None, tell: Tell | None = None
 ) -> list[dict[str, Any]]:
-    """All results; ``out`` is written anew after each, so it always holds what is known.
+    """All results; ``out`` is written anew after each, so it always holds what is known, and never half of it.
 
-    Args:
-        settings: how to judge.
-        data: names of data sets, each optionally with its split.
-        root: folder at or below which the sets lie.
-        out: JSON file, or None.
-        tell: called with what is done, how much of it, and of how much.
+    Raises:
+        InputError: see ``evaluate``; or if the file cannot be written.
     """
     results: list[dict[str, Any]] = []
     for result in evaluate(settings, data, root, tell):
         results.append(plain(result))
         if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            partial_out = out.with_name(out.name + ".partial")
-            partial_out.write_text(json.dumps({"results": results}, indent=1))
-            partial_out.replace(out)
+            write_whole(out, json.dumps({"results": results}, indent=1).encode(), "results")
     return results
-
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Results as text: percent, a line each, the notes below."""
-
-    def percent(result: dict[str, Any], key: str) -> str:
-        value = result.get(key)
-        if value is None or math.isnan(value):
-            return "-"
-        low, high = result.get("intervals", {}).get(key, (None, None))
-        return f"{100 * value:.2f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
-
-    anomaly = ("ap", "fpr95", "auroc", "prevalence", "f1", "siou", "ppv", "f1_star")
-    heads = {"ap": "AP", "fpr95": "FPR95", "auroc": "AUROC", "f1": "F1", "siou": "sIoU", "ppv": "PPV", "f1_star": "F1*"}
-    lines: list[str] = []
-    for keys, first in ((anomaly, "ap"), (("miou", "accuracy", "ece"), "miou")):
-        rows = [each for each in results if first in each]
-        if not rows:
-            continue
-        cells = [["data set", "score", "images", "input", *(heads.get(key, key) for key in keys)]]
-        for each in rows:
-            cells.append(
-                [
-                    each["dataset"],
-                    each["score"],
-                    str(each["images"]),
-                    each["input_size"],
-                    *(percent(each, k) for k in keys),
-                ]
-            )
-        widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
-        lines += [
-            "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
-    protocols = sorted({f"protocol {each['protocol']}" for each in results})
-    lines.append(f"percent; {', '.join(protocols)}; best threshold for F1, sIoU, PPV and F1*")
-    lines += [f"{each['dataset']} {each['score']}: {note}" for each in results for note in each["notes"]]
-    return "\n".join(lines)
 
 
 def plain(value: Any) -> Any:
@@ -276,7 +380,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def chosen_frames(frames: Sequence[dict[str, Any]], scores: Sequence[str]) -> set[str]:
+def frames_to_draw(frames: Sequence[dict[str, Any]], scores: Sequence[str]) -> set[str]:
     """Names of the frames to draw: evenly spread ones, and the best, median and worst of each score."""
     even = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MOST_PICTURES)).astype(int))
     chosen = {frames[at]["name"] for at in even}

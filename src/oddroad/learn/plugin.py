@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from oddroad.errors import InputError
 from oddroad.evaluation.predictors import Predictor
+from oddroad.files import sha256_of
 from oddroad.learn.predictor import open_checkpoint
 
 
@@ -38,8 +40,17 @@ def frames_of(error: BaseException):
     return traceback.extract_tb(error.__traceback__)
 
 
-def open_with_plugin(plugin: str, model: str, scores: Sequence[str] = (), threads: int = 0) -> Predictor:
+def open_with_plugin(
+    plugin: str, model: str, scores: Sequence[str] = (), threads: int = 0, flip_tta: bool = False
+) -> Predictor:
     """A predictor for one of our checkpoints, with the scores of a plugin; also in a worker process.
+
+    Args:
+        plugin: the Python file, whose SHA-256 goes into the results.
+        model: path of the checkpoint.
+        scores: names in SCORES; by default the usual ones.
+        threads: of PyTorch; 0 leaves them as they are.
+        flip_tta: each score is the mean over the image and its mirror image.
 
     Raises:
         InputError: if the plugin, the checkpoint or a score cannot be used.
@@ -49,4 +60,5 @@ def open_with_plugin(plugin: str, model: str, scores: Sequence[str] = (), thread
         raise InputError(
             f"'{model}' has its scores inside; a plugin needs the checkpoint (.ckpt), or export it with --plugin"
         )
-    return open_checkpoint(model, scores, threads)
+    found = open_checkpoint(model, scores, threads, flip_tta=flip_tta)
+    return replace(found, about={**found.about, "plugin": sha256_of(Path(plugin))})

@@ -23,22 +23,23 @@ USUAL = ("msp", "max_logit", "entropy", "energy")
 
 
 def flip_tta_cost(detector: Detector, image: torch.Tensor) -> str:
-    """What averaging with the flip_tta image costs on an image (1, H, W, 3) uint8, in one line; leaves it switched on."""
-    times = []
+    """What flip TTA costs on an image (1, H, W, 3) uint8, in one line; the detector stays as it was."""
+    times, before = [], detector.flip_tta
     with torch.inference_mode():
         for flip_tta in (False, False, True):  # the first call only warms up
             detector.flip_tta = flip_tta
             began = time.perf_counter()
             detector(image)
             times.append(1e3 * (time.perf_counter() - began))
+    detector.flip_tta = before
     once, twice = times[1:]
-    return f"flip_tta averaging: {twice:.0f} ms a frame instead of {once:.0f}, {twice / once:.1f} times"
+    return f"flip TTA: {twice:.0f} ms a frame instead of {once:.0f}, {twice / once:.1f} times"
 
 
 def flip_tta_cost_line(
     network: torch.nn.Module, scores: Mapping[str, Score], size: tuple[int, int] | None, upsample: str, known: int
 ) -> str:
-    """What averaging with the flip_tta image costs PyTorch at a size, by default 512x1024, in one line."""
+    """What flip TTA costs PyTorch at a size (H, W), by default 512x1024, in one line."""
     detector = Detector(network, scores, size=size, upsample=upsample, known=known).eval()
     image = torch.zeros(1, *(size or (512, 1024)), 3, dtype=torch.uint8)
     return f"{flip_tta_cost(detector, image)} (PyTorch)"
@@ -49,7 +50,12 @@ def open_checkpoint(
 ) -> Predictor:
     """A predictor for one of our checkpoints, on PyTorch; images go in at their own size.
 
-    With ``flip_tta`` each score is the mean over the image and its flip_tta image; what that costs is printed once.
+    Args:
+        model: path of the checkpoint.
+        scores: names in SCORES; by default USUAL.
+        threads: of PyTorch; 0 leaves them as they are.
+        upsample: "score" or "logits": what is enlarged to the size of the image.
+        flip_tta: each score is the mean over the image and its mirror image; what that costs is printed once.
 
     Raises:
         InputError: if the checkpoint or a score cannot be used.
@@ -63,11 +69,14 @@ def open_checkpoint(
     temperature = float(about.get("temperature", 1.0))
     how = (str(about.get("normalisation", "imagenet")), None, upsample, temperature, len(names))
     detector = Detector(network, table, *how).eval()
+    detector.flip_tta = flip_tta
+    told: list[str] = []
 
     def maps(dataset: str, sample: Sample, image: np.ndarray) -> dict[str, np.ndarray]:
         given = torch.from_numpy(np.ascontiguousarray(image))[None]
-        if flip_tta and not detector.flip_tta:
-            print(flip_tta_cost(detector, given), file=sys.stderr)
+        if flip_tta and not told:
+            told.append(flip_tta_cost(detector, given))
+            print(told[0], file=sys.stderr)
         with torch.inference_mode():
             found = detector(given)
         return {name: each[0].numpy() for name, each in zip(table, found, strict=True)}
@@ -92,6 +101,12 @@ def open_checkpoint(
         maps=maps,
         classes=classes,
         class_names=names,
-        about={"engine": "torch", "upsample": upsample, "weight_storage": "float32"}
+        file=str(path.resolve()),
+        about={
+            "engine": "torch",
+            "engine_version": torch.__version__,
+            "upsample": upsample,
+            "weight_storage": "float32",
+        }
         | ({"flip_tta": "averaged"} if flip_tta else {}),
     )

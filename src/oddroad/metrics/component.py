@@ -1,4 +1,4 @@
-"""Component metrics of SegmentMeIfYouCan: sIoU, PPV and F1* of connected odd regions.
+"""Component metrics of SegmentMeIfYouCan: sIoU, PPV and F1* of connected anomalous regions.
 
 Source: Chan et al., "SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation", NeurIPS Datasets 2021.
 """
@@ -22,9 +22,9 @@ class Components(NamedTuple):
 
     Attributes:
         siou: (K,) adjusted IoU of each true component.
-        truth_sizes: (K,) its judged pixels.
+        truth_sizes: (K,) its valid pixels.
         ppv: (P,) share of each predicted component that lies on an anomaly.
-        predicted_sizes: (P,) its judged pixels.
+        predicted_sizes: (P,) its valid pixels.
     """
 
     siou: np.ndarray
@@ -44,8 +44,8 @@ def label_components(mask: np.ndarray, smallest: int) -> tuple[np.ndarray, np.nd
 def components(predicted: np.ndarray, label: np.ndarray, min_predicted: int, min_truth: int) -> Components:
     """Compare the connected components of a prediction with those of the truth.
 
-    Predictions on pixels that are not judged do not exist; predicted components below ``min_predicted`` pixels are
-    dropped; true components below ``min_truth`` pixels are not judged. A true component is compared with the union of
+    Predictions on pixels that are not valid do not exist; predicted components below ``min_predicted`` pixels are
+    dropped; true components below ``min_truth`` pixels do not count. A true component is compared with the union of
     all predicted components that touch it, leaving out what of these lies on other true components.
 
     Args:
@@ -58,8 +58,8 @@ def components(predicted: np.ndarray, label: np.ndarray, min_predicted: int, min
     guess, guess_large, guesses = label_components(predicted & (label != IGNORE), min_predicted)
     at = np.flatnonzero(guess)
     of_guess, of_truth = guess.ravel()[at], truth.ravel()[at]
-    judged_here = guess_large[of_guess] & (truth_large[of_truth] | (of_truth == 0))
-    of_guess, of_truth = of_guess[judged_here], of_truth[judged_here]
+    valid_here = guess_large[of_guess] & (truth_large[of_truth] | (of_truth == 0))
+    of_guess, of_truth = of_guess[valid_here], of_truth[valid_here]
 
     guess_size = np.bincount(of_guess, minlength=guesses + 1)
     truth_size = np.bincount(truth[truth > 0], minlength=truths + 1) * truth_large
@@ -91,7 +91,7 @@ class ComponentMetric:
     """
 
     def __init__(self, threshold: float, min_predicted: int, min_truth: int):
-        self.threshold = np.float32(threshold)
+        self.threshold = float(threshold)
         self.min_predicted = min_predicted
         self.min_truth = min_truth
         self.true_positives = np.zeros(len(TAUS), np.int64)
@@ -104,17 +104,19 @@ class ComponentMetric:
         """Count one frame.
 
         Args:
-            scores: (H, W) float, higher is stranger.
+            scores: (H, W) float, higher means more anomalous.
             labels: (H, W) with KNOWN, ANOMALY and IGNORE.
             name: of the frame, for the messages.
 
         Raises:
             InputError: if the shapes differ, a score is NaN, or a label is none of the three.
         """
-        valid_pixels(scores, labels, name)
-        found = components(
-            scores.astype(np.float32, copy=False) > self.threshold, labels, self.min_predicted, self.min_truth
-        )
+        valid_pixels(scores, labels, name, double=True)
+        if scores.dtype == np.float64:
+            predicted = scores > self.threshold
+        else:
+            predicted = scores.astype(np.float32, copy=False) > np.float32(self.threshold)
+        found = components(predicted, labels, self.min_predicted, self.min_truth)
         hits = (found.siou[:, None] >= TAUS).sum(0)
         self.true_positives += hits
         self.false_negatives += len(found.siou) - hits

@@ -1,4 +1,4 @@
-"""Pixel metrics of score maps: AP, AUROC, FPR95, best F1. All pixels of a set are pooled, label 255 is not judged.
+"""Pixel metrics of score maps: AP, AUROC, FPR95, best F1. All pixels of a set are pooled, label 255 is not valid.
 
 Scores are counted by the order-preserving integer key of a float32 (smaller key, smaller score). As long as the scores
 seen take at most ``bins`` different values, every value has a count of its own and the figures are exact. Beyond that
@@ -23,7 +23,7 @@ TIES = 1 << 14
 """Most values kept apart because they fill a frame, 20 bytes each."""
 
 HEAVY = 1024
-"""A value that holds this part of the known or of the anomaly pixels of a frame (at least 16) is kept apart."""
+"""A value that holds this part of the normal or of the anomaly pixels of a frame (at least 16) is kept apart."""
 
 
 PIECE = 1 << 17
@@ -62,13 +62,16 @@ def just_below(keys: np.ndarray) -> np.ndarray:
     return floats_of(below - (below == MINUS_ZERO))
 
 
-def valid_pixels(scores: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 scores and boolean "is an anomaly" of the judged pixels, both flat.
+def valid_pixels(
+    scores: np.ndarray, labels: np.ndarray, name: str, double: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and boolean "is an anomaly" of the valid pixels, both flat.
 
     Args:
-        scores: (H, W) of any float type; float64 is rounded to float32.
+        scores: (H, W) of any float type.
         labels: (H, W) with KNOWN, ANOMALY and IGNORE.
         name: of the frame, for the messages.
+        double: leave float64 as it is; all else is rounded to float32.
 
     Raises:
         InputError: if the shapes differ, a score is NaN, or a label is none of the three.
@@ -78,22 +81,23 @@ def valid_pixels(scores: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.
             f"the score map of frame '{name}' has shape {scores.shape} and its label {labels.shape}; bring the map to "
             "the size of the label"
         )
-    scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
+    kind = np.float64 if double and scores.dtype == np.float64 else np.float32
+    scores = np.ascontiguousarray(scores, dtype=kind).reshape(-1)
     if np.isnan(scores.max(initial=-np.inf)):
         count = int(np.isnan(scores).sum())
         raise InputError(f"the score map of frame '{name}' holds {count} NaN; a score must be a number at every pixel")
     labels = np.ascontiguousarray(labels).reshape(-1)
-    odd, ignored = labels == ANOMALY, labels == IGNORE
-    if not (odd | ignored | (labels == KNOWN)).all():
+    anomalous, ignored = labels == ANOMALY, labels == IGNORE
+    if not (anomalous | ignored | (labels == KNOWN)).all():
         strange = sorted(set(np.unique(labels).tolist()) - {KNOWN, ANOMALY, IGNORE})
         raise InputError(
-            f"the label of frame '{name}' holds {strange}; expected {KNOWN} (known), {ANOMALY} (anomaly) and "
-            f"{IGNORE} (not judged)"
+            f"the label of frame '{name}' holds {strange}; expected {KNOWN} (in-distribution), {ANOMALY} (anomaly) "
+            f"and {IGNORE} (not judged)"
         )
     if not ignored.any():
-        return scores, odd
+        return scores, anomalous
     keep = ~ignored
-    return scores[keep], odd[keep]
+    return scores[keep], anomalous[keep]
 
 
 class PixelMetric:
@@ -122,17 +126,17 @@ class PixelMetric:
         """Count one frame.
 
         Args:
-            scores: (H, W) float, higher is stranger.
+            scores: (H, W) float, higher means more anomalous.
             labels: (H, W) with KNOWN, ANOMALY and IGNORE.
             name: of the frame, for the messages.
 
         Raises:
             InputError: see ``valid_pixels``.
         """
-        values, odd = valid_pixels(scores, labels, name)
+        values, anomalous = valid_pixels(scores, labels, name)
         keys = keys_of(values)
         del values
-        both = keys[~odd], keys[odd]
+        both = keys[~anomalous], keys[anomalous]
         del keys
         for part in both:
             part.sort()
@@ -163,8 +167,8 @@ class PixelMetric:
         starts, _ = runs(place[order])
         lowest, highest = lowest[order][starts], highest[order][starts]
         counts = np.add.reduceat(counts[:, order], starts, axis=1) if len(starts) else counts
-        known, odd = counts
-        found, false = np.cumsum(odd), np.cumsum(known)
+        normal, anomalous = counts
+        found, false = np.cumsum(anomalous), np.cumsum(normal)
 
         # What lies in one block (a bin, and the ties among its values) is in an order that is not known.
         blocks, ends = runs(lowest >> np.uint32(self.shift))
@@ -172,25 +176,25 @@ class PixelMetric:
         above = np.append(0, found)[blocks][block], np.append(0, false)[blocks][block]
         down_to = np.append(0, found)[ends][block], np.append(0, false)[ends][block]
         mixed, alone = lowest != highest, (ends - blocks)[block] == 1
-        own = np.where(mixed, 0, known)
+        own = np.where(mixed, 0, normal)
         best = down_to[0] / np.maximum(down_to[0] + above[1] + own, 1)
-        least = above[0] + np.where(mixed, 1, odd)
+        least = above[0] + np.where(mixed, 1, anomalous)
         worst = least / np.maximum(least + down_to[1], 1)
         sure = alone & ~mixed
         best[sure] = worst[sure] = (found / np.maximum(found + false, 1))[sure]
-        hit = odd > 0
+        hit = anomalous > 0
         return Ranking(
             thresholds=just_below(lowest[hit]),
             found=found[hit],
             false=false[hit],
-            step=odd[hit],
-            level=known[hit],
+            step=anomalous[hit],
+            level=normal[hit],
             mixed=mixed[hit],
             best=best[hit],
             worst=worst[hit],
             slack=np.where(sure, 0, down_to[1] - above[1])[hit],
-            positives=int(odd.sum()),
-            negatives=int(known.sum()),
+            positives=int(anomalous.sum()),
+            negatives=int(normal.sum()),
         )
 
     def result(self) -> dict[str, float]:
@@ -198,7 +202,7 @@ class PixelMetric:
         return self.ranking().result()
 
     def quantiles(self, shares: np.ndarray | list[float]) -> np.ndarray:
-        """Scores below which these shares of the judged pixels lie, to the width of a bin."""
+        """Scores below which these shares of the valid pixels lie, to the width of a bin."""
         keys = np.concatenate([self.lowest, self.ties])
         order = np.argsort(keys, kind="stable")
         total = np.cumsum(np.concatenate([self.counts, self.tie_counts], axis=1).sum(0)[order])
@@ -249,44 +253,47 @@ class PixelMetric:
 
 
 class ExactPixelMetric:
-    """The same figures from all scores at once: exact for any scores, 4 bytes a pixel and a sort at the end."""
+    """The same figures from all scores at once: exact for any scores, of float64 too, and a sort at the end.
+
+    It keeps 4 bytes a pixel, 8 where the scores are float64.
+    """
 
     def __init__(self) -> None:
-        self.known: list[np.ndarray] = []
-        self.odd: list[np.ndarray] = []
+        self.normal: list[np.ndarray] = []
+        self.anomalous: list[np.ndarray] = []
 
     def add(self, scores: np.ndarray, labels: np.ndarray, name: str = "") -> None:
         """Keep the scores of one frame; see ``PixelMetric.add``."""
-        values, odd = valid_pixels(scores, labels, name)
-        self.known.append(values[~odd])
-        self.odd.append(values[odd])
+        values, anomalous = valid_pixels(scores, labels, name, double=True)
+        self.normal.append(values[~anomalous])
+        self.anomalous.append(values[anomalous])
 
     def merge(self, other: ExactPixelMetric) -> None:
         """Add the scores of another part of the same set."""
-        self.known += other.known
-        self.odd += other.odd
+        self.normal += other.normal
+        self.anomalous += other.anomalous
 
     def ranking(self) -> Ranking:
         """The scores as a ranking: both kinds sorted apart, then the one looked up in the other."""
         none = [np.zeros(0, np.float32)]
-        known = np.sort(np.concatenate(self.known or none))
-        values, step = np.unique(np.concatenate(self.odd or none), return_counts=True)
+        normal = np.sort(np.concatenate(self.normal or none))
+        values, step = np.unique(np.concatenate(self.anomalous or none), return_counts=True)
         values, step = values[::-1], step[::-1]
         found = np.cumsum(step)
-        false = len(known) - np.searchsorted(known, values, side="left")
+        false = len(normal) - np.searchsorted(normal, values, side="left")
         precision = found / (found + false)
         return Ranking(
-            thresholds=just_below(keys_of(values)),
+            thresholds=just_below(keys_of(values)) if values.dtype == np.float32 else np.nextafter(values, -np.inf),
             found=found,
             false=false,
             step=step,
-            level=false - (len(known) - np.searchsorted(known, values, side="right")),
+            level=false - (len(normal) - np.searchsorted(normal, values, side="right")),
             mixed=np.zeros(len(values), bool),
             best=precision,
             worst=precision,
             slack=np.zeros(len(values), int),
             positives=int(step.sum()),
-            negatives=len(known),
+            negatives=len(normal),
         )
 
     def result(self) -> dict[str, float]:
@@ -294,8 +301,8 @@ class ExactPixelMetric:
         return self.ranking().result()
 
     def quantiles(self, shares: np.ndarray | list[float]) -> np.ndarray:
-        """Scores below which these shares of the judged pixels lie."""
-        values = np.sort(np.concatenate(self.known + self.odd))
+        """Scores below which these shares of the valid pixels lie."""
+        values = np.sort(np.concatenate(self.normal + self.anomalous))
         return values[(np.asarray(shares) * len(values)).astype(int).clip(0, len(values) - 1)]
 
 

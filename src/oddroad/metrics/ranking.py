@@ -14,15 +14,15 @@ class Ranking:
     Attributes:
         thresholds: (K,) float32; a pixel is predicted where ``score > threshold``.
         found: (K,) anomaly pixels predicted.
-        false: (K,) known pixels predicted.
+        false: (K,) in-distribution pixels predicted.
         step: (K,) anomaly pixels that this threshold adds.
-        level: (K,) known pixels with the same score as those, or in the same bin.
+        level: (K,) in-distribution pixels with the same score as those, or in the same bin.
         mixed: (K,) whether this is a bin of several scores, whose order inside is not known.
         best: (K,) highest precision possible at any of the added anomaly pixels.
         worst: (K,) lowest one.
-        slack: (K,) known pixels whose order to these is not known.
+        slack: (K,) in-distribution pixels whose order to these is not known.
         positives: all anomaly pixels.
-        negatives: all known pixels.
+        negatives: all in-distribution pixels.
     """
 
     thresholds: np.ndarray

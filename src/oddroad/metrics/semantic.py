@@ -1,4 +1,4 @@
-"""Metrics of the known classes: IoU of each class, mIoU, accuracy and calibration error, from one pass.
+"""Metrics of closed-set classes: IoU of each class, mIoU, accuracy and calibration error, from one pass.
 
 One confusion matrix is counted over the whole set, as Cityscapes does; a mean of each image's IoU is another thing.
 """

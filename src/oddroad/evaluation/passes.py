@@ -1,0 +1,250 @@
+"""What is done to each frame of a set: truth, maps, counts of pixels, of components and of classes, its picture."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from oddroad.datasets import DATASETS, read_image
+from oddroad.datasets.read import check_shapes, read_raw_label, same_aspect
+from oddroad.errors import InputError
+from oddroad.evaluation.cache import keep_map, load_map, map_path
+from oddroad.evaluation.predictors import Predictor
+from oddroad.evaluation.workers import PartialCounts, Settings
+from oddroad.io.images import resize_area, resize_nearest
+from oddroad.metrics import ComponentMetric, ExactPixelMetric, PixelMetric, SemanticMetric
+from oddroad.metrics.bootstrap import COARSE
+from oddroad.types import ANOMALY, IGNORE, Sample
+
+PICTURE_WIDTH = 480
+"""Width of the kept pictures of frames, pixels."""
+
+MATTERS = 1e-4
+"""Difference of a frame's AP in float32 and in float64 from which on it is said."""
+
+
+def read_truth(settings: Settings, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """The label (H, W) uint8 of a sample at the size of the protocol, and the label image (h, w) uint8 as stored."""
+    raw = read_raw_label(sample)
+    label = sample.lookup[raw]
+    size = settings.seen if settings.protocol == "network" and settings.seen else sample.size
+    return label if size is None else resize_nearest(label, size), raw
+
+
+def stored_shape(sample: Sample, image: np.ndarray, raw: np.ndarray) -> tuple[int, ...]:
+    """(H, W) of a label, for the check of shapes: as stored, or the image's where both are brought to one size."""
+    return image.shape[:2] if sample.size is not None else raw.shape
+
+
+def resize_map(values: np.ndarray, size: tuple[int, ...], name: str, double: bool = False) -> np.ndarray:
+    """A map (h, w) at another size (H, W), bilinear; float32, or with ``double`` float64 where it is float64.
+
+    Raises:
+        InputError: if it holds NaN, or is to be resized and holds infinities, between which nothing can be computed.
+    """
+    if np.isnan(values).any():
+        count = int(np.isnan(values).sum())
+        raise InputError(f"the score map of frame '{name}' holds {count} NaN; a score must be a number at every pixel")
+    if not (double and values.dtype == np.float64):
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32, copy=False)
+        if not np.isfinite(rounded).all() and np.isfinite(values).all():
+            raise InputError(f"the score map of frame '{name}' holds {values.dtype} beyond float32; pass --exact")
+        values = rounded
+    if values.shape == tuple(size):
+        return values
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the score map of frame '{name}' of {values.shape[0]} x {values.shape[1]} holds infinite values and is to "
+            f"be resized to {size[0]} x {size[1]}; save finite scores, or maps of that size"
+        )
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def network_input(settings: Settings, image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) as the network sees it."""
+    return image if settings.seen is None else resize_area(image, settings.seen)
+
+
+def load_or_compute(
+    predictor: Predictor,
+    settings: Settings,
+    sample: Sample,
+    dataset: str,
+    size: tuple[int, ...],
+    raw: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], float | None]:
+    """Maps of a sample: saved ones as they are, others at a size, from this or an interrupted run or from the model.
+
+    Args:
+        predictor: gives the maps.
+        settings: how.
+        sample: the frame.
+        dataset: name of its set.
+        size: (H, W) of the label at the size of the protocol.
+        raw: (h, w) the label as stored, for the check of shapes; None leaves that out.
+
+    Returns:
+        score -> (H, W) float32, saved maps in their own shape and type; and seconds in the model, None if it did not
+        run.
+
+    Raises:
+        InputError: if the shapes of image, label and map do not belong together, or something cannot be read.
+    """
+    paths: dict[str, Path] = {}
+    if not predictor.saved:
+        paths = {name: map_path(settings.work, dataset, name, sample, size) for name in predictor.scores}
+        kept = {name: load_map(path, size) for name, path in paths.items()}
+        if raw is None or all(each is not None for each in kept.values()):
+            found = {name: each for name, each in kept.items() if each is not None}
+            if len(found) == len(paths):
+                return found, None
+    image = np.zeros(0) if predictor.saved and raw is None else read_image(sample)
+    given = image if predictor.saved else network_input(settings, image)
+    start = time.perf_counter()
+    maps = predictor.maps(dataset, sample, given)
+    seconds = time.perf_counter() - start
+    if raw is not None:
+        label = stored_shape(sample, image, raw)
+        for heat in maps.values():
+            squashed = settings.seen is not None and same_aspect(heat.shape, settings.seen)
+            check_shapes(sample, image.shape[:2], label, None if squashed else heat.shape)
+    if predictor.saved:
+        return maps, None
+    maps = {name: resize_map(each, size, sample.name) for name, each in maps.items()}
+    for name, path in paths.items():
+        keep_map(path, maps[name])
+    return maps, seconds
+
+
+def pixel_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset: str) -> PartialCounts:
+    """The first pass over one frame: maps and counts of pixels."""
+    label, raw = read_truth(settings, sample)
+    part = PartialCounts(values=np.bincount(raw.ravel(), minlength=256))
+    anomalies = int((label == ANOMALY).sum())
+    if settings.protocol == "network" and not anomalies:
+        return part
+    maps, seconds = load_or_compute(predictor, settings, sample, dataset, label.shape, raw)
+    part.seconds, part.computed = seconds or 0.0, int(seconds is not None)
+    valid = int((label != IGNORE).sum())
+    part.empty, part.full = [sample.name] * (valid == 0), [sample.name] * (0 < valid == anomalies)
+    figures: dict[str, Any] = {"name": sample.name, "ap": {}}
+    for name, values in maps.items():
+        heat = resize_map(values, label.shape, sample.name)
+        binned = PixelMetric()
+        binned.add(heat, label, sample.name)
+        part.pixel[name] = binned
+        if settings.exact:
+            part.pixel[name] = ExactPixelMetric()
+            part.pixel[name].add(resize_map(values, label.shape, sample.name, double=True), label, sample.name)
+        if settings.bootstrap:
+            coarse = PixelMetric(COARSE)
+            coarse.merge(binned)
+            part.coarse[name] = [coarse]
+        ap = part.pixel[name].result()["ap"]
+        figures["ap"][name] = None if math.isnan(ap) else ap
+        if predictor.saved:
+            part.types.add(str(values.dtype))
+            part.hashes[name] = [hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()]
+            if not settings.exact and (doubtful := rounding(values, label, sample.name, ap)):
+                part.rounded[name] = [doubtful]
+    part.frames.append(figures)
+    return part
+
+
+def rounding(values: np.ndarray, label: np.ndarray, name: str, ap: float) -> tuple[str, float, float] | None:
+    """What float32 costs a float64 map (h, w): (frame, AP in float32, AP in float64) where it matters, or None."""
+    if values.dtype != np.float64 or math.isnan(ap) or (values.astype(np.float32) == values).all():
+        return None
+    metric = ExactPixelMetric()
+    metric.add(resize_map(values, label.shape, name, double=True), label, name)
+    double = metric.result()["ap"]
+    return (name, ap, double) if abs(double - ap) > MATTERS else None
+
+
+def component_pass(
+    predictor: Predictor,
+    settings: Settings,
+    sample: Sample,
+    dataset: str,
+    thresholds: dict[str, list[float]],
+    display_ranges: dict[str, list[float]],
+    folder: Path | None,
+    drawn: set[str],
+) -> dict[str, list[ComponentMetric]]:
+    """The second pass over one frame: components at some thresholds, and its picture.
+
+    Args:
+        predictor: gives the maps.
+        settings: how.
+        sample: the frame.
+        dataset: name of its set.
+        thresholds: score -> thresholds, a metric is made for each.
+        display_ranges: score -> lowest and highest score of the pictures, the same for all frames.
+        folder: for the pictures, or None.
+        drawn: names of the frames to draw.
+    """
+    label, _ = read_truth(settings, sample)
+    maps, _ = load_or_compute(predictor, settings, sample, dataset, label.shape)
+    maps = {name: resize_map(each, label.shape, sample.name, double=settings.exact) for name, each in maps.items()}
+    found: dict[str, list[ComponentMetric]] = {}
+    for name, heat in maps.items():
+        found[name] = [ComponentMetric(each, *DATASETS[dataset].min_sizes) for each in thresholds[name]]
+        for metric in found[name]:
+            metric.add(heat, label, sample.name)
+    if folder is not None and sample.name in drawn:
+        draw(folder, sample, label, maps, display_ranges)
+    return found
+
+
+def draw(
+    folder: Path, sample: Sample, label: np.ndarray, maps: dict[str, np.ndarray], display_ranges: dict[str, list[float]]
+) -> None:
+    """Small pictures of one frame: image (.jpg), truth and maps (.png, one byte a pixel, one range for all frames).
+
+    Args:
+        folder: where to.
+        sample: the frame.
+        label: (H, W) uint8 with KNOWN, ANOMALY and IGNORE.
+        maps: score -> (H, W) float.
+        display_ranges: score -> the score drawn as 0 and the one drawn as 255.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    image = read_image(sample)
+    height, width = image.shape[:2]
+    size = (PICTURE_WIDTH, max(round(PICTURE_WIDTH * height / width), 1))
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(folder / f"{sample.name}.image.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(folder / f"{sample.name}.truth.png"), resize_nearest(label, (size[1], size[0])))
+    for name, heat in maps.items():
+        low, high = display_ranges[name]
+        level = (heat - low) / (high - low) if high > low else np.zeros(heat.shape)
+        small = cv2.resize(level.clip(0, 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        place = folder / f"{sample.name}.{name.replace('/', '_')}.png"
+        cv2.imwrite(str(place), np.round(255 * small).astype(np.uint8))
+
+
+def class_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset: str) -> PartialCounts:
+    """Counts of classes of one frame."""
+    if predictor.classes is None:
+        raise InputError(
+            f"{predictor.name} gives no classes, so {dataset} cannot be judged; pass a checkpoint or an .onnx"
+        )
+    label, raw = read_truth(settings, sample)
+    image = read_image(sample)
+    check_shapes(sample, image.shape[:2], stored_shape(sample, image, raw), None)
+    given = network_input(settings, image)
+    start = time.perf_counter()
+    likely, sure = predictor.classes(given)
+    seconds = time.perf_counter() - start
+    metric = SemanticMetric(len(predictor.class_names))
+    size = (label.shape[0], label.shape[1])
+    confidence = None if sure is None else resize_map(sure, size, sample.name)
+    metric.add(resize_nearest(likely, size), label, confidence, sample.name)
+    return PartialCounts(semantic=metric, seconds=seconds, computed=1)
