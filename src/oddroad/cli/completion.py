@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from oddroad.errors import pick
+from oddroad.errors import InputError, pick
 
 SHELLS = {
     "bash": 'eval "$(oddroad --completion bash)"    # or this line in ~/.bashrc',
@@ -30,12 +30,17 @@ def completion(shell: str, verbs: Mapping[str, Callable[..., Any]]) -> str:
         verbs: verb -> function; a verb of two words becomes a verb with a sub-verb.
 
     Raises:
-        InputError: if the shell is not one of these.
+        InputError: if the shell is not one of these, or its script needs a package that is not installed.
     """
     pick(SHELLS, shell, "shell with completion")
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        tyro.cli(tree(verbs), prog="oddroad", args=["--tyro-print-completion", shell])
+    try:
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            tyro.cli(tree(verbs), prog="oddroad", args=["--tyro-print-completion", shell])
+    except ImportError:
+        raise InputError(
+            f"completion for {shell} needs shtab, which is not installed; run: pip install shtab"
+        ) from None
     return out.getvalue()
 
 
