@@ -50,9 +50,10 @@ class ReadReport:
         named: those of them that the user named one by one.
         notes: what is to be known about a source and is said once: HDR, several video streams, left-out files.
         gaps: stretches of time without frames, in their order; see Gap.
-        damaged: number of damaged frames by name of the source.
+        damaged: number of damaged frames that were read, by name of the source.
+        lost: number of frames that could not be decoded at all, by name of the source.
         rates: nominal frames per second of each moving source that was opened, by its name.
-        starts: UTC of the first frame (seconds since 1970) of each source that tells it, by its name.
+        starts: the time stamp of the first frame of each video in its container, or the log time, in seconds, by name.
     """
 
     skipped: list[str] = field(default_factory=list)
@@ -60,6 +61,7 @@ class ReadReport:
     notes: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     starts: dict[str, float] = field(default_factory=dict)
 
@@ -73,6 +75,12 @@ class ReadReport:
         """Note something that is said once."""
         if words not in self.notes:
             self.notes.append(words)
+
+    def lose(self, source: str, count: int, of: int) -> None:
+        """Count frames of a source that could not be decoded, of all that there were."""
+        if count:
+            self.lost[source] = self.lost.get(source, 0) + count
+            self.skipped.append(f"{source}: {count} of {of} frames could not be decoded")
 
     def damage(self, source: str) -> None:
         """Count a damaged frame of a source."""

@@ -1,8 +1,7 @@
-"""Videos, cameras and streams as frames; videos written."""
+"""Sources read as frames: images, videos, streams, cameras and logs, one after another; videos written."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,91 +9,58 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.io.damage import blank
 from oddroad.io.images import read_image
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import Source
+from oddroad.io.video_file import count_frames, nominal_rate, open_container, pick_stream, read_container
 from oddroad.types import Frame
-
-BROKEN_AT_MOST = 1000  # frames of a video in a row that cannot be decoded, before the rest is given up
-
 
 STREAM_TIMEOUT = 10_000  # milliseconds to open a stream, and to wait for its next frame
 
 
-def open_capture(source: Source) -> cv2.VideoCapture:
-    """An open video, camera or stream.
-
-    Raises:
-        InputError: if it cannot be opened.
-    """
-    if source.kind == "camera":
-        capture = cv2.VideoCapture(int(source.place))
-        problem = f"no camera {source.place}: it is not there or in use"
-    elif source.kind == "stream":
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT]
-        capture = cv2.VideoCapture(source.place, cv2.CAP_FFMPEG, limits)
-        problem = f"cannot open the stream '{source.place}'"
-    else:
-        capture = cv2.VideoCapture(source.place, cv2.CAP_FFMPEG)
-        problem = f"'{source.place}' is not a video that can be read: it is cut off, damaged or of an unknown format"
-    if not capture.isOpened():
-        raise InputError(problem)
-    return capture
-
-
-def probe(source: Source) -> tuple[int | None, float | None]:
-    """Frames that a source says it has, and frames a second; None where it does not say before it is read."""
+def probe(source: Source, options: ReadOptions | None = None) -> tuple[int | None, float | None]:
+    """Frames that a source has, and nominal frames per second; None where that is not known before it is read."""
     if source.kind == "image":
         return 1, None
-    if source.kind != "video":
+    if source.live:
         return None, None
     try:
-        capture = open_capture(source)
+        if source.kind == "log":
+            from oddroad.io.logs import probe_log
+
+            return probe_log(source)
+        with open_container(source.place) as container:
+            stream = pick_stream(container, source, options or ReadOptions())
+            return count_frames(container, stream), nominal_rate(stream)
     except InputError:  # it is reported when it is its turn to be read
         return None, None
-    count, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
-    return count if count > 0 else None, rate if 1 <= rate <= 240 else None
 
 
-def read_moving(source: Source, every: int, report: ReadReport) -> Iterator[Frame]:
-    """Every n-th frame of a video, camera or stream, until it ends.
+def read_still(source: Source, report: ReadReport, options: ReadOptions) -> Frame:
+    """The frame of an image file; a blank picture is damaged."""
+    image = read_image(Path(source.place), options.max_pixels, report.note)
+    reason = blank(image)
+    if reason:
+        report.damage(source.name)
+    return Frame(image, source.name, status="damaged" if reason else "ok", reason=reason)
 
-    Frames that cannot be decoded are left out and counted in ``report``.
-    """
-    capture = open_capture(source)
-    try:
-        expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = report.rates[source.name] = rate if 1 <= rate <= 240 else 25.0
-        began, number, decoded, broken, seconds = time.monotonic(), 0, 0, 0, 0.0
-        while True:
-            if not capture.grab():  # a frame that cannot be decoded, or the end
-                broken += 1
-                if decoded + broken < min(expected, decoded + BROKEN_AT_MOST):
-                    continue
-                break
-            broken = 0
-            if source.kind == "video":
-                seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                number = max(round(seconds * rate), number)
-            else:
-                seconds = time.monotonic() - began
-            if number % every == 0:
-                good, image = capture.retrieve()
-                if good and image is not None:
-                    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-                    yield Frame(rgb, source.name, number, round(seconds, 4))
-            decoded += 1
-            number += 1
-        if decoded == 0:
-            raise InputError(f"'{source.place}' gave no frame: it is cut off, damaged, or has ended")
-        if expected > 0 and number < expected - max(2, expected // 50):
-            report.skip(f"{source.name}: ends after frame {number} of {expected}, the rest is cut off or damaged", True)
-        elif expected > 0 and decoded < expected:
-            report.skipped.append(f"{source.name}: {expected - decoded} of {expected} frames could not be decoded")
-    finally:
-        capture.release()
+
+def read_source(source: Source, every: int, report: ReadReport, options: ReadOptions) -> Iterator[Frame]:
+    """The frames of one source; see ``read``."""
+    if source.kind == "image":
+        yield read_still(source, report, options)
+    elif source.kind == "log":
+        from oddroad.io.logs import read_log
+
+        yield from read_log(source, every, report, options)
+    elif source.live:
+        from oddroad.io.live import read_live
+
+        yield from read_live(source, every, report, options)
+    else:
+        with open_container(source.place) as container:
+            yield from read_container(container, source, every, report, options)
 
 
 def read(
@@ -105,9 +71,13 @@ def read(
 ) -> Iterator[Frame]:
     """Frames of all the sources in order.
 
+    Frames of moving sources are numbered as they are decoded. Their time is that of the container's time stamps, made
+    monotonic (oddroad.io.timeline); of live sources, the time since the first frame came. Frames that are not what
+    the camera saw have the status "damaged" and a reason: oddroad.io.decoding and oddroad.io.damage say which.
+
     Args:
         sources: from ``find_sources``.
-        every: of moving sources, take every n-th frame.
+        every: of moving sources, take every n-th decoded frame.
         report: is told what could not be read; without it the first such thing is an error.
         options: how to read.
 
@@ -118,12 +88,9 @@ def read(
     known = report if report is not None else ReadReport()
     for source in sources:
         try:
-            if source.moving:
-                yield from read_moving(source, every, known)
-            else:
-                yield Frame(read_image(Path(source.place)), source.name)
+            yield from read_source(source, every, known, options or ReadOptions())
         except InputError as error:
-            if report is None or source.kind in ("camera", "stream"):
+            if report is None or source.live:
                 raise
             report.skip(str(error), source.named)
 
