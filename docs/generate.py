@@ -2,8 +2,8 @@
 
 python docs/generate.py
 
-The command reference is what ``--help`` prints, the Python reference is what the docstrings say (read by griffe, without
-importing the package). Nothing here is edited by hand and nothing of it is committed.
+The command reference is what ``--help`` prints, the Python reference is what the docstrings say, read by griffe without
+importing the package. Nothing of it is edited by hand and nothing of it is committed.
 """
 
 from __future__ import annotations
