@@ -30,10 +30,10 @@ def benchmark(
     The last line is all of it as JSON. Combinations that cannot be are named with the reason.
 
     Args:
-        models: .onnx files of ours, "default", or checkpoints (.ckpt), which PyTorch runs.
+        models: oddroad .onnx files, "default", or checkpoints (.ckpt), which PyTorch runs.
         size: HxW of the frames.
         engine: of .onnx files: what runs the network.
-        precision: of .onnx files: what is computed in, apart from what the file itself does in 8 bits.
+        precision: of .onnx files: what is computed in, apart from what the file itself does in INT8.
         mode: of checkpoints: eager, channels_last, bfloat16, compiled, compiled_bfloat16, and on CUDA cuda_graph.
         device: of checkpoints: cpu or cuda.
         threads: by default every core.

@@ -10,7 +10,7 @@ from oddroad.cli.common import progress_bar, say
 def demo(
     out: Path = Path("demo"), seed: int = 0, frames: int = 150, model: str = "default", engine: str = "auto"
 ) -> None:
-    """Render a drive with odd objects on the road, detect on it, and write a video, a contact sheet and figures.
+    """Render a drive with anomalies on the road, detect on it, and write a video, a contact sheet and figures.
 
     Example: oddroad demo --out demo --seed 3
 
@@ -18,7 +18,7 @@ def demo(
         out: folder for demo.mp4, contact_sheet.jpg and demo.json.
         seed: of the drive.
         frames: its length.
-        model: an .onnx file of ours, or "default".
+        model: an oddroad .onnx file, or "default".
         engine: what runs the network: auto, onnxruntime, openvino.
     """
     from oddroad.inference.model import Model
@@ -29,7 +29,7 @@ def demo(
         values = run_demo(detector, out, seed, frames, progress=advance)
     say(
         f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "
-        f"(odd pixels: {100 * values['prevalence']:.2f} %), {values['fps']:.1f} frames a second on "
+        f"(anomaly pixels: {100 * values['prevalence']:.2f} %), {values['fps']:.1f} FPS on "
         f"{values['engine']} while the drive was rendered beside it ('oddroad benchmark' measures alone)"
     )
     say(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")

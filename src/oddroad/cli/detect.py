@@ -29,26 +29,26 @@ def detect(
     save: tuple[Literal["overlay", "maps", "masks"], ...] = ("overlay",),
     out: Path | None = None,
 ) -> None:
-    """Mark what does not belong on the road, in images, folders, videos, cameras and streams.
+    """Mark anomalies on the road in images, folders, videos, cameras and streams.
 
     Example: oddroad detect drive.mp4 --save overlay masks
 
     Args:
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http).
-        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
-        threshold: a pixel is odd above it: a number in the score's unit, or what it shall promise, "fpr=0.1%",
-            "alarms=1/100frames", "alarms=30/hour", from known frames; by default the one of the detector's card.
+        threshold: a pixel is anomalous above it: a number in the score's unit, or a target rate, "fpr=0.1%",
+            "alarms=1/100frames", "alarms=30/hour"; by default the one of the detector's card.
         min_area: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
         engine: what runs the network.
-        precision: what it computes in, apart from what the file itself does in 8 bits; bfloat16 needs openvino and a
+        precision: what it computes in, apart from what the file itself does in INT8; bfloat16 needs openvino and a
             processor that has it.
         every: of videos, cameras and streams, judge every n-th frame.
-        min_hits: of videos, cameras and streams, report only what has been seen in so many frames.
+        min_hits: of videos, cameras and streams, report only tracks with at least so many hits.
         latest: of cameras and streams, judge the newest frame and drop older ones instead of falling behind.
         save: what to write beside detections.jsonl. overlay: pictures (a video for a video); maps: scores as .npy;
-            masks: odd pixels as .png. An empty list writes the jsonl alone.
+            masks: anomaly pixels as .png. An empty list writes the jsonl alone.
         out: folder for the results; by default out/NAME, NAME being the first source's.
     """
     from oddroad.calibration.thresholds import threshold_for

@@ -27,14 +27,14 @@ def evaluate(
     plugin: Path | None = None,
     flip_tta: bool = False,
 ) -> None:
-    """Judge a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE of the classes.
+    """Evaluate a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE of the classes.
 
     Example: oddroad evaluate default --data road_anomaly road_obstacle21 --root ~/datasets --json default.json
 
     Run again after an interruption, with the same model, options and images, it goes on where it stopped.
 
     Args:
-        model: "default", an .onnx file or a checkpoint of ours, or a folder of saved maps (.npy, or SMIYC's .hdf5).
+        model: "default", an oddroad .onnx file or checkpoint, or a folder of saved maps (.npy, or SMIYC's .hdf5).
         data: names of data sets, each optionally with its split: road_anomaly camvid:val.
         root: folder at or below which the sets lie; for "folder" the set itself.
         scores: which of the model's scores; by default its own.

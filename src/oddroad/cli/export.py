@@ -32,8 +32,8 @@ def export(
     Example: oddroad export erfnet.ckpt --scores msp energy --size 512x1024 --out erfnet.onnx
 
     Args:
-        checkpoint: one of our checkpoints, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
-            whose scores see the mean of their probabilities, and mutual_information what they disagree on.
+        checkpoint: an oddroad checkpoint, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
+            whose scores see the mean of their probabilities, and mutual_information their disagreement.
         out: the file to write.
         scores: score maps that the file gives; the first is the default one.
         size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
@@ -43,7 +43,7 @@ def export(
         classes: also give the most likely class of each pixel.
         stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
-        precision: int8: compute in 8 bits, two to three times faster; the loss of quality is measured and written
+        precision: int8: compute in INT8, two to three times faster; the loss of quality is measured and written
             into the card.
         quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
@@ -66,7 +66,7 @@ def export(
         )
     if int8 and weight_storage != "float32":
         raise InputError(
-            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in 8 bits: "
+            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in INT8: "
             "leave one of them out"
         )
     if int8 and flip_tta:

@@ -13,7 +13,7 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = F
     Example: oddroad info my_detector.onnx
 
     Args:
-        model: an .onnx file of ours, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
         json: print the card as one JSON object.
     """
     from oddroad.card import describe

@@ -11,7 +11,7 @@ from oddroad.cli.common import say
 
 
 def report(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Make tables and figures of results, in the shape of the papers' and beside their figures, on one page.
+    """Make tables and figures of results, in the shape of the papers' and with published results, on one page.
 
     Example: oddroad report default.json erfnet.json runs/one --out report
 
