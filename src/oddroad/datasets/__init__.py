@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from oddroad.datasets.read import read_image, read_label
 from oddroad.errors import pick
 from oddroad.types import CITYSCAPES_CLASSES, Sample
 
-__all__ = ["DATASETS", "DataSet", "completeness", "read_image", "read_label", "training_table"]
+__all__ = ["DATASETS", "DataSet", "class_tables", "completeness", "read_image", "read_label", "training_table"]
 
 ANOMALY_TRACK, OBSTACLE_TRACK = (500, 100), (50, 10)
 """Smallest predicted and true component in pixels of SMIYC's two tracks."""
@@ -26,80 +26,77 @@ class DataSet:
     Attributes:
         load: (root, split) -> samples; finds the set at or below the root.
         split: the one to evaluate on.
-        layout: the folders that are read, as the help of 'oddroad data verify' lists them.
         task: "anomaly" (labels KNOWN, ANOMALY, IGNORE) or "semantic" (classes 0 to C - 1, IGNORE).
         counts: published number of images of each split.
         classes: names of the classes of a semantic set.
-        to_cityscapes: (256,) uint8, its classes -> the 19 of Cityscapes, a value of GROUPS, or IGNORE; a network can
-            be trained on sets that have it.
         min_sizes: smallest predicted and true component for the component metrics, pixels.
         prevalence: published share of anomaly pixels of that split.
+        layout: the folders that are read, as the help of 'oddroad data verify' lists them.
+        to_cityscapes: (256,) uint8, its classes -> the 19 of Cityscapes, a value of GROUPS, or IGNORE; a network can
+            be trained on sets that have it.
     """
 
     load: Callable[[Path, str], list[Sample]]
     split: str
-    layout: str
     task: str = "anomaly"
     counts: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
-    to_cityscapes: np.ndarray | None = None
     min_sizes: tuple[int, int] = ANOMALY_TRACK
     prevalence: float | None = None
+    layout: str = ""
+    to_cityscapes: np.ndarray | None = None
 
 
 DATASETS: dict[str, DataSet] = {
     "road_anomaly21": DataSet(
-        anomaly.road_anomaly21, "val", "dataset_AnomalyTrack or RoadAnomaly21, with images and labels_masks",
-        counts={"val": 10}, prevalence=0.14807,
+        anomaly.road_anomaly21, "val", counts={"val": 10}, prevalence=0.14807,
+        layout="dataset_AnomalyTrack or RoadAnomaly21, with images and labels_masks",
     ),
     "road_obstacle21": DataSet(
-        anomaly.road_obstacle21, "val",
-        "dataset_ObstacleTrack, RoadObsticle21 or RoadObstacle21, with images and labels_masks",
-        counts={"val": 30}, min_sizes=OBSTACLE_TRACK, prevalence=0.006747,
+        anomaly.road_obstacle21, "val", counts={"val": 30}, min_sizes=OBSTACLE_TRACK, prevalence=0.006747,
+        layout="dataset_ObstacleTrack, RoadObsticle21 or RoadObstacle21, with images and labels_masks",
     ),
     "fishyscapes_lost_and_found": DataSet(
-        anomaly.fishyscapes_lost_and_found, "val",
-        "fishyscapes_lostandfound/*_labels.png beside Lost and Found's leftImg8bit, or FS_LostFound_full with images "
-        "and labels_masks",
-        counts={"val": 100}, min_sizes=OBSTACLE_TRACK, prevalence=0.002828,
+        anomaly.fishyscapes_lost_and_found, "val", counts={"val": 100}, min_sizes=OBSTACLE_TRACK, prevalence=0.002828,
+        layout="fishyscapes_lostandfound/*_labels.png beside Lost and Found's leftImg8bit, or FS_LostFound_full with "
+        "images and labels_masks",
     ),
     "fishyscapes_static": DataSet(
-        anomaly.fishyscapes_static, "val",
-        "fs_val_v3/*_labels.png with composed *_rgb.png beside them or in fs_static_images, or fs_static with images "
-        "and labels_masks",
-        counts={"val": 30}, prevalence=0.02084,
+        anomaly.fishyscapes_static, "val", counts={"val": 30}, prevalence=0.02084,
+        layout="fs_val_v3/*_labels.png with composed *_rgb.png beside them or in fs_static_images, or fs_static with "
+        "images and labels_masks",
     ),
     "road_anomaly": DataSet(
-        anomaly.road_anomaly, "val",
-        "frame_list.json beside frames/X.jpg and frames/X.labels/labels_semantic.png, or RoadAnomaly with images and "
-        "labels_masks",
-        counts={"val": 60}, prevalence=0.0985,
+        anomaly.road_anomaly, "val", counts={"val": 60}, prevalence=0.0985,
+        layout="frame_list.json beside frames/X.jpg and frames/X.labels/labels_semantic.png, or RoadAnomaly with "
+        "images and labels_masks",
     ),
     "lost_and_found": DataSet(
-        anomaly.lost_and_found, "test",
-        "leftImg8bit/test/*/*_leftImg8bit.png and gtCoarse/test/*/*_gtCoarse_labelIds.png",
-        counts={"test": 1043}, min_sizes=OBSTACLE_TRACK,
+        anomaly.lost_and_found, "test", counts={"test": 1043}, min_sizes=OBSTACLE_TRACK,
+        layout="leftImg8bit/test/*/*_leftImg8bit.png and gtCoarse/test/*/*_gtCoarse_labelIds.png",
     ),
     "folder": DataSet(
-        anomaly.folder, "", "the root itself: images, masks of the same names, and optionally classes.json",
+        anomaly.folder, "", layout="the root itself: images, masks of the same names, and optionally classes.json",
     ),
     "cityscapes": DataSet(
-        driving.cityscapes, "val",
-        "leftImg8bit/SPLIT/*/*_leftImg8bit.png and gtFine/SPLIT/*/*_labelTrainIds.png or *_labelIds.png",
-        "semantic", {"train": 2975, "val": 500}, CITYSCAPES_CLASSES, driving.to_cityscapes(*range(19)),
+        driving.cityscapes, "val", "semantic", {"train": 2975, "val": 500}, CITYSCAPES_CLASSES,
+        layout="leftImg8bit/SPLIT/*/*_leftImg8bit.png and gtFine/SPLIT/*/*_labelTrainIds.png or *_labelIds.png",
+        to_cityscapes=driving.to_cityscapes(*range(19)),
     ),
     "cityscapes_small": DataSet(
-        driving.cityscapes_small, "val", "cityscapes_small/SPLIT with images and labels, 256x256",
-        "semantic", {"train": 2975, "val": 500}, CITYSCAPES_CLASSES, driving.to_cityscapes(*range(19)),
+        driving.cityscapes_small, "val", "semantic", {"train": 2975, "val": 500}, CITYSCAPES_CLASSES,
+        layout="cityscapes_small/SPLIT with images and labels, 256x256",
+        to_cityscapes=driving.to_cityscapes(*range(19)),
     ),
     "camvid": DataSet(
-        driving.camvid, "test", "camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot",
-        "semantic", {"train": 367, "val": 101, "test": 233}, driving.CAMVID_CLASSES, driving.CAMVID_TO_CITYSCAPES,
+        driving.camvid, "test", "semantic", {"train": 367, "val": 101, "test": 233}, driving.CAMVID_CLASSES,
+        layout="camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot",
+        to_cityscapes=driving.CAMVID_TO_CITYSCAPES,
     ),
     "idd_lite": DataSet(
-        driving.idd_lite, "val",
-        "idd20k_lite with leftImg8bit/SPLIT/*/*_image.jpg and gtFine/SPLIT/*/*_label.png",
-        "semantic", {"train": 1403, "val": 204}, driving.IDD_LITE_CLASSES, driving.IDD_LITE_TO_CITYSCAPES,
+        driving.idd_lite, "val", "semantic", {"train": 1403, "val": 204}, driving.IDD_LITE_CLASSES,
+        layout="idd20k_lite with leftImg8bit/SPLIT/*/*_image.jpg and gtFine/SPLIT/*/*_label.png",
+        to_cityscapes=driving.IDD_LITE_TO_CITYSCAPES,
     ),
 }  # fmt: skip
 """Name -> data set. Component sizes of sets outside SegmentMeIfYouCan follow the track whose objects they resemble."""
@@ -114,6 +111,20 @@ def training_table(name: str) -> np.ndarray:
     found = pick({key: each for key, each in DATASETS.items() if each.to_cityscapes is not None}, name, "training set")
     assert found.to_cityscapes is not None
     return found.to_cityscapes
+
+
+def class_tables(classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """For each data set whose labels can be brought to these classes: the (256,) uint8 table that does so.
+
+    Args:
+        classes: names of a network's classes in their order.
+    """
+    found = {
+        name: np.arange(256, dtype=np.uint8) for name, each in DATASETS.items() if tuple(each.classes) == tuple(classes)
+    }
+    if tuple(classes) == CITYSCAPES_CLASSES:
+        found |= {name: each.to_cityscapes for name, each in DATASETS.items() if each.to_cityscapes is not None}
+    return found
 
 
 def completeness(name: str, split: str, images: int) -> str:
