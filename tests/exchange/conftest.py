@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oddroad import regions
-from oddroad.io.video import VideoOut
+from oddroad.io.video_writer import VideoWriter
 
 SIZE = (60, 80)
 
@@ -94,7 +94,7 @@ def media(tmp_path: Path) -> Path:
     noise = rng.integers(0, 256, (8, *SIZE, 3), np.uint8)
     assert cv2.imwrite(str(folder / "town" / "a.png"), noise[0])
     assert cv2.imwrite(str(folder / "town" / "a.jpg"), noise[1])
-    video = VideoOut(folder / "drive.mp4", 10.0)
+    video = VideoWriter(folder / "drive.mp4", 10.0)
     for number in range(4):
         video.write(np.full((*SIZE, 3), 40 * number + 20, np.uint8))
     video.close()

@@ -66,6 +66,7 @@ def test_the_masks_come_back(folder: Path, results_file: Path) -> None:
         for number, (region, _) in enumerate(frame.found(), 1):
             mine = [each for each in shapes if each["group_id"] == number]
             assert np.array_equal(filled(mine, frame.size), decode_rle(region.counts, region.size))
+        assert all(len(each["points"]) >= 3 for each in shapes if each["shape_type"] == "polygon")  # labelme's least
     kinds = [each["shape_type"] for each in json.loads((folder / "town/a.json").read_text("utf-8"))["shapes"]]
     assert kinds == ["mask", "polygon"]
     two = json.loads((folder / "drive.mp4/000001.json").read_text("utf-8"))["shapes"]

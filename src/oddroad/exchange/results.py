@@ -205,7 +205,7 @@ def read_file(path: Path, results: Results) -> None:
         try:
             values = parsed(line)
         except LineError as error:
-            if number == len(lines) or b"\0" in line:  # what stops in the middle has no end of line, or only zeros
+            if number == len(lines):  # what stops in the middle has no end of line
                 results.notes.append(f"{path}, line {number}: cut off, as an interrupted run leaves it; left out")
                 break
             raise InputError(f"{path}, line {number}: {error}") from None
