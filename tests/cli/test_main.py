@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from oddroad.cli import main
@@ -190,3 +194,29 @@ def test_a_reader_that_leaves_early() -> None:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("words", [["info"], ["data", "verify", "--root", ".", "--data", "folder"]])
+def test_json_is_printed_or_written(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        assert cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros((8, 8), np.uint8))
+    with contextlib.suppress(SystemExit):
+        main.main([*words, "--json"])
+    printed = capsys.readouterr().out
+    with contextlib.suppress(SystemExit):
+        main.main([*words, "--json", "to/a.json"])
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "to" / "a.json").read_text() == printed
+    assert json.loads(printed)["name"] == {"info": "oddroad-lite", "data": "folder"}[words[0]]
+
+
+def test_json_never_overwrites_a_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(b"a detector")
+    assert main.main(["info", "--json", str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"oddroad: --json '{path}'; expected one file for JSON")
+    assert path.read_bytes() == b"a detector"

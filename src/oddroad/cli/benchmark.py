@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from oddroad.cli.common import JsonTo, parse_size, say, write_json
 from oddroad.errors import InputError
 
 
@@ -21,7 +22,7 @@ def benchmark(
     threads: int | None = None,
     seconds: float = 5.0,
     video: Path | None = None,
-    json: Path | None = None,
+    json: JsonTo = None,
 ) -> None:
     """Measure how fast detectors are: every stage, end to end, with memory, processor, versions and precision.
 
@@ -39,14 +40,13 @@ def benchmark(
         threads: by default every core.
         seconds: that each measurement takes, about; there are four for each combination of an .onnx file.
         video: of .onnx files: frames to measure on, at their own size; by default a rendered drive.
-        json: file for the result too.
+        json: FILE for the JSON that is printed at the end.
     """
     import itertools
     import tempfile
     from json import dumps
 
     from oddroad.benchmarking import end_to_end as bench
-    from oddroad.cli.common import parse_size, say
 
     if seconds <= 0:
         raise InputError(f"--seconds is {seconds}; expected more than 0")
@@ -87,6 +87,6 @@ def benchmark(
     words = f"'{video.name}'" if video is not None else f"a rendered drive of {size}, {bench.RENDERED} frames, repeated"
     found = bench.document(rows, refused, words)
     say(bench.table(found))
-    if json is not None:
-        json.write_text(dumps(found, indent=1) + "\n")
+    if json:
+        write_json(json, found, indent=1)
     print(dumps(found))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import say
+from oddroad.cli.common import JsonTo, say, write_json
 
 
-def check(model: Annotated[str, tyro.conf.Positional] = "default", json: Path | None = None) -> None:
+def check(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo = None) -> None:
     """Check that a detector's file is whole and that each engine computes with it what it should.
 
     Example: oddroad check my_detector.onnx
@@ -20,11 +19,10 @@ def check(model: Annotated[str, tyro.conf.Positional] = "default", json: Path | 
 
     Args:
         model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
-        json: file for the result too.
+        json: the result as JSON: printed, or into FILE.
     """
     import importlib.util
     from dataclasses import asdict
-    from json import dumps
 
     from oddroad.inference.engines import ENGINES
     from oddroad.inference.model import find_model
@@ -33,17 +31,17 @@ def check(model: Annotated[str, tyro.conf.Positional] = "default", json: Path | 
     path = find_model(model)
     installed = [name for name in ENGINES if importlib.util.find_spec(name) is not None]
     checks = [each for engine in installed for each in compare(path, engine)]
-    print(f"{path.name}: the file is what was exported")
+    tell = print if json is None else say
+    tell(f"{path.name}: the file is what was exported")
     for each in checks:
-        print(
+        tell(
             f"{each.engine:<12} {each.score:<16} off by {each.deviation:.2g} standard deviations, "
             f"{each.tolerance:g} allowed: {'good' if each.passed else 'WRONG'}"
         )
     for name in ENGINES:
         if name not in installed:
             say(f"{name:<12} not installed, not checked")
-    if json is not None:
-        json.write_text(dumps([asdict(each) | {"passed": each.passed} for each in checks], indent=1) + "\n")
+    write_json(json, [asdict(each) | {"passed": each.passed} for each in checks], indent=1)
     if not all(each.passed for each in checks):
         say("use another --engine, or another version of the one that is wrong")
         raise SystemExit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -105,6 +106,34 @@ def progress_bar(total: int | None, unit: str = "frames") -> Iterator[Callable[.
     counter = itertools.count(1)
     with progress_bars(unit) as tell:
         yield lambda *_: tell("", next(counter), total)
+
+
+JsonTo = Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[FILE]")]
+"""What ``--json`` takes: no file, for the standard output, or one."""
+
+
+def json_file(given: tuple[Path, ...] | None) -> Path | None:
+    """The file after ``--json``; None where there is none.
+
+    Raises:
+        InputError: if there are several, or it is a detector's.
+    """
+    files = list(given or ())
+    if len(files) > 1 or any(each.suffix in (".onnx", ".ckpt") for each in files):
+        words = "' '".join(map(str, files))
+        raise InputError(f"--json '{words}'; expected one file for JSON, or none to print it (put --json last)")
+    return files[0] if files else None
+
+
+def write_json(given: tuple[Path, ...] | None, *values: Any, indent: int | None = None) -> None:
+    """Print values as JSON, each on a line of its own, or write them into the file; nothing where ``given`` is None."""
+    path = json_file(given)
+    text = "".join(f"{json.dumps(value, indent=indent)}\n" for value in values)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    elif given is not None:
+        print(text, end="", flush=True)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oddroad.cli.common import JsonTo, write_json
 from oddroad.errors import pick
 
 
-def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> None:
+def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> None:
     """List what data sets a folder holds: images, sizes, labels, prevalence, against the published counts.
 
     Example: oddroad data verify --root ~/datasets
@@ -33,18 +34,19 @@ def verify_data(root: Path, data: tuple[str, ...] = (), json: bool = False) -> N
     Args:
         root: folder at or below which the sets lie.
         data: names of the sets to look for; by default all but folder.
-        json: print one JSON object a line.
+        json: one JSON object a line: printed, or into FILE.
     """
     from dataclasses import asdict
-    from json import dumps
 
     from oddroad.datasets import DATASETS
     from oddroad.datasets.verify import describe, verify
 
     names = [name for name in data if pick(DATASETS, name, "data set")]
-    sound = True
+    found = []
     for inventory in verify(root, names):
-        sound = sound and not inventory.problems
-        print(dumps(asdict(inventory)) if json else describe(inventory), flush=True)
-    if not sound:
+        found.append(inventory)
+        if json is None:
+            print(describe(inventory), flush=True)
+    write_json(json, *map(asdict, found))
+    if any(inventory.problems for inventory in found):
         raise SystemExit(1)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, parse_size, progress_bars
+from oddroad.cli.common import JsonTo, default_out, json_file, parse_size, progress_bars, quiet, write_json
 from oddroad.errors import InputError
 
 
@@ -22,7 +22,7 @@ def evaluate(
     bootstrap: int = 0,
     exact: bool = False,
     workers: int = 1,
-    json: Path | None = None,
+    json: JsonTo = None,
     work: Path | None = None,
     plugin: Path | None = None,
     flip_tta: bool = False,
@@ -46,7 +46,8 @@ def evaluate(
         bootstrap: number of resamples of the images for 95 % intervals, such as 1000; no second run of the model.
         exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.
         workers: processes that share the images.
-        json: file for the results, which 'oddroad report' reads; pictures of the frames go into a folder beside it.
+        json: the results as JSON: printed, or into FILE, which 'oddroad report' reads; pictures of the frames go into
+            a folder beside it.
         work: folder for the maps while it runs, 4 bytes a pixel and score; by default out/evaluate.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES; for a checkpoint.
         flip_tta: of a checkpoint: average each score with that of the mirror image; what it costs is printed.
@@ -74,6 +75,7 @@ def evaluate(
         opener = partial(opener, flip_tta=True)
     if size == "any":
         raise InputError("--size any says nothing; leave --size out, or give HxW such as 512x1024")
+    out = json_file(json)
     settings = Settings(
         model=model,
         scores=scores,
@@ -84,9 +86,12 @@ def evaluate(
         bootstrap=bootstrap,
         workers=workers,
         work=work or default_out("evaluate"),
-        pictures=json.with_suffix(".frames") if json else None,
+        pictures=out.with_suffix(".frames") if out else None,
         opener=opener,
     )
     with progress_bars() as tell:
-        results = evaluate_to_file(settings, data, root, json, tell)
-    print_results(results)
+        results = evaluate_to_file(settings, data, root, out, tell)
+    if json is None or (json and not quiet()):
+        print_results(results)
+    elif not json:
+        write_json(json, {"results": results})

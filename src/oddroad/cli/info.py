@@ -6,18 +6,24 @@ from typing import Annotated
 
 import tyro
 
+from oddroad.cli.common import JsonTo, write_json
 
-def info(model: Annotated[str, tyro.conf.Positional] = "default", json: bool = False) -> None:
+
+def info(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo = None) -> None:
     """Print the card of a detector: what it is, what it was trained on, how well it does, and its limits.
 
     Example: oddroad info my_detector.onnx
 
     Args:
         model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
-        json: print the card as one JSON object.
+        json: the card as one JSON object: printed, or into FILE.
     """
+    from json import loads
+
     from oddroad.card import describe
     from oddroad.inference.model import read_card
 
     card = read_card(model)
-    print(card.to_json() if json else describe(card))
+    if json is None:
+        print(describe(card))
+    write_json(json, loads(card.to_json()))
