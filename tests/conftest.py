@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: two test processes share two cores
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 
 from oddroad.inference.model import Model
-from oddroad.io.video import VideoOut
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
 
@@ -32,11 +32,17 @@ def frames() -> list[Frame]:
 @pytest.fixture
 def clip(tmp_path: Path, frames: list[Frame]) -> Path:
     """The drive as a video of 8 frames."""
-    path = tmp_path / "drive.mp4"
-    video = VideoOut(path, 10.0)
+    return write_clip(tmp_path / "drive.mp4", frames)
+
+
+def write_clip(path: Path, frames: Sequence[Frame], rate: float = 10.0) -> Path:
+    """Frames as a video of a size, written by another library than ours."""
+    height, width = frames[0].image.shape[:2]
+    kind = cv2.VideoWriter_fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))  # type: ignore[attr-defined]
+    video = cv2.VideoWriter(str(path), kind, rate, (width, height))
     for each in frames:
-        video.write(each.image)
-    video.close()
+        video.write(cv2.cvtColor(each.image, cv2.COLOR_RGB2BGR))
+    video.release()
     return path
 
 

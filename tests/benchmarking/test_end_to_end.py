@@ -16,7 +16,7 @@ from oddroad.benchmarking import end_to_end, environment, profile
 from oddroad.cli.main import main
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
-from oddroad.io.video import VideoOut
+from oddroad.io.video_writer import VideoWriter
 from oddroad.types import Frame
 
 STAGES = ["decode", "resize", "network", "score", "model", "regions", "draw", "write", "frame"]
@@ -26,7 +26,7 @@ STAGES = ["decode", "resize", "network", "score", "model", "regions", "draw", "w
 def short(tmp_path_factory: pytest.TempPathFactory, frames: list[Frame]) -> Path:
     """A video of three small frames."""
     path = tmp_path_factory.mktemp("video") / "short.mp4"
-    video = VideoOut(path, 10.0)
+    video = VideoWriter(path, 10.0)
     for each in frames[:3]:
         video.write(each.image)
     video.close()

@@ -26,9 +26,14 @@ from oddroad.io.video import read
 from oddroad.types import Frame
 
 
-def lines(out: Path) -> list[dict[str, Any]]:
+def every_line(out: Path) -> list[dict[str, Any]]:
     """The lines of detections.jsonl."""
     return [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    """The lines of frames in detections.jsonl."""
+    return [each for each in every_line(out) if each["type"] == "frame"]
 
 
 def fails(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> str:
@@ -63,7 +68,7 @@ class TestImages:
 
     def test_regions_are_those_of_the_map(self, picture: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        main(["detect", str(picture), "--save", "maps", "--min_area", "0", "--out", str(out)])
+        main(["detect", str(picture), "--save", "maps", "--min-area", "0", "--out", str(out)])
         (line,) = lines(out)
         heat = np.load(out / "maps" / "scene.npy")
         assert sum(each["area"] for each in line["regions"]) == int((heat > line["threshold"]).sum())
@@ -147,7 +152,7 @@ class TestBadInput:
         [
             (["--threshold", "high"], "threshold 'high' is not understood; expected a number"),
             (["--every", "0"], "--every is 0; expected 1 or more"),
-            (["--min_area", "-1"], "--min_area is -1"),
+            (["--min-area", "-1"], "--min-area is -1"),
             (["--save", "films"], "invalid choice 'films'"),
             (["--engine", "tensorflow"], "tensorflow"),
             (["--thresold", "1"], "--thresold"),
@@ -197,9 +202,9 @@ class TestTrouble:
         assert "No space left on device" in fails(capsys, ["detect", picture, "--out", out])
 
     def test_ctrl_c_leaves_readable_files(self, tmp_path: Path, frames: list[Frame]) -> None:
-        from oddroad.io.video import VideoOut
+        from oddroad.io.video_writer import VideoWriter
 
-        video = VideoOut(tmp_path / "long.mp4", 25)
+        video = VideoWriter(tmp_path / "long.mp4", 25)
         for _ in range(250):
             for each in frames:
                 video.write(each.image)

@@ -18,7 +18,8 @@ from oddroad.errors import InputError
 from oddroad.io.images import read_image, write_image
 from oddroad.io.reading import ReadReport
 from oddroad.io.sources import Source, find_sources
-from oddroad.io.video import VideoOut, probe, read
+from oddroad.io.video import probe, read
+from oddroad.io.video_writer import VideoWriter
 from oddroad.types import Frame
 
 
@@ -170,7 +171,7 @@ class TestVideo:
             list(read(find_sources([str(clip)])))
 
     def test_odd_sizes_can_be_written(self, tmp_path: Path) -> None:
-        video = VideoOut(tmp_path / "odd.mp4", 5)
+        video = VideoWriter(tmp_path / "odd.mp4", 5)
         video.write(np.full((91, 121, 3), 200, np.uint8))
         video.write(np.full((50, 60, 3), 200, np.uint8))
         video.close()

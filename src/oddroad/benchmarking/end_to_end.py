@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 import oddroad
-from oddroad import regions
 from oddroad.benchmarking.environment import BUSY, CpuContention, latency_summary, peak_memory, processor, versions
 from oddroad.benchmarking.profile import PARTS, parts
 from oddroad.concurrency import available_cores
-from oddroad.detection import drawing
-from oddroad.detection.pipeline import MOST_TOGETHER, run
+from oddroad.detection.frame import FrameProcessor
+from oddroad.detection.pipeline import MOST_TOGETHER, Settings, run, timed
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.sources import Source
-from oddroad.io.video import VideoOut, probe, read
+from oddroad.io.video import probe, read
+from oddroad.io.video_writer import VideoWriter
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
 
@@ -57,7 +57,7 @@ class Setting:
     """One combination to measure.
 
     Attributes:
-        model: path of an .onnx file of ours, or "default".
+        model: path of an oddroad .onnx file, or "default".
         engine: "auto", "onnxruntime", "openvino".
         precision: "float32", "bfloat16".
         threads: number of threads; None for every core.
@@ -74,8 +74,8 @@ class Setting:
 
 
 def render(path: Path, size: tuple[int, int], rate: float = 25.0) -> None:
-    """Write a short rendered drive with odd objects as a video of a size (H, W)."""
-    video = VideoOut(path, rate)
+    """Write a short rendered drive with anomalies as a video of a size (H, W)."""
+    video = VideoWriter(path, rate)
     for each in drive(seed=0, frames=RENDERED, size=size, rate=rate):
         video.write(each.image)
     video.close()
@@ -91,50 +91,50 @@ def level_for(model: Model, image: np.ndarray) -> tuple[float, str]:
     ), "exceeded by 1 % of the first frame's pixels, as the card has none"
 
 
-def overlapped(model: Model, video: str, level: float, seconds: float, save: Sequence[str]) -> tuple[float, int]:
-    """Frames a second of `oddroad detect` on the video, repeated for about some seconds, and the number of frames."""
-    count = probe(Source("video", video, "clip"))[0] or 1
+def overlapped(model: Model, video: str, level: float, seconds: float, save: tuple[str, ...]) -> tuple[float, int]:
+    """FPS of `oddroad detect` on the video, repeated for about some seconds, and the number of frames."""
+    count, settings = probe(Source("video", video, "clip"))[0] or 1, Settings(threshold=level, save=save)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        first = run(model, [Source("video", video, "first")], Path(folder), threshold=level, save=save)
+        first = run(model, [Source("video", video, "first")], Path(folder), settings)
         each = (time.perf_counter() - began) / max(first.frames, 1)
         times = max(math.ceil(seconds / (each * count)), 1)
         sources = [Source("video", video, f"again{number}") for number in range(times)]
-        done = run(model, sources, Path(folder), threshold=level, save=save)
+        done = run(model, sources, Path(folder), settings)
     return round(done.rate, 2), done.frames
 
 
 def one_after_another(model: Model, video: str, level: float, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of each stage of each frame of the video, repeated for about some seconds, without overlap."""
+    """Milliseconds of each stage of each frame of the video, repeated for about some seconds, without overlap.
+
+    Args:
+        model: the detector.
+        video: path of the video.
+        level: the threshold.
+        seconds: for about how long.
+
+    Returns:
+        the stages from decode to write and ``frame``, their sum; the first WARM_UP frames do not count.
+    """
     found: dict[str, list[float]] = {stage: [] for stage in ("decode", "model", "regions", "draw", "write", "frame")}
-    score, number, began = model.scores[0], 0, time.perf_counter()
-    display_range = (level - 11.0, level + 4.0)
+    processor, number, began = FrameProcessor(model, threshold=level), 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        out = VideoOut(Path(folder) / "out.mp4", 25.0)
+        out = VideoWriter(Path(folder) / "out.mp4", 25.0)
         while number < WARM_UP + AT_LEAST or time.perf_counter() - began < seconds:
-            stream = read([Source("video", video, "clip")])
-            while True:
-                marks = [time.perf_counter()]
-                frame = next(stream, None)
-                if frame is None:
-                    break
-                marks.append(time.perf_counter())
-                heat = model(frame.image, score)
-                marks.append(time.perf_counter())
-                odd = regions.find(heat, level, heat.size // 10_000)
-                marks.append(time.perf_counter())
-                drawn = drawing.overlay(frame.image, heat, odd, level, display_range, score)
-                marks.append(time.perf_counter())
+            for frame, decode in timed(read([Source("video", video, "clip")])):
+                judged = processor.judge(frame, decode)
+                drawn = processor.draw(judged)
+                start = time.perf_counter()
                 out.write(drawn)
-                marks.append(time.perf_counter())
+                spent = judged.milliseconds | {"write": (time.perf_counter() - start) * 1e3}
                 number += 1
                 if number == WARM_UP:
                     began = time.perf_counter()
                 if number <= WARM_UP:
                     continue
-                for stage, before, after in zip(found, marks, marks[1:], strict=False):
-                    found[stage].append((after - before) * 1e3)
-                found["frame"].append((marks[-1] - marks[0]) * 1e3)
+                for stage, value in spent.items():
+                    found[stage].append(value)
+                found["frame"].append(sum(spent.values()))
                 if number >= WARM_UP + AT_LEAST and time.perf_counter() - began > seconds:
                     break
         out.close()
@@ -282,12 +282,12 @@ def footer(row: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     if "fps_overlap_overlay" in row:
         lines.append(
-            f"frames a second: {row['fps_without_overlap']} without overlap, {row['fps_overlap_overlay']} with overlap "
+            f"FPS: {row['fps_without_overlap']} without overlap, {row['fps_overlap_overlay']} with overlap "
             f"and overlays, {row['fps_overlap_jsonl_only']} with overlap and detections.jsonl alone; with overlap "
             f"{row['frames_together']} at a time"
         )
     else:
-        lines.append(f"frames a second: {row['fps_without_overlap']} of network and score alone")
+        lines.append(f"FPS: {row['fps_without_overlap']} of network and score alone")
     lines.append(f"peak memory of the process {row['peak_mb']} MB; first call {row['first_call_ms']} ms")
     if "gpu_allocated_mb" in row:
         lines.append(f"memory of the GPU: {row['gpu_allocated_mb']} MB allocated, {row['gpu_reserved_mb']} MB reserved")
@@ -295,6 +295,7 @@ def footer(row: dict[str, Any]) -> list[str]:
         lines.append("whether other processes were busy is not known on this system")
     elif row["cpu_contention"] > BUSY:
         lines.append(
-            f"CPU contended: other processes took {100 * row['cpu_contention']:.0f} % of the processor; measure again alone"
+            f"CPU contended: other processes took {100 * row['cpu_contention']:.0f} % of the processor; measure again "
+            "alone"
         )
     return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, progress_bar, say
+from oddroad.cli.common import default_out, progress_bar, quiet
 from oddroad.errors import InputError
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -25,57 +27,131 @@ def detect(
     precision: Literal["float32", "bfloat16"] = "float32",
     every: int = 1,
     min_hits: int = 1,
+    max_age: int = 2,
     latest: bool = False,
+    max_frames: int | None = None,
     save: tuple[Literal["overlay", "maps", "masks"], ...] = ("overlay",),
     out: Path | None = None,
+    out_per_start: bool = False,
+    rotate: str = "",
+    stdout: bool = False,
+    resume: bool = False,
+    heartbeat: float = 60.0,
+    alpha: float = 0.5,
+    no_legend: bool = False,
+    side_by_side: bool = False,
+    topic: tuple[str, ...] = (),
+    stream: int | None = None,
+    patience: float = 60.0,
+    max_pixels: int = 100_000_000,
 ) -> None:
-    """Mark anomalies on the road in images, folders, videos, cameras and streams.
+    """Mark what does not belong on the road, in images, folders, videos, cameras, streams and driving logs.
 
     Example: oddroad detect drive.mp4 --save overlay masks
 
     Args:
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
-            streams (rtsp, http).
+            streams (rtsp, http), driving logs (MCAP, ROS bags).
         model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
-        threshold: a pixel is anomalous above it: a number in the score's unit, or a target rate, "fpr=0.1%",
-            "alarms=1/100frames", "alarms=30/hour"; by default the one of the detector's card.
+        threshold: a pixel is anomalous above it: a number in the score's unit, or a guaranteed rate on in-distribution
+            frames, "fpr=0.1%", "alarms=1/100frames", "alarms=30/hour"; by default the one of the detector's card.
         min_area: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
         engine: what runs the network.
         precision: what it computes in, apart from what the file itself does in INT8; bfloat16 needs openvino and a
             processor that has it.
         every: of videos, cameras and streams, judge every n-th frame.
-        min_hits: of videos, cameras and streams, report only tracks with at least so many hits.
+        min_hits: of videos, cameras and streams, report only tracks with at least this many hits.
+        max_age: of videos, cameras and streams, frames in a row that a track may miss before it ends.
         latest: of cameras and streams, judge the newest frame and drop older ones instead of falling behind.
+        max_frames: stop after so many frames.
         save: what to write beside detections.jsonl. overlay: pictures (a video for a video); maps: scores as .npy;
-            masks: anomaly pixels as .png. An empty list writes the jsonl alone.
+            masks: anomalous pixels as .png. An empty list writes the jsonl alone.
         out: folder for the results; by default out/NAME, NAME being the first source's.
+        out_per_start: write to a folder of its own for each start, named by the time in UTC, below that folder; always
+            so for live sources without --out.
+        rotate: go on in another folder below it after a time or a size, such as 10min or 500MB.
+        stdout: print the lines of detections.jsonl for a pipe; nothing is written to a folder unless --out is given.
+        resume: go on with an interrupted run of the same settings, after its last complete line.
+        heartbeat: seconds between signs of life in the lines of cameras and streams; 0 for none.
+        alpha: opacity of the overlay's colours, 0 to 1.
+        no_legend: leave the overlay's legend away.
+        side_by_side: the untouched picture beside the overlay.
+        topic: of driving logs, the topics to read; with * and ?. By default all with images.
+        stream: of files with several video streams, the number of the one to read, from 0.
+        patience: seconds that a camera or stream may stay away before it is lost (exit code 3).
+        max_pixels: images and videos of more pixels are refused.
     """
     from oddroad.calibration.thresholds import threshold_for
-    from oddroad.detection.pipeline import frames_together, run
+    from oddroad.detection.drawing import Style
+    from oddroad.detection.pipeline import Settings, check_settings, frames_together, keep_apart, run
     from oddroad.inference.model import Model
+    from oddroad.io.reading import ReadOptions, ReadReport
     from oddroad.io.sources import find_sources
     from oddroad.io.video import probe
 
-    sources = find_sources(source)
+    def tell(words: str) -> None:
+        if not quiet():
+            print(words, file=sys.stderr if stdout else sys.stdout, flush=True)
+
+    report = ReadReport()
+    sources = find_sources(source, topic, report)
+    folder = place_for(source[0], sources[0].name, any(each.live for each in sources), out, out_per_start)
+    settings = Settings(
+        score=score,
+        min_area=min_area,
+        every=every,
+        save=() if stdout and out is None else save,
+        min_hits=min_hits,
+        max_age=max_age,
+        latest=latest,
+        max_frames=max_frames,
+        style=Style(alpha, not no_legend, side_by_side),
+        rotate=rotate,
+        stdout=stdout,
+        resume=resume,
+        heartbeat=heartbeat,
+        reading=ReadOptions(stream, patience, max_pixels),
+    )
+    check_settings(sources, settings)
+    sources = keep_apart(sources, folder, report)
     detector = Model(model, engine, precision=precision, parallel=frames_together(sources))
     lengths = [probe(each) for each in sources]
-    level, found = None, None
+    meaning = detector.card.threshold_meaning or "of the card"
     if threshold is not None:
-        rates = [rate / max(every, 1) for _, rate in lengths if rate is not None]
+        rates = [rate / every for _, rate in lengths if rate is not None]
         found = threshold_for(detector.card, threshold, detector.pick_score(score), max(rates, default=None))
-        level = found.value
-    folder = out or default_out(Path(source[0].rstrip("/")).stem or "frames")
+        settings, meaning = settings.with_threshold(found.value, found.meaning), found.meaning
     counts = [count for count, _ in lengths]
-    total = None if None in counts else sum(-(-(count or 0) // every) for count in counts) if every > 0 else None
-    say(
+    total = None if None in counts else sum(-(-(count or 0) // every) for count in counts)
+    tell(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
         f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
-    say(f"threshold {found.meaning if found is not None else detector.card.threshold_meaning or 'of the card'}")
+    tell(f"threshold {meaning}")
     with progress_bar(total) as advance:
-        summary = run(detector, sources, folder, score, level, min_area, every, save, advance, min_hits, latest)
-    say(f"{summary.line()}; results in {folder}")
+        summary = run(detector, sources, None if stdout and out is None else folder, settings, advance, report)
+    for note in summary.reading.notes:
+        tell(note)
+    tell(summary.text() + ("" if stdout and out is None else f"; results in {folder}"))
     if summary.reading.named:
         raise InputError("; ".join(summary.reading.named[:3]))
+
+
+def place_for(word: str, name: str, live: bool, out: Path | None, per_start: bool) -> Path:
+    """Folder of the results.
+
+    Args:
+        word: the first source as the user gave it.
+        name: of the first source, without secrets.
+        live: whether a source is live.
+        out: the folder that was given.
+        per_start: whether each start gets a folder of its own.
+    """
+    from datetime import datetime
+
+    folder = out or default_out(Path(word).resolve().name if Path(word).is_dir() else Path(name).stem or "frames")
+    if per_start or (live and out is None):
+        return folder / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    return folder

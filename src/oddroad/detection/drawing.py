@@ -1,108 +1,279 @@
-"""Heat map, boxes and legend on an image."""
+"""What was found, drawn on the image: colour by score, an outline and a labelled box for each region, a legend."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from oddroad.types import Region
+from oddroad.detection.tracking import Track
+from oddroad.regions import InDistribution, mask_in_box
+from oddroad.types import Frame, Region
 
-BOX = (255, 40, 40)
-
-
+OUTLINE = (255, 32, 32)
 INK = (255, 255, 255)
+SHADE = (16, 16, 18)
+"""Colours, RGB: of outlines and boxes, of text, and of what text stands on."""
 
 
-SHADE = (0, 0, 0)
+BELOW, ABOVE = ((38, 60, 150), (96, 150, 235)), ((255, 150, 0), (255, 40, 40))
+"""First and last colour, RGB, of what lies below the threshold and of what lies above."""
 
 
-LEVELS = np.arange(256, dtype=np.uint8)[:, None]
+FAINTEST = 0.99
+"""Share of in-distribution pixels that stay uncoloured: colour begins at the score that they lie below."""
 
 
-OPACITY = np.clip(LEVELS * 0.9 - 40, 0, 120)[..., None]  # of 255, by level
+HALF = 128
+"""Level of the colours at which the threshold lies: 0 to 127 are below, 128 to 255 above."""
 
 
-INFERNO = cv2.cvtColor(cv2.applyColorMap(LEVELS, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+@dataclass(frozen=True)
+class Style:
+    """How results are drawn.
+
+    Attributes:
+        alpha: opacity of the colours above the threshold, 0 to 1; below it they fade out.
+        legend: draw the legend.
+        side_by_side: the untouched image to the left of the drawn one.
+    """
+
+    alpha: float = 0.5
+    legend: bool = True
+    side_by_side: bool = False
 
 
-KEPT = np.repeat(255 - OPACITY.round(), 3, 2).astype(np.uint8)
+@dataclass(frozen=True)
+class Scale:
+    """Which colour a score has, relative to the threshold and to what in-distribution pixels score; alike everywhere.
+
+    Attributes:
+        low: score at which colour begins: the 99th percentile of in-distribution pixels; without calibration the
+            threshold.
+        threshold: scores above have the colours above HALF.
+        high: score of the last colour; the threshold without calibration, where all above look the same.
+    """
+
+    low: float
+    threshold: float
+    high: float
+
+    @classmethod
+    def of(cls, threshold: float, in_distribution: InDistribution | None) -> Scale:
+        """The scale of a threshold; half the way from the median of in-distribution pixels goes on above it."""
+        if in_distribution is None:
+            return cls(threshold, threshold, threshold)
+        median, low = in_distribution.quantile(0.5), in_distribution.quantile(FAINTEST)
+        reach = max(abs(threshold - median), low - median, 1e-6)
+        return cls(min(low, threshold - 0.05 * reach), threshold, threshold + 0.5 * reach)
+
+    def levels(self, heat: np.ndarray) -> np.ndarray:
+        """(H, W) float32 -> (H, W) uint8: 0 at ``low`` and below, 127 at the threshold, above it 128 up to 255."""
+        above = (heat > self.threshold).view(np.uint8)
+        if self.low == self.threshold:
+            return above * np.uint8(HALF + 64)
+        levels = part(heat, self.low, self.threshold)
+        if cv2.countNonZero(above):
+            levels += above
+            levels += part(heat, self.threshold, self.high)
+        return levels
 
 
-ADDED = (INFERNO * (OPACITY / 255)).round().astype(np.uint8)
-"""By level, what the heat map leaves of the image (times 255) and what it adds to it: two look-ups for each pixel."""
+def part(heat: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(H, W) uint8: 0 at ``low`` and below, 127 at ``high`` and above."""
+    factor = (HALF - 1) / max(high - low, 1e-12)
+    return cv2.convertScaleAbs(np.clip(heat, low, high), alpha=factor, beta=-low * factor)
 
 
-def heat_levels(heat: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(H, W) uint8: 0 at ``low`` and below, 255 at ``high`` and above. The range is given, never taken from the map."""
-    scale = 255.0 / max(high - low, 1e-6)
-    return cv2.convertScaleAbs(np.clip(heat, low, high), alpha=scale, beta=-low * scale)
+class Painter:
+    """Draws results on frames of one run.
+
+    Args:
+        threshold: above which a pixel is anomalous.
+        in_distribution: what in-distribution pixels score; None without calibration.
+        model: name of the detector, for the legend.
+        score: name of the score, for the legend.
+        style: how.
+    """
+
+    def __init__(
+        self,
+        threshold: float,
+        in_distribution: InDistribution | None = None,
+        model: str = "",
+        score: str = "",
+        style: Style | None = None,
+    ):
+        self.scale, self.style = Scale.of(threshold, in_distribution), style or Style()
+        self.calibrated, self.model, self.score = in_distribution is not None, model, score
+        steps = np.linspace(0, 1, HALF)[:, None]
+        colours = np.concatenate(
+            [(1 - steps) * first + steps * last for first, last in np.array([BELOW, ABOVE], float)]
+        )
+        opacity = np.concatenate([0.7 * steps, np.ones_like(steps)]) * np.clip(self.style.alpha, 0, 1)
+        self.colours = colours.round().astype(np.uint8)[:, None]
+        self.kept = np.repeat(255 * (1 - opacity), 3, 1).round().astype(np.uint8)[:, None]
+        self.added = (colours * opacity).round().astype(np.uint8)[:, None]
+
+    def __call__(
+        self, frame: Frame, heat: np.ndarray | None, regions: Sequence[Region] = (), tracks: Sequence[Track] = ()
+    ) -> np.ndarray:
+        """A copy of the frame's image with everything on it; twice as wide where it is side by side.
+
+        Args:
+            frame: its image (H, W, 3) uint8 RGB stays as it is.
+            heat: (H, W) float32 its score; None for a frame that was not judged, which the picture then says.
+            regions: to be outlined.
+            tracks: of the regions, in their order; none for still images.
+        """
+        drawn = frame.image.copy()
+        unit = max(frame.image.shape[0] / 540, 0.5)
+        if heat is None:
+            tag(drawn, f"not judged: {frame.reason or 'damaged'}", (round(8 * unit), round(26 * unit)), unit, SHADE)
+        else:
+            self.colour(drawn, heat, regions)
+            for number, region in enumerate(regions):
+                outline(drawn, region, max(round(1.5 * unit), 1))
+                name = f"#{tracks[number].id} " if number < len(tracks) else ""
+                box(drawn, region, name + rarity(region), unit)
+        if self.style.legend:
+            self.legend(drawn, frame, unit)
+        return np.hstack([frame.image, drawn]) if self.style.side_by_side else drawn
+
+    def colour(self, image: np.ndarray, heat: np.ndarray, regions: Sequence[Region]) -> None:
+        """Blend the colours of the scores onto an image, in place; above the threshold only where it is reported."""
+        levels = self.scale.levels(heat)
+        x, y, width, height = cv2.boundingRect(levels)
+        if not width:
+            return
+        reported = np.zeros_like(levels)
+        for region in regions:
+            x0, y0, x1, y1 = region.box
+            reported[y0:y1, x0:x1] |= mask_in_box(region).view(np.uint8)
+        window = (slice(y, y + height), slice(x, x + width))
+        shown = cv2.min(levels[window], (HALF - 1) + HALF * reported[window])
+        blended = cv2.multiply(image[window], cv2.applyColorMap(shown, self.kept), scale=1 / 255)
+        image[window] = cv2.add(blended, cv2.applyColorMap(shown, self.added))
+
+    def legend(self, image: np.ndarray, frame: Frame, unit: float) -> None:
+        """Model, source, time, colours and what the boxes say, in the lower left corner, in place; not on small images.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            frame: its source and time are named.
+            unit: size of letters and lines, 1 at 540 rows.
+        """
+        height, width = image.shape[:2]
+        if width < 240 or height < 160:
+            return
+        size, step, margin = 0.42 * unit, round(16 * unit), round(8 * unit)
+        when = "" if frame.time is None else f"  {clock(frame.time)}"
+        lines = [f"{self.model}  {self.score}", f"{frame.source}{when}"]
+        lines.append(
+            "box: # track, share of in-distribution pixels below its peak" if self.calibrated else "not calibrated"
+        )
+        wide = min(max(text_width(each, size) for each in lines) + 2 * margin, width)
+        high = step * (len(lines) + 2) + margin
+        top = height - high
+        shade(image[top:, :wide])
+        for number, line in enumerate(lines[:2] + [""] * 2 + lines[2:]):
+            write(image, line, (margin, top + step * (number + 1)), size)
+        left, right = margin, wide - margin
+        bar = slice(top + round(2.3 * step), top + round(2.9 * step))
+        levels = np.linspace(0, 255, right - left).round().astype(np.uint8)[None]
+        if not self.calibrated:
+            levels = np.where(levels < HALF, 0, HALF + 64).astype(np.uint8)
+        colours = cv2.applyColorMap(levels, self.colours)
+        image[bar, left:right] = colours
+        at = self.tick(left, right)
+        cv2.line(image, (at, bar.start - 2), (at, bar.stop + 2), INK, max(round(unit), 1))
+        words = f"threshold {self.scale.threshold:.3g}"
+        below = bar.stop + step - round(4 * unit)
+        write(image, words, (min(at - text_width(words, size) // 2, right - text_width(words, size)), below), size)
+        if self.calibrated:
+            write(image, f"{FAINTEST:.0%}", (left, below), size)
+
+    def tick(self, left: int, right: int) -> int:
+        """Column of the threshold on a bar of all colours between two columns: where the first colour above it is."""
+        return left + round((right - left - 1) * HALF / 255)
 
 
-def overlay(
-    image: np.ndarray,
-    heat: np.ndarray,
-    regions: Sequence[Region],
-    threshold: float,
-    display_range: tuple[float, float],
-    title: str = "",
-) -> np.ndarray:
-    """A copy of the image with the score as colour, a box and the mean score for each region, and a legend.
+def rarity(region: Region) -> str:
+    """What a box says: how many in-distribution pixels score below the region's peak; without calibration the peak.
+
+    >>> rarity(Region((0, 0, 1, 1), 1, 2.0, 3.0, 0.99731))
+    '99.7%'
+    >>> rarity(Region((0, 0, 1, 1), 1, 2.0, 3.0, 1.0))
+    '>99.9%'
+    """
+    if region.percentile is None:
+        return f"{region.peak:.3g}"
+    return f"{100 * region.percentile:.1f}%" if region.percentile < 0.9995 else ">99.9%"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them.
+
+    >>> clock(4.25), clock(3671.5)
+    ('0:04.2', '1:01:11.5')
+    """
+    tenths = int(seconds * 10 + 1e-6)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes:02d}:{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{text}" if hours else text.removeprefix("0") if minutes < 10 else text
+
+
+def outline(image: np.ndarray, region: Region, line: int) -> None:
+    """The contour of a region's pixels, in place.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        heat: (H, W) float32.
-        regions: to be boxed.
-        threshold: marked in the legend.
-        display_range: score of the first and of the last colour; what lies below the first stays uncoloured.
-        title: text beside the legend.
+        region: whose pixels are outlined, each part and each hole.
+        line: thickness in pixels.
     """
-    levels = heat_levels(heat, *display_range)
-    drawn = cv2.multiply(image, cv2.applyColorMap(levels, KEPT), scale=1 / 255)
-    cv2.add(drawn, cv2.applyColorMap(levels, ADDED), dst=drawn)
-    height = image.shape[0]
-    line = max(round(height / 360), 1)
-    font = max(height / 900, 0.35)
-    for region in regions:
-        x0, y0, x1, y1 = region.box
-        cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), BOX, line)
-        write(drawn, f"{region.mean:.1f}", (x0, y0 - 2 * line if y0 > 14 * line else y1 + 9 * line), font)
-    return legend(drawn, threshold, display_range, title, font, line)
+    contours, _ = cv2.findContours(
+        mask_in_box(region).view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=region.box[:2]
+    )
+    cv2.drawContours(image, contours, -1, OUTLINE, line, cv2.LINE_AA)
 
 
-def write(image: np.ndarray, text: str, place: tuple[int, int], font: float) -> None:
-    """Outlined text on an image, in place; ``place`` is the left end of its base line.
-
-    The outline is the same text moved: OpenCV 5 sets a thicker text wider, which would not lie under this one.
-    """
-    thickness, step = max(round(font * 1.6), 1), max(round(font), 1)
-    moved = [(x * step, y * step) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
-    for (x, y), colour in [*((each, SHADE) for each in moved), ((0, 0), INK)]:
-        at = (place[0] + x, place[1] + y)
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, font, colour, thickness, cv2.LINE_AA)
-
-
-def legend(
-    image: np.ndarray, threshold: float, display_range: tuple[float, float], title: str, font: float, line: int
-) -> np.ndarray:
-    """A colour bar with its ends and the threshold in the lower left corner, in place."""
+def box(image: np.ndarray, region: Region, words: str, unit: float) -> None:
+    """A box a little larger than a region, with words above it, or below where there is no room, in place."""
     height, width = image.shape[:2]
-    long, high, margin = max(width // 4, 60), max(height // 50, 4), max(height // 40, 4)
-    if width < 160 or height < 120:
-        return image
-    x, y = margin, height - margin - high
-    bar = np.broadcast_to(np.linspace(0, 255, long).astype(np.uint8), (high, long))
-    image[y : y + high, x : x + long] = cv2.cvtColor(
-        cv2.applyColorMap(np.ascontiguousarray(bar), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB
-    )
-    at = x + round(
-        np.clip((threshold - display_range[0]) / max(display_range[1] - display_range[0], 1e-6), 0, 1) * (long - 1)
-    )
-    cv2.line(image, (at, y - 2 * line), (at, y + high + line), INK, line)
-    label = f"{title}  {display_range[0]:.3g} .. {display_range[1]:.3g}, marked above {threshold:.3g}"
-    write(image, label, (x, y - 4 * line), font * 0.8)
-    return image
+    line, gap = max(round(2 * unit), 1), round(4 * unit)
+    x0, y0 = max(region.box[0] - gap, 0), max(region.box[1] - gap, 0)
+    x1, y1 = min(region.box[2] + gap, width) - 1, min(region.box[3] + gap, height) - 1
+    cv2.rectangle(image, (x0, y0), (x1, y1), OUTLINE, line)
+    high = round(20 * unit)
+    tag(image, words, (x0, y0 if y0 >= high else min(y1 + high, height - 1)), unit, OUTLINE)
+
+
+def tag(image: np.ndarray, words: str, corner: tuple[int, int], unit: float, colour: tuple[int, int, int]) -> None:
+    """Words on a filled rectangle whose lower left corner is given, moved into the image, in place."""
+    size = 0.5 * unit
+    wide, high = text_width(words, size) + round(8 * unit), round(18 * unit)
+    x, y = max(min(corner[0], image.shape[1] - wide), 0), max(min(corner[1], image.shape[0] - 1), high)
+    cv2.rectangle(image, (x, y - high), (x + wide, y), colour, -1)
+    write(image, words, (x + round(4 * unit), y - round(5 * unit)), size)
+
+
+def shade(image: np.ndarray) -> None:
+    """Darken a part of an image, in place, so that text can be read on it."""
+    image[...] = cv2.addWeighted(image, 0.3, np.full_like(image, SHADE), 0.7, 0)
+
+
+def text_width(words: str, size: float) -> int:
+    """Width of a text in pixels."""
+    return cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, max(round(size * 2), 1))[0][0]
+
+
+def write(image: np.ndarray, words: str, place: tuple[int, int], size: float) -> None:
+    """White text, in place; ``place`` is the left end of its base line."""
+    thickness = max(round(size * 2), 1)
+    cv2.putText(image, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, INK, thickness, cv2.LINE_AA)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int, width: int) -> np.ndarray:

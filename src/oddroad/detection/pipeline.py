@@ -6,25 +6,30 @@ in this one, drawn and written in another.
 
 from __future__ import annotations
 
+import itertools
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from oddroad import regions
 from oddroad.concurrency import BackgroundWorker, available_cores, latest_only, ordered_map, prefetch
-from oddroad.detection import drawing
-from oddroad.detection.tracking import ConfirmedTracks, Track
-from oddroad.errors import InputError
+from oddroad.detection.drawing import Style
+from oddroad.detection.frame import FrameProcessor, ProcessedFrame
+from oddroad.detection.lines import frame_line, gap_line, heartbeat_line, run_line
+from oddroad.detection.summary import Summary
+from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
+from oddroad.errors import InputError, LostSource
 from oddroad.inference.model import Model
-from oddroad.io.reading import ReadReport
-from oddroad.io.results import Results
+from oddroad.io.earlier import Earlier, frames_in, is_output
+from oddroad.io.reading import ReadOptions, ReadReport
+from oddroad.io.results import LINES, PRODUCTS, Results, base_names
+from oddroad.io.rotation import parse_rotation
 from oddroad.io.sources import Source
 from oddroad.io.video import read
-from oddroad.types import Frame, Region
+from oddroad.types import Frame
 
 STAGES = ("decode", "model", "regions", "draw", "write")
 """What the milliseconds of a frame are divided into. They add up to more than the time between two frames: decoding has
@@ -39,40 +44,55 @@ MOST_TOGETHER = 4
 """Frames judged at the same time, from which on memory grows and speed does not."""
 
 
-@dataclass
-class Summary:
-    """What a run did.
+@dataclass(frozen=True)
+class Settings:
+    """How a detection run works; the options of ``oddroad detect``.
 
     Attributes:
-        frames: frames judged.
-        found: frames with at least one region.
-        seconds: from the first frame to the last.
-        milliseconds: sum over the frames, by stage.
-        dropped: frames of a live source that were passed over because a newer one was there.
-        reading: what could not be read, and why.
+        score: one of the model's scores; its default where None.
+        threshold: in the score's unit; the card's where None.
+        threshold_meaning: of the threshold, in words.
+        min_area: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
+        every: of moving sources, judge every n-th frame.
+        save: any of "overlay", "maps", "masks".
+        min_hits: of moving sources, report only tracks with at least so many hits; see oddroad.detection.tracking.
+        max_age: frames in a row that a track may miss before it ends.
+        latest: of live sources, judge the newest frame there is and drop older ones.
+        max_frames: stop after so many frames; None for all.
+        style: of the overlays.
+        rotate: time or size after which the results go on in another folder, such as "10min" or "500MB"; "" for never.
+        stdout: write the lines to standard output, too.
+        resume: go on with an unfinished run of the same settings.
+        heartbeat: seconds between signs of life in the lines of live sources; 0 for none.
+        reading: how sources are read.
     """
 
-    frames: int = 0
-    found: int = 0
-    dropped: int = 0
-    seconds: float = 0.0
-    milliseconds: dict[str, float] = field(default_factory=dict)
-    reading: ReadReport = field(default_factory=ReadReport)
+    score: str | None = None
+    threshold: float | None = None
+    threshold_meaning: str = ""
+    min_area: int | None = None
+    every: int = 1
+    save: tuple[str, ...] = ("overlay",)
+    min_hits: int = 1
+    max_age: int = MAX_AGE
+    latest: bool = False
+    max_frames: int | None = None
+    style: Style = field(default_factory=Style)
+    rotate: str = ""
+    stdout: bool = False
+    resume: bool = False
+    heartbeat: float = 60.0
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
-    @property
-    def rate(self) -> float:
-        """Frames a second, everything included."""
-        return self.frames / self.seconds if self.seconds else 0.0
+    def with_threshold(self, value: float, meaning: str) -> Settings:
+        """The same with a threshold and its meaning in words."""
+        return replace(self, threshold=value, threshold_meaning=meaning)
 
-    def line(self) -> str:
-        """The summary in one line."""
-        text = f"{self.frames} frames, {self.found} with findings, {self.rate:.1f} frames a second"
-        if self.dropped:
-            text += f"; dropped {self.dropped} older frames to keep up"
-        if count := len(self.reading.skipped):
-            shown = "; ".join(self.reading.skipped[:3]) + ("; ..." if count > 3 else "")
-            text += f"; skipped {count}: {shown}"
-        return text
+    def for_results(self) -> dict[str, Any]:
+        """Those that change what is found, as the first line states them."""
+        names = ("min_area", "every", "min_hits", "max_age", "latest", "save")
+        values = {name: getattr(self, name) for name in names}
+        return values | {"save": list(self.save), "stream": self.reading.stream, "style": asdict(self.style)}
 
 
 def timed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
@@ -87,154 +107,264 @@ def timed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
         yield frame, (time.perf_counter() - began) * 1e3
 
 
-@dataclass
-class ProcessedFrame:
-    """A frame on its way to the writer.
-
-    Attributes:
-        frame: as it was read.
-        heat: (H, W) float32 its score.
-        regions: what is reported.
-        tracks: the track of each region; none for still images.
-        milliseconds: by stage, as far as they have been gone through.
-    """
-
-    frame: Frame
-    heat: np.ndarray
-    regions: list[Region]
-    tracks: list[Track]
-    milliseconds: dict[str, float]
-
-
-def as_line(judged: ProcessedFrame, score: str, threshold: float) -> dict[str, Any]:
-    """The JSON of one frame."""
-    frame = judged.frame
-    height, width = frame.image.shape[:2]
-    found: list[dict[str, Any]] = [
-        {"box": list(each.box), "area": each.area, "mean": round(each.mean, 4), "peak": round(each.peak, 4)}
-        for each in judged.regions
-    ]
-    for values, track in zip(found, judged.tracks, strict=False):
-        values["track"] = {"id": track.id, "hits": track.hits, "mean": round(track.mean, 4)}
-    return {
-        "frame": frame.name,
-        "time": frame.time,
-        "width": width,
-        "height": height,
-        "score": score,
-        "threshold": threshold,
-        "regions": found,
-        "milliseconds": {stage: round(value, 2) for stage, value in judged.milliseconds.items()},
-    }
-
-
 def run(
     model: Model,
     sources: Sequence[Source],
-    out: Path,
-    score: str | None = None,
-    threshold: float | None = None,
-    min_area: int | None = None,
-    every: int = 1,
-    save: Sequence[str] = ("overlay",),
+    out: Path | None,
+    settings: Settings | None = None,
     progress: Callable[[Summary], None] | None = None,
-    min_hits: int = 1,
-    latest: bool = False,
+    report: ReadReport | None = None,
 ) -> Summary:
     """Detect on every frame of the sources and write the results to a folder.
 
     Args:
         model: the detector; as many frames are judged at the same time as it was made for, but one with ``latest``.
         sources: from ``find_sources``.
-        out: gets ``detections.jsonl`` and a folder for each product.
-        score: one of the model's scores; its default where None.
-        threshold: in the score's unit; the card's where None.
-        min_area: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
-        every: of moving sources, judge every n-th frame.
-        save: any of "overlay", "maps", "masks".
+        out: gets ``detections.jsonl`` and a folder for each product; None to write no file.
+        settings: how; the defaults where None.
         progress: called after each frame, in the thread that writes.
-        min_hits: of moving sources, report only regions that have been seen in this many frames; see oddroad.detection.tracking.
-        latest: of cameras and streams, judge the newest frame there is and drop older ones.
+        report: what is known of the sources already; the reader goes on with it.
 
     Returns:
         what was done; everything written stays, whatever stops the run.
 
     Raises:
-        InputError: if a score does not exist, nothing can be read, or nothing can be written.
+        LostSource: if a live source went away and did not come back.
+        InputError: if a score does not exist, nothing can be read or judged, an output is an input, the folder belongs
+            to another run, or nothing can be written.
     """
-    check_options(sources, every, min_area, min_hits, latest)
-    name = model.pick_score(score)
-    level = model.threshold(name) if threshold is None else threshold
-    display_range = (level - 11.0, level + 4.0)
-    summary = Summary()
-    results = Results(out, save, summary.reading.rates, every)
-    began = time.perf_counter()
+    return Run(model, sources, out, settings or Settings(), progress, report).work()
 
-    def write(judged: ProcessedFrame) -> None:
-        frame, spent = judged.frame, judged.milliseconds
+
+class Run:
+    """One detection run; see ``run`` for the arguments."""
+
+    def __init__(
+        self,
+        model: Model,
+        sources: Sequence[Source],
+        out: Path | None,
+        settings: Settings,
+        progress: Callable[[Summary], None] | None = None,
+        report: ReadReport | None = None,
+    ):
+        check_settings(sources, settings)
+        self.model, self.settings, self.progress = model, settings, progress
+        self.sources = list(sources) if out is None else keep_apart(sources, out, report)
+        style = settings.style
+        self.processor = FrameProcessor(model, settings.score, settings.threshold, settings.min_area, style)
+        self.summary = Summary(reading=report or ReadReport())
+        meaning = settings.threshold_meaning or model.card.threshold_meaning
+        header = run_line(
+            model, self.processor.score, self.processor.threshold, meaning, settings.for_results(), self.sources
+        )
+        self.earlier = self.find_earlier(out, header) if settings.resume and out is not None else None
+        self.results = Results(
+            out,
+            settings.save,
+            self.sources,
+            header,
+            self.summary.reading.rates,
+            settings.every,
+            sys.stdout if settings.stdout else None,
+            parse_rotation(settings.rotate) if settings.rotate else None,
+            self.earlier,
+        )
+        self.tracks = ConfirmedTracks(
+            settings.min_hits, settings.max_age, self.earlier.most_tracks if self.earlier else 0
+        )
+        self.told_gaps, self.source = 0, ""
+        self.last_frame = self.began = time.perf_counter()
+
+    def find_earlier(self, out: Path, header: dict[str, Any]) -> Earlier | None:
+        """The unfinished run in the folder, as far as its overlay goes; None where there is none."""
+        found = Earlier.read(out / LINES)
+        if found is None:
+            return None
+        found.check(header)
+        if "overlay" in self.settings.save and found.last_index is not None:
+            bases = base_names(self.sources)
+            found.keep_last(frames_in(out / "overlay" / f"{bases.get(found.last_source, found.last_source)}.mp4"))
+        self.summary.frames, self.summary.damaged = found.counts["frames"], found.counts["damaged"]
+        self.summary.with_regions = found.counts["with_regions"]
+        self.summary.earlier = self.summary.frames + self.summary.damaged
+        return found
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames that are still to be judged."""
+        settings, earlier = self.settings, self.earlier
+        left = list(self.sources)
+        if earlier is not None:
+            moving = earlier.last_index is not None
+            left = [
+                each for each in left if each.name not in earlier.done or (moving and each.name == earlier.last_source)
+            ]
+        stream = read(left, settings.every, self.summary.reading, settings.reading)
+        if earlier is not None and earlier.last_index is not None:
+            last = earlier.last_index
+            stream = (
+                each for each in stream
+                if each.source != earlier.last_source or each.index is None or each.index > last
+            )  # fmt: skip
+        return stream if settings.max_frames is None else itertools.islice(stream, settings.max_frames)
+
+    def write(self, judged: ProcessedFrame) -> None:
+        """Draw a frame, write what is wanted of it, and count it."""
+        self.source = judged.frame.source
+        drawn = self.processor.draw(judged) if "overlay" in self.settings.save else None
         start = time.perf_counter()
-        drawn = None
-        if "overlay" in save:
-            drawn = drawing.overlay(frame.image, judged.heat, judged.regions, level, display_range, name)
-        middle = time.perf_counter()
-        results.pictures(frame, judged.heat, level, drawn)
-        spent["draw"], spent["write"] = (middle - start) * 1e3, (time.perf_counter() - middle) * 1e3
-        results.line(as_line(judged, name, level))
-        summary.frames += 1
-        summary.found += bool(judged.regions)
-        summary.seconds = time.perf_counter() - began
-        for stage, value in spent.items():
-            summary.milliseconds[stage] = summary.milliseconds.get(stage, 0.0) + value
-        if progress is not None:
-            progress(summary)
+        self.tell_gaps(judged.frame)
+        values = frame_line(judged.frame, judged.regions, judged.tracks, judged.milliseconds)
+        self.results.frame(judged.frame, values, judged.heat, self.processor.threshold, drawn)
+        spent = values["milliseconds"] | {"write": (time.perf_counter() - start) * 1e3}
+        self.summary.add(values | {"milliseconds": spent})
+        self.last_frame = time.perf_counter()
+        self.summary.seconds = self.last_frame - self.began
+        if self.progress is not None:
+            self.progress(self.summary)
 
-    def drop() -> None:
-        summary.dropped += 1
+    def tell_gaps(self, frame: Frame | None) -> None:
+        """Write the gaps that lie before a frame, or all that are left."""
+        gaps = self.summary.reading.gaps
+        while self.told_gaps < len(gaps):
+            gap = gaps[self.told_gaps]
+            later = frame is not None and frame.source == gap.source and (frame.index or 0) < (gap.index or 0)
+            if later or (frame is None and not self.results.started):
+                return
+            self.results.line(gap_line(gap))
+            self.told_gaps += 1
 
-    def judge(read: tuple[Frame, float]) -> ProcessedFrame:
-        frame, decode = read
-        start = time.perf_counter()
-        heat = model(frame.image, name)
-        middle = time.perf_counter()
-        found = regions.find(heat, level, heat.size // 10_000 if min_area is None else min_area)
-        spent = {"decode": decode, "model": (middle - start) * 1e3, "regions": (time.perf_counter() - middle) * 1e3}
-        return ProcessedFrame(frame, heat, found, [], spent)
+    def beat(self, stop: threading.Event) -> None:
+        """Write a sign of life every now and then, once the first line is written."""
+        while not stop.wait(self.settings.heartbeat):
+            if self.results.started:
+                since = time.perf_counter() - self.last_frame
+                self.results.line(heartbeat_line(self.summary.frames + self.summary.damaged, since))
 
-    stream = timed(read(sources, every, summary.reading))
-    frames, together = (latest_only(stream, drop), 1) if latest else (prefetch(stream, DEPTH), model.parallel)
-    try:
-        with BackgroundWorker(write, DEPTH) as writer:
-            linked = ConfirmedTracks(min_hits)
-            for judged in ordered_map(judge, frames, together):
-                start = time.perf_counter()
-                judged.regions, judged.tracks = linked(judged.frame, judged.regions)
-                judged.milliseconds["regions"] += (time.perf_counter() - start) * 1e3
+    def drop(self) -> None:
+        """Count a frame that a newer one replaced."""
+        self.summary.dropped += 1
+
+    def work(self) -> Summary:
+        """Judge and write all frames; see ``run``."""
+        summary, stop = self.summary, threading.Event()
+        lost: LostSource | None = None
+        ended = False
+        heart = threading.Thread(target=self.beat, args=(stop,), daemon=True, name="heartbeat")
+        try:
+            if self.earlier is not None and self.earlier.finished:
+                return summary
+            if self.settings.heartbeat > 0 and any(each.live for each in self.sources):
+                heart.start()
+            self.began = time.perf_counter()
+            try:
+                self.judge_all()
+            except LostSource as error:
+                if not self.results.started:
+                    raise
+                lost = error
+                summary.lost = [self.source]
+            self.tell_gaps(None)
+            ended = True
+        finally:
+            stop.set()
+            self.results.close(summary.line() if ended else None)
+        if lost is not None:
+            raise LostSource(f"{lost}; {summary.text()}")
+        if not summary.frames and not summary.damaged:
+            raise InputError("nothing could be read: " + "; ".join(summary.reading.skipped[:3]))
+        if not summary.frames:
+            raise InputError(f"{summary.text()}; results in {self.results.out}")
+        return summary
+
+    def judge_all(self) -> None:
+        """Read, judge, link and write, each in threads of its own."""
+        stream = timed(self.frames())
+        live = self.settings.latest
+        frames, together = (
+            (latest_only(stream, self.drop), 1) if live else (prefetch(stream, DEPTH), self.model.parallel)
+        )
+        with BackgroundWorker(self.write, DEPTH) as writer:
+            for judged in ordered_map(lambda each: self.processor.judge(*each), frames, together):
+                if judged.regions is not None:
+                    start = time.perf_counter()
+                    judged.regions, judged.tracks = self.tracks(judged.frame, judged.regions)
+                    judged.milliseconds["regions"] += (time.perf_counter() - start) * 1e3
                 writer.put(judged)
-    finally:
-        results.close()
-    if summary.frames == 0:
-        raise InputError("nothing could be read: " + "; ".join(summary.reading.skipped[:3]))
-    return summary
 
 
 def frames_together(sources: Sequence[Source]) -> int:
     """Frames to judge at the same time: one for each core where many are stored, one where they come live or alone."""
-    live = any(each.kind in ("camera", "stream") for each in sources)
-    many = len(sources) > 1 or any(each.kind == "video" for each in sources)
+    live = any(each.live for each in sources)
+    many = len(sources) > 1 or any(each.moving for each in sources)
     return min(available_cores(), MOST_TOGETHER) if many and not live else 1
 
 
-def check_options(sources: Sequence[Source], every: int, min_area: int | None, min_hits: int, latest: bool) -> None:
-    """Raise InputError if an option of ``run`` is impossible."""
-    if every < 1:
-        raise InputError(f"--every is {every}; expected 1 or more")
-    if min_area is not None and min_area < 0:
-        raise InputError(f"--min_area is {min_area}; expected a number of pixels")
-    if min_hits < 1:
-        raise InputError(f"--min-hits is {min_hits}; expected a number of frames, 1 or more")
+def keep_apart(sources: Sequence[Source], out: Path, report: ReadReport | None = None) -> list[Source]:
+    """The sources that are no results of the folder that is written to.
+
+    Files of an input folder that a run into ``out`` writes are left out and said; one that was named is refused.
+
+    Raises:
+        InputError: if a source that was named lies where this run writes, or nothing else is left.
+    """
+    kept: list[Source] = []
+    own: list[Source] = []
+    inside = out.resolve()
+    for each in sources:
+        if each.path is None:
+            kept.append(each)
+            continue
+        path = each.path.resolve()
+        folder_given = not each.named and path.is_relative_to(inside) and below_input(each, inside)
+        if is_output(each.path, out, PRODUCTS) or folder_given:
+            own.append(each)
+        else:
+            kept.append(each)
+    refused = next((each for each in own if each.named), None)
+    if refused is not None or (own and not kept):
+        raise InputError(
+            f"'{(refused or own[0]).place}' lies in the folder of the results, '{out}', where this run would write "
+            "over it; choose another folder with --out"
+        )
+    if own and report is not None:
+        report.note(f"left out {len(own)} files of earlier results in '{out}'")
+    return kept
+
+
+def below_input(source: Source, out: Path) -> bool:
+    """Whether the folder of the results lies below the folder that a source was found in."""
+    assert source.path is not None
+    path = source.path.resolve()
+    depth = len(Path(source.name).parts)
+    root = path.parents[depth - 1] if depth <= len(path.parents) else path.parent
+    return out.is_relative_to(root) and out != root
+
+
+def check_settings(sources: Sequence[Source], settings: Settings) -> None:
+    """Raise InputError if a setting is impossible for the sources."""
+    if settings.every < 1:
+        raise InputError(f"--every is {settings.every}; expected 1 or more")
+    if settings.min_area is not None and settings.min_area < 0:
+        raise InputError(f"--min-area is {settings.min_area}; expected a number of pixels")
+    if settings.min_hits < 1:
+        raise InputError(f"--min-hits is {settings.min_hits}; expected a number of frames, 1 or more")
+    if settings.max_age < 0:
+        raise InputError(f"--max-age is {settings.max_age}; expected a number of frames")
+    if settings.max_frames is not None and settings.max_frames < 1:
+        raise InputError(f"--max-frames is {settings.max_frames}; expected 1 or more")
+    if not 0 <= settings.style.alpha <= 1:
+        raise InputError(f"--alpha is {settings.style.alpha}; expected 0 to 1")
+    if settings.heartbeat < 0:
+        raise InputError(f"--heartbeat is {settings.heartbeat}; expected seconds, 0 for none")
     still = next((each.name for each in sources if not each.moving), None)
-    if min_hits > 1 and still is not None:
+    if settings.min_hits > 1 and still is not None:
         raise InputError(f"--min-hits links the frames of videos, cameras and streams; '{still}' is a still image")
-    stored = next((each.name for each in sources if each.kind not in ("camera", "stream")), None)
-    if latest and stored is not None:
+    stored = next((each.name for each in sources if not each.live), None)
+    if settings.latest and stored is not None:
         raise InputError(f"--latest is for cameras and streams; '{stored}' is a file, of which no frame is late")
+    live = next((each.name for each in sources if each.live), None)
+    if settings.resume and live is not None:
+        raise InputError(f"--resume is for files, which can be read again; '{live}' is live")
+    if settings.resume and (settings.rotate or settings.stdout):
+        raise InputError("--resume goes on with one file of lines; leave --rotate and --stdout away")

@@ -31,13 +31,13 @@ SMALL = (96, 160)
 """(rows, columns) at which the shift of the picture is measured."""
 
 
-SURE = 0.15
-"""Least response of the phase correlation, from 0 to 1, at which a shift is believed."""
+MIN_RESPONSE = 0.15
+"""Least response of the phase correlation, from 0 to 1, at which a shift counts."""
 
 
 @dataclass
 class Track:
-    """One odd thing through the frames of a video.
+    """One anomaly through the frames of a video.
 
     Attributes:
         id: 1, 2, 3, ... in the order of appearance.
@@ -71,7 +71,7 @@ def shift_between(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """
     window = cv2.createHanningWindow((before.shape[1], before.shape[0]), cv2.CV_32F)
     (x, y), response = cv2.phaseCorrelate(before, after, window)
-    return (x, y) if response >= SURE else (0.0, 0.0)
+    return (x, y) if response >= MIN_RESPONSE else (0.0, 0.0)
 
 
 class Tracker:
@@ -83,13 +83,17 @@ class Tracker:
     >>> track.id, track.hits, track.velocity
     (1, 3, (4.0, 0.0))
 
+    Args:
+        max_age: frames in a row in which a track may not be seen before it ends.
+        count: highest number that is taken; the next track has the one after it.
+
     Attributes:
         tracks: those that have not ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_age: int = MAX_AGE, count: int = 0) -> None:
         self.tracks: list[Track] = []
-        self.count = 0
+        self.count, self.max_age = count, max_age
         self.before: np.ndarray | None = None
 
     def update(self, image: np.ndarray, regions: Sequence[Region]) -> list[Track]:
@@ -112,7 +116,7 @@ class Tracker:
                 x, y = shift
                 x0, y0, x1, y1 = track.box
                 track.box = (round(x0 + x), round(y0 + y), round(x1 + x), round(y1 + y))
-        self.tracks = [each for each in self.tracks if each.time_since_update <= MAX_AGE]
+        self.tracks = [each for each in self.tracks if each.time_since_update <= self.max_age]
         for number, region in enumerate(regions):
             if number not in found:
                 self.count += 1
@@ -168,10 +172,13 @@ class ConfirmedTracks:
 
     Args:
         min_hits: frames in which a track must have been seen before its regions are reported.
+        max_age: frames in a row in which a track may not be seen before it ends.
+        count: highest number that is taken in the first source.
     """
 
-    def __init__(self, min_hits: int):
-        self.min_hits, self.source, self.tracker = min_hits, "", Tracker()
+    def __init__(self, min_hits: int, max_age: int = MAX_AGE, count: int = 0):
+        self.min_hits, self.max_age, self.source = min_hits, max_age, ""
+        self.tracker = Tracker(max_age, count)
 
     def __call__(self, frame: Frame, found: list[Region]) -> tuple[list[Region], list[Track]]:
         """The reported regions of a frame and copies of their tracks; still images have none."""
@@ -179,7 +186,8 @@ class ConfirmedTracks:
             return found, []
         source = frame.source
         if source != self.source:
-            self.source, self.tracker = source, Tracker()
+            self.tracker = self.tracker if not self.source else Tracker(self.max_age)
+            self.source = source
         pairs = list(zip(found, self.tracker.update(frame.image, found), strict=True))
         kept = [(region, track) for region, track in pairs if track.hits >= self.min_hits]
         return [region for region, _ in kept], [replace(track) for _, track in kept]

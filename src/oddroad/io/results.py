@@ -1,92 +1,278 @@
-"""The folder that a detection run writes to."""
+"""The folder that a detection run writes to: one line of JSON a frame, and the products that are wanted beside it."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.io.earlier import Earlier, carry_over, clear, note_file
+from oddroad.io.folder_lock import FolderLock
 from oddroad.io.images import write_image
-from oddroad.io.video import VideoOut
+from oddroad.io.rotation import Rotation
+from oddroad.io.sources import Source
+from oddroad.io.video_writer import VideoWriter
 from oddroad.types import Frame
+
+SCHEMA_VERSION = 1
+"""Version of the lines; ``oddroad/io/schema/detections.schema.json`` describes them."""
+
+
+LINES = "detections.jsonl"
+"""Name of the file of lines."""
+
 
 SPARE = 16 * 2**20
 """Bytes that must stay free, so that a video can still be closed properly."""
 
 
 PRODUCTS = ("overlay", "maps", "masks")
+"""What can be written beside the lines, and the names of the folders."""
+
+
+def base_names(sources: Sequence[Source]) -> dict[str, str]:
+    """Where the products of each source go, without an ending: its name without its ending where that is unique.
+
+    >>> base_names([Source("video", "a.mp4", "a.mp4"), Source("video", "b.mp4", "b.mp4")])
+    {'a.mp4': 'a', 'b.mp4': 'b'}
+    >>> base_names([Source("video", "a.mp4", "a.mp4"), Source("video", "a.avi", "a.avi")])
+    {'a.mp4': 'a.mp4', 'a.avi': 'a.avi'}
+    """
+    stems = {each.name: str(Path(each.name).with_suffix("")) for each in sources}
+    counts = Counter([*(stem.lower() for stem in stems.values()), *(each.name.lower() for each in sources)])
+    numbered = {match[1].lower() for stem in stems.values() if (match := re.fullmatch(r"(.*)_\d{6}", stem))}
+    return {
+        name: stem if counts[stem.lower()] == 1 + (stem == name) and stem.lower() not in numbered else name
+        for name, stem in stems.items()
+    }
 
 
 class Results:
-    """The folder a run writes to.
+    """What a run writes. Nothing is touched before the first line, so that a start that fails leaves earlier results.
 
     Args:
-        out: the folder.
+        out: the folder; None to write lines to ``stream`` alone.
         save: any of PRODUCTS.
-        rates: frames a second of each moving source, by name; filled while the sources are opened.
-        every: one of so many frames of a moving source is judged.
+        sources: what is read.
+        header: the first line, which tells what ran; it begins every part.
+        rates: frames per second of each moving source, by name; filled while the sources are opened.
+        every: of moving sources, every n-th frame is judged.
+        stream: gets every line, too.
+        rotation: when to go on in another folder below ``out``; None for never.
+        earlier: an unfinished run to go on with.
 
     Raises:
-        InputError: if the folder cannot be written.
+        InputError: if the folder cannot be written, or belongs to a run that still works.
     """
 
-    def __init__(self, out: Path, save: Sequence[str], rates: dict[str, float], every: int):
-        self.out, self.save, self.rates, self.every = out, tuple(save), rates, every
-        self.videos: dict[str, VideoOut] = {}
-        self.taken: dict[str, str] = {}
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            self.lines: TextIO = open(out / "detections.jsonl", "w", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
+    def __init__(
+        self,
+        out: Path | None,
+        save: Sequence[str],
+        sources: Sequence[Source],
+        header: Mapping[str, Any],
+        rates: Mapping[str, float],
+        every: int = 1,
+        stream: TextIO | None = None,
+        rotation: Rotation | None = None,
+        earlier: Earlier | None = None,
+    ):
+        self.out, self.save, self.header, self.rates, self.every = out, tuple(save), header, rates, every
+        self.stream, self.rotation, self.earlier = stream, rotation, earlier
+        self.bases = base_names(sources)
+        self.lock = FolderLock(out) if out is not None else None
+        self.lines: TextIO | None = None
+        self.video: VideoWriter | None = None
+        self.video_of = ""
+        self.videos: Counter[str] = Counter()
+        self.part, self.started = 0, False
+        self.counts = dict.fromkeys(("frames", "with_regions", "damaged"), 0)
+        self.writing = threading.RLock()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files go now: the folder itself, or its part."""
+        return self.out / f"{self.part:04d}" if self.out is not None and self.rotation is not None else self.out
+
+    def start(self) -> None:
+        """Open the lines: what an earlier run has written goes first, unless this one goes on with it."""
+        if not self.started and self.out is not None:
+            if self.earlier is None:
+                clear(self.out)
+            else:
+                self.earlier.cut()
+        self.part += 1
+        resumed, self.started = self.earlier is not None and not self.started, True
+        if self.folder is not None:
+            assert self.out is not None
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                note_file(self.out, self.folder / LINES)
+                self.lines = open(self.folder / LINES, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                raise InputError(
+                    f"cannot write to '{self.folder}': {error.strerror}; choose another folder with --out"
+                ) from None
+        if self.rotation is not None:
+            self.rotation.begin()
+        if not resumed:
+            self.put(dict(self.header) | ({"part": self.part} if self.rotation is not None else {}))
+
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Append one line of JSON and flush it."""
+        text = json.dumps(values, allow_nan=False) + "\n"
+        for opened in (self.lines, self.stream):
+            if opened is not None:
+                opened.write(text)
+                opened.flush()
+        if self.rotation is not None:
+            self.rotation.add(len(text))
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Append one line; the file is opened with the first. Threads may call it at once."""
+        with self.writing:
+            if not self.started:
+                self.start()
+            self.put(values)
+
+    def frame(
+        self,
+        frame: Frame,
+        values: Mapping[str, Any],
+        heat: np.ndarray | None = None,
+        threshold: float = 0.0,
+        drawn: np.ndarray | None = None,
+    ) -> None:
+        """Write the products of a frame, then its line.
+
+        Args:
+            frame: what was judged.
+            values: its line.
+            heat: (H, W) float32 its score; None where it was not judged.
+            threshold: pixels above it are set in the mask.
+            drawn: (H, W, 3) uint8 RGB, its overlay; None where it is not wanted.
+
+        Raises:
+            InputError: if there is no room left, while the files can still be closed.
+        """
+        with self.writing:
+            if self.started and self.rotation is not None and self.rotation.due(self.video_size()):
+                self.close_part()
+                self.start()
+            if not self.started:
+                self.start()
+            self.pictures(frame, heat, threshold, drawn)
+            self.put(values)
+            self.counts["frames"] += values["regions"] is not None
+            self.counts["with_regions"] += bool(values["regions"])
+            self.counts["damaged"] += values["status"] != "ok"
+
+    def close_part(self) -> None:
+        """Close what belongs to one part, with a summary of it."""
+        self.close_video()
+        self.put({"type": "summary", "part": self.part, **self.counts})
+        self.counts = dict.fromkeys(self.counts, 0)
+        if self.lines is not None:
+            self.lines.close()
+            self.lines = None
 
     def path(self, product: str, frame: Frame, ending: str) -> Path:
-        """Where a product of a frame goes: the source's name with another ending, never the same place twice."""
+        """Where a picture or map of a frame goes."""
+        assert self.folder is not None
         numbered = "" if frame.index is None else f"_{frame.index:06d}"
-        base = f"{Path(frame.source).with_suffix('')}{numbered}"
-        if self.taken.setdefault(base, frame.name) != frame.name:
-            base = frame.source + numbered
-        return self.out / product / f"{base}{ending}"
+        return self.folder / product / f"{self.bases.get(frame.source, frame.source)}{numbered}{ending}"
 
-    def check_space(self) -> None:
-        """Raise InputError while there is still room to close the files."""
+    def pictures(self, frame: Frame, heat: np.ndarray | None, threshold: float, drawn: np.ndarray | None) -> None:
+        """Write the overlay, map and mask of a frame, as far as they are wanted."""
+        if self.out is None or not self.save:
+            return
         if shutil.disk_usage(self.out).free < SPARE:
             raise InputError(
                 f"the disk of '{self.out}' is full; what was written is complete up to here: free some space, "
                 "or choose another folder with --out"
             )
-
-    def pictures(self, frame: Frame, heat: np.ndarray, threshold: float, drawn: np.ndarray | None) -> None:
-        """Write the overlay, map and mask of a frame, as far as they are wanted."""
-        self.check_space()
-        source = frame.source
-        if drawn is not None and source in self.rates:
-            if source not in self.videos:
-                path = self.out / "overlay" / Path(source).with_suffix(".mp4")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.videos[source] = VideoOut(path, self.rates[source] / self.every)
-            self.videos[source].write(drawn)
+        if frame.source != self.video_of:
+            self.close_video()
+        if drawn is not None and frame.time is not None:
+            self.video_for(frame).write(drawn, frame.time)
         elif drawn is not None:
-            write_image(self.path("overlay", frame, ".jpg"), drawn)
-        if "maps" in self.save:
+            self.picture(self.path("overlay", frame, ".jpg"), drawn)
+        if heat is not None and "maps" in self.save:
             path = self.path("maps", frame, ".npy")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self.claim(path)
             np.save(path, heat)
-        if "masks" in self.save:
-            write_image(self.path("masks", frame, ".png"), (heat > threshold).astype(np.uint8) * 255)
+            self.weigh(path)
+        if heat is not None and "masks" in self.save:
+            self.picture(self.path("masks", frame, ".png"), (heat > threshold).astype(np.uint8) * 255)
 
-    def line(self, values: dict[str, Any]) -> None:
-        """Append one line of JSON."""
-        self.lines.write(json.dumps(values) + "\n")
-        self.lines.flush()
+    def picture(self, path: Path, image: np.ndarray) -> None:
+        """Write an image file."""
+        self.claim(path)
+        write_image(path, image)
+        self.weigh(path)
 
-    def close(self) -> None:
-        """Close every file, so that it can be read."""
-        for video in self.videos.values():
+    def claim(self, path: Path) -> None:
+        """Note that a file is this run's before it is written."""
+        assert self.out is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        note_file(self.out, path)
+
+    def weigh(self, path: Path) -> None:
+        """Count the bytes of a file for the rotation."""
+        if self.rotation is not None:
+            self.rotation.add(path.stat().st_size)
+
+    def video_for(self, frame: Frame) -> VideoWriter:
+        """The open overlay of the frame's source; that of another source has been closed."""
+        if self.video is None:
+            assert self.folder is not None
+            self.videos[frame.source] += 1
+            again = self.videos[frame.source]
+            base = self.bases.get(frame.source, frame.source) + ("" if again == 1 else f"_{again}")
+            path = self.folder / "overlay" / f"{base}.mp4"
+            self.claim(path)
+            rate = self.rates.get(frame.source, 25.0) / max(self.every, 1)
+            if self.earlier is not None and self.earlier.last_source == frame.source:
+                self.video = carry_over(path, VideoWriter(path, rate), self.earlier)
+            else:
+                self.video = VideoWriter(path, rate)
+            self.video_of = frame.source
+        return self.video
+
+    def video_size(self) -> int:
+        """Bytes of the overlay that is being written."""
+        return self.video.path.stat().st_size if self.video is not None and self.video.path.exists() else 0
+
+    def close_video(self) -> None:
+        """Finish the overlay that is being written, so that it plays."""
+        video, self.video, self.video_of = self.video, None, ""
+        if video is not None:
             video.close()
-        self.lines.close()
+            self.weigh(video.path)
+
+    def close(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Close every file, so that it can be read, and give the folder back.
+
+        Args:
+            summary: the last line; without it the run counts as interrupted. Nothing is written where no line was.
+        """
+        with self.writing:
+            try:
+                self.close_video()
+                if summary is not None and self.started:
+                    self.put(summary)
+            finally:
+                if self.lines is not None:
+                    self.lines.close()
+                    self.lines = None
+                if self.lock is not None:
+                    self.lock.release()
+                    self.lock = None

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from oddroad.errors import InputError
 from oddroad.io.damage import blank
 from oddroad.io.images import read_image
@@ -93,41 +90,3 @@ def read(
             if report is None or source.live:
                 raise
             report.skip(str(error), source.named)
-
-
-class VideoOut:
-    """An mp4 file that frames are appended to.
-
-    Args:
-        path: the file.
-        rate: frames a second.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-
-    def __init__(self, path: Path, rate: float):
-        self.path, self.rate = path, rate
-        self.writer: cv2.VideoWriter | None = None
-        self.size = (0, 0)
-
-    def write(self, image: np.ndarray) -> None:
-        """Append an image (H, W, 3) uint8 RGB; one of another size than the first is resized to it."""
-        height, width = image.shape[:2]
-        if self.writer is None:
-            self.size = (width - width % 2, height - height % 2)
-            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, self.size)
-            if not self.writer.isOpened():
-                raise InputError(f"cannot write the video '{self.path}'; choose another folder with --out")
-        if (width, height) != self.size:
-            if (width - width % 2, height - height % 2) == self.size:
-                image = image[: self.size[1], : self.size[0]]
-            else:
-                image = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
-        self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-    def close(self) -> None:
-        """Finish the file, so that it can be played."""
-        if self.writer is not None:
-            self.writer.release()
-            self.writer = None

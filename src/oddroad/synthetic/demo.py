@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from oddroad import regions
 from oddroad.concurrency import prefetch
-from oddroad.detection import drawing
-from oddroad.detection.pipeline import Summary
+from oddroad.detection.drawing import contact_sheet
+from oddroad.detection.frame import FrameProcessor
+from oddroad.detection.summary import Summary
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.images import write_image
-from oddroad.io.video import VideoOut
+from oddroad.io.video_writer import VideoWriter
 from oddroad.metrics import PixelMetric
 from oddroad.synthetic.scenes import drive
 
@@ -52,26 +52,26 @@ def demo(
         raise InputError(f"--frames is {frames}; expected 1 or more")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        video = VideoOut(out / "demo.mp4", RATE)
+        video = VideoWriter(out / "demo.mp4", RATE)
     except OSError as error:
         raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
-    score, threshold = model.scores[0], model.threshold()
-    display_range = (threshold - 11.0, threshold + 4.0)
+    processor = FrameProcessor(model)
+    score, threshold = processor.score, processor.threshold
     metric, summary, spent = PixelMetric(), Summary(), 0.0
     shown: list[np.ndarray] = []
     chosen = set(np.linspace(0, frames - 1, min(frames, 9)).astype(int).tolist())
     try:
         for number, frame in enumerate(prefetch(drive(seed, frames, size, RATE))):
             began = time.perf_counter()
-            heat = model(frame.image)
-            found = regions.find(heat, threshold, heat.size // 10_000)
-            drawn = drawing.overlay(frame.image, heat, found, threshold, display_range, score)
+            judged = processor.judge(frame)
+            drawn = processor.draw(judged)
             video.write(drawn)
             spent += time.perf_counter() - began
             assert frame.label is not None
-            metric.add(heat, frame.label)
+            assert judged.heat is not None
+            metric.add(judged.heat, frame.label)
             summary.frames += 1
-            summary.found += bool(found)
+            summary.with_regions += bool(judged.regions)
             summary.seconds = spent
             if number in chosen:
                 shown.append(drawn)
@@ -79,11 +79,11 @@ def demo(
                 progress(summary)
     finally:
         video.close()
-    write_image(out / "contact_sheet.jpg", drawing.contact_sheet(shown, 3, 640))
+    write_image(out / "contact_sheet.jpg", contact_sheet(shown, 3, 640))
     figures = metric.result()
     values = {
         "frames": summary.frames,
-        "frames_with_findings": summary.found,
+        "frames_with_findings": summary.with_regions,
         "fps": round(summary.rate, 2),
         "ap": figures["ap"],
         "fpr95": figures["fpr95"],

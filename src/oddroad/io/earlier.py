@@ -1,0 +1,201 @@
+"""What an earlier run left in a folder: files that a new run replaces, and lines that a run may go on with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oddroad.errors import InputError
+from oddroad.io.video_writer import VideoWriter
+
+FILES = ".oddroad-files"
+"""List of the files that a run has written to a folder, relative to it, a line each: its successor removes these and no
+other."""
+
+
+def note_file(out: Path, path: Path) -> None:
+    """Add a file to the list of a folder."""
+    with (out / FILES).open("a", encoding="utf-8") as opened:
+        opened.write(path.relative_to(out).as_posix() + "\n")
+
+
+def clear(out: Path) -> None:
+    """Remove the files that an earlier run has written to a folder, and the folders that are empty then."""
+    try:
+        names = (out / FILES).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        names = []
+    folders: set[Path] = set()
+    for name in names:
+        path = out / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            continue
+        with contextlib.suppress(OSError):
+            path.unlink()
+        folders.update(each for each in path.parents if out in each.parents)
+    for each in sorted(folders, key=lambda folder: -len(folder.parts)):
+        with contextlib.suppress(OSError):
+            each.rmdir()
+    (out / FILES).unlink(missing_ok=True)
+
+
+@dataclass
+class Earlier:
+    """An unfinished run.
+
+    Attributes:
+        path: of its lines.
+        header: its first line.
+        done: names of the sources that have a frame.
+        last_source: the source that it was at; "" before the first frame.
+        last_index: number of the last frame of that source; None for a still image.
+        first_time: seconds of the first frame of that source; None for a still image.
+        frames_of_last: number of frames of that source.
+        counts: frames, with_regions and damaged so far.
+        most_tracks: highest number of a track so far.
+        finished: whether it came to its end.
+        length: bytes of its lines up to the last frame.
+        ends: bytes of its lines up to each frame of the last source, and what was counted until then.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    done: set[str] = field(default_factory=set)
+    last_source: str = ""
+    last_index: int | None = None
+    first_time: float | None = None
+    frames_of_last: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: {"frames": 0, "with_regions": 0, "damaged": 0})
+    most_tracks: int = 0
+    finished: bool = False
+    length: int = 0
+    ends: list[tuple[int, int | None, dict[str, int]]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Earlier | None:
+        """The run whose lines these are; None where there is no complete first line.
+
+        Raises:
+            InputError: if a line is none of ours.
+        """
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        found: Earlier | None = None
+        place = 0
+        for number, line in enumerate(data.split(b"\n")[:-1], 1):  # what follows the last line's end was cut off
+            place += len(line) + 1
+            try:
+                values = json.loads(line)
+                kind = values["type"]
+            except (ValueError, TypeError, KeyError):
+                raise InputError(
+                    f"line {number} of '{path}' is none that oddroad writes; run without --resume"
+                ) from None
+            if found is None:
+                if kind != "run":
+                    raise InputError(f"'{path}' does not begin with a line of a run; run without --resume")
+                found = cls(path, values, length=place)
+            elif kind == "frame":
+                found.add(values, place)
+            found.finished = kind == "summary"
+        return found
+
+    def add(self, values: Mapping[str, Any], place: int) -> None:
+        """Count a frame whose line ends at a place of the file."""
+        if values["source"] != self.last_source:
+            self.last_source, self.first_time, self.ends = values["source"], values["time"], []
+            self.done.add(self.last_source)
+        self.last_index, self.length = values["index"], place
+        self.counts["frames"] += values["regions"] is not None
+        self.counts["with_regions"] += bool(values["regions"])
+        self.counts["damaged"] += values["status"] != "ok"
+        for each in values["regions"] or []:
+            self.most_tracks = max(self.most_tracks, each.get("track", {}).get("id", 0))
+        self.ends.append((place, self.last_index, dict(self.counts)))
+        self.frames_of_last = len(self.ends)
+
+    def check(self, header: Mapping[str, Any]) -> None:
+        """Refuse to go on with other settings.
+
+        Raises:
+            InputError: naming the first setting that differs.
+        """
+        for key in ("model_sha256", "engine", "score", "threshold", "sources"):
+            if self.header.get(key) != header[key]:
+                raise InputError(
+                    f"'{self.path}' was begun with another {key.replace('_', ' ')} ({self.header.get(key)!r}, now "
+                    f"{header[key]!r}); give the same, or run without --resume"
+                )
+        before, now = self.header.get("settings", {}), header["settings"]
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                raise InputError(
+                    f"'{self.path}' was begun with --{key.replace('_', '-')} {before.get(key)!r}, now it is "
+                    f"{now.get(key)!r}; give the same, or run without --resume"
+                )
+
+    def keep_last(self, count: int) -> None:
+        """Keep only the first frames of the last source: as many as its overlay holds."""
+        if not 0 < count < self.frames_of_last:
+            return
+        self.ends = self.ends[:count]
+        self.length, self.last_index, self.counts = self.ends[-1]
+        self.frames_of_last = count
+
+    def cut(self) -> None:
+        """Cut the file of lines off behind the last frame."""
+        os.truncate(self.path, self.length)
+
+
+def frames_in(path: Path) -> int:
+    """Number of frames that a video really holds; 0 where it cannot be read."""
+    import av
+
+    try:
+        with av.open(f"file:{path}") as container:
+            return sum(1 for packet in container.demux(video=0) if packet.size)
+    except (OSError, IndexError):
+        return 0
+
+
+def carry_over(path: Path, video: VideoWriter, earlier: Earlier) -> VideoWriter:
+    """An open overlay that begins with the frames which the earlier run has written to it.
+
+    Args:
+        path: of the overlay.
+        video: not yet begun; it writes to the same path.
+        earlier: says how many frames are kept, and at which time they begin.
+    """
+    import av
+
+    before = path.with_name(f".{path.name}.before")
+    if not path.exists():
+        return video
+    path.replace(before)
+    try:
+        with av.open(f"file:{before}") as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number >= earlier.frames_of_last:
+                    break
+                video.write(frame.to_ndarray(format="rgb24"), float(frame.time or 0.0) + (earlier.first_time or 0.0))
+    except BaseException:
+        before.replace(path)
+        raise
+    before.unlink()
+    return video
+
+
+def is_output(path: Path, out: Path, products: Sequence[str]) -> bool:
+    """Whether a file lies where a run into a folder puts its products."""
+    try:
+        parts = path.resolve().relative_to(out.resolve()).parts
+    except ValueError:
+        return False
+    return bool(parts) and (parts[0] in products or (parts[0].isdigit() and len(parts) > 1 and parts[1] in products))
