@@ -9,6 +9,11 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
+DONE, WRONG, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes of the command line: done; a check found something wrong; something that was given cannot be used; a live
+source was lost and stayed away, or something failed that should not; interrupted."""
+
+
 class InputError(ValueError):
     """Something that was given cannot be used; the message says what, what was expected, and what to do."""
 

@@ -32,36 +32,39 @@ from oddroad.cli.info import info
 from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
-from oddroad.errors import InputError, pick
+from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, pick
 from oddroad.recipe import read_recipe
 
 VERBS: dict[str, Callable[..., Any]] = {
     name: with_quiet(verb)
     for name, verb in {
         "detect": detect,
+        "calibrate": calibrate,
+        "results": results,
         "demo": demo,
         "info": info,
         "check": check,
-        "train": train,
         "convert": convert,
+        "train": train,
         "export": export,
         "data verify": verify_data,
         "evaluate": evaluate,
-        "benchmark": benchmark,
         "report": report,
-        "results": results,
-        "calibrate": calibrate,
+        "benchmark": benchmark,
     }.items()
 }
 """Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
 
 
+READABLE = (tyro.conf.DisallowNone, tyro.conf.PositionalMetavarFromFieldName)
+"""How help texts name values: no "None" among them, and words without a flag by what they are."""
+
 EXIT_CODES = {
-    0: "done",
-    1: "a check found something wrong ('data verify', 'check')",
-    2: "bad input: an option, a file, a place that cannot be read or written; one line says what to do",
-    3: "a source was lost and stayed away, or something failed that should not",
-    130: "interrupted; what was finished is kept",
+    DONE: "done",
+    WRONG: "a check found something wrong ('data verify', 'check')",
+    BAD_INPUT: "bad input: an option, a file, a place that cannot be read or written; one line says what to do",
+    FAILED: "a source was lost and stayed away, or something failed that should not",
+    INTERRUPTED: "interrupted; what was finished is kept",
 }
 """Exit code -> what it means."""
 
@@ -135,12 +138,25 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
     flags = () if "recipe" in signature.parameters else (tyro.conf.FlagCreatePairsOff,)
     try:
         with contextlib.redirect_stderr(errors):
-            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=(*flags, tyro.conf.DisallowNone))
+            tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=(*flags, *READABLE))
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise InputError(f"{one_line(errors.getvalue())} ('oddroad {verb} --help' explains)") from None
+        said = one_line(errors.getvalue())
+        if said.startswith("Required options"):
+            said = f"'oddroad {verb}' needs {', '.join(name for name in required(signature) if f'{name} ' in said)}"
+        raise InputError(f"{said} ('oddroad {verb} --help' explains)") from None
     return bound[0]
+
+
+def required(signature: inspect.Signature) -> list[str]:
+    """The words and options that a verb cannot do without, as its help names them."""
+    found = []
+    for each in signature.parameters.values():
+        if each.default is each.empty:
+            positional = tyro.conf.Positional in getattr(each.annotation, "__metadata__", ())
+            found.append(each.name.upper() if positional else f"--{each.name.replace('_', '-')}")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,9 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif words[0] in groups and words[1:] in ([], ["-h"], ["--help"]):
             print(usage(words[0]))
         else:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for each in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # a closed terminal is one too
+                if signal.getsignal(each) is not signal.SIG_IGN:
+                    signal.signal(each, signal.default_int_handler)
             length = 2 if words[0] in groups else 1
             parse(" ".join(words[:length]), words[length:])()
+    except LostSource as error:
+        return complain(str(error), FAILED)
     except InputError as error:
         return complain(str(error))
     except ModuleNotFoundError as error:
@@ -178,13 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" '{error.filename}'" if error.filename else ""
         return complain(f"{os.strerror(error.errno)}{where}{HINTS.get(error.errno, '')}")
     except KeyboardInterrupt:
-        return complain("interrupted; what was finished is kept", 130)
+        return complain("interrupted; what was finished is kept", INTERRUPTED)
     except Exception:
         return bug()
     return 0
 
 
-def complain(message: str, code: int = 2) -> int:
+def complain(message: str, code: int = BAD_INPUT) -> int:
     """Print an error as one line; returns the exit code."""
     print(f"oddroad: {message}", file=sys.stderr)
     return code
@@ -193,7 +213,7 @@ def complain(message: str, code: int = 2) -> int:
 def bug() -> int:
     """Print the traceback of what nobody foresaw; returns the exit code."""
     traceback.print_exc()
-    return complain("this is a fault in oddroad; please report it with the lines above", 3)
+    return complain("this is a fault in oddroad; please report it with the lines above", FAILED)
 
 
 HINTS = {
