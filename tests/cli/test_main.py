@@ -62,6 +62,10 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["detekt", "a.jpg"], "oddroad: no verb called 'detekt'; did you mean 'detect'? There are: "),
         (["data", "verfy"], "oddroad: no verb called 'data verfy'; did you mean 'data verify'? There are: "),
         (["info", "--jsn"], "oddroad: Unrecognized options: --jsn"),
+        (
+            ["evaluate", "--root", "x"],
+            "oddroad: 'oddroad evaluate' needs MODEL, --data ('oddroad evaluate --help' explains)",
+        ),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
