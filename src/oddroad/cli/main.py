@@ -230,6 +230,7 @@ EXTRAS = {
     "supervision": ("supervision",),
     "fiftyone": ("fiftyone",),
     "rerun": ("rerun",),
+    "logs": ("mcap", "mcap_protobuf", "rosbags"),
     "mcap": ("foxglove",),
     "report": ("matplotlib", "h5py", "pandas", "jinja2", "tabulate"),
     "learn": (

@@ -122,21 +122,27 @@ def decode_image(
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def to_eight_bits(image: np.ndarray, note: Callable[[str], None] | None = None) -> np.ndarray:
+def to_eight_bits(image: np.ndarray, note: Callable[[str], None] | None = None, least: int = 8) -> np.ndarray:
     """Pictures of uint16 as uint8: divided by what brings the bits that are used to 8.
 
     Cameras of 10, 12 and 14 bits store 0 to 1023, 4095 or 16383 in files of 16 bits, which would be nearly black if
     divided by 256. How many bits there are is told from the highest value. A picture of truly 16 bits without any
     value over a quarter of the range would be taken for one of 14 bits, and be lighter than it was; ``note`` is told.
+    Of a camera's stream, ``least`` is the number of bits that earlier pictures had, so that a dark one stays dark.
 
     >>> to_eight_bits(np.array([[0, 2048, 4095]], np.uint16)).tolist()
     [[0, 128, 255]]
     """
-    highest = int(image.max())
-    bits = next(each for each in (8, 10, 12, 14, 16) if highest < 2**each)
+    bits = used_bits(image, least)
     if bits < 16 and note is not None:
         note(f"pictures of 16 bits with values up to {2**bits - 1} are read as {bits} bits")
     return (image >> (bits - 8)).astype(np.uint8)
+
+
+def used_bits(image: np.ndarray, least: int = 8) -> int:
+    """Bits that the values of a picture of uint16 need: 8, 10, 12, 14 or 16, and no fewer than ``least``."""
+    highest = int(image.max())
+    return next(each for each in (8, 10, 12, 14, 16) if each >= least and highest < 2**each)
 
 
 def write_image(path: Path, image: np.ndarray, quality: int = 92) -> None:
