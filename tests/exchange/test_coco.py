@@ -76,6 +76,18 @@ def test_the_same_frame_of_two_runs_has_two_names(results_file: Path, tmp_path: 
     assert names[5] == "run2/town/a.jpg"
 
 
+def test_tracks_go_on_in_the_next_part_and_not_in_the_next_run(results_file: Path) -> None:
+    text = results_file.read_text("utf-8").splitlines()
+    for started, want in (("2026-01-31T12:00:00Z", [1, 1, 2]), ("2026-01-31T13:00:00Z", [1, 2, 3])):
+        run = text[0].replace("2026-01-31T12:00:00Z", started)
+        for name, lines in (("0001", text[:5]), ("0002", [run, *text[5:]])):
+            (results_file.parent / name).mkdir(exist_ok=True)
+            (results_file.parent / name / "detections.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        results_file.unlink(missing_ok=True)
+        annotations = as_coco(read_results(results_file.parent))["annotations"]
+        assert [each["track_id"] for each in annotations if "track_id" in each] == want
+
+
 @pytest.mark.parametrize("source", ["../../etc/passwd", "/etc/passwd", "..\\..\\etc\\passwd", "C:/etc/passwd"])
 def test_no_name_leads_out_of_a_folder(source: str, results_file: Path) -> None:
     text = results_file.read_text("utf-8").replace('"town/a.jpg"', json.dumps(source))

@@ -12,10 +12,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from oddroad.cli import main
 from oddroad.errors import InputError
 from oddroad.exchange import read_results
+from oddroad.exchange.lines import extent
 from oddroad.io.reading import Gap
 from oddroad.regions import decode_rle
 
@@ -155,7 +157,9 @@ WRONG: list[tuple[str, int, str, Callable[[Lines], Any], bool]] = [
     ("a code that is cut off", 2, "is no run-length code of 80 x 60 pixels",
      lambda x: region_of(x)["segmentation"].update(counts=region_of(x)["segmentation"]["counts"][:-1]), False),
     ("an empty mask", 2, "is no run-length code of 80 x 60 pixels, some of them inside",
-     lambda x: region_of(x)["segmentation"].update(counts="P[4"), False),
+     lambda x: region_of(x)["segmentation"].update(counts="Pf4"), False),
+    ("a negative run", 2, "is no run-length code of 80 x 60 pixels",
+     lambda x: region_of(x)["segmentation"].update(counts=":Kke4"), False),
     ("box of another", 2, "region 1 'box' is [15, 10, 47, 41], but its segmentation lies in [15, 10, 46, 41]",
      lambda x: region_of(x).update(box=[15, 10, 47, 41]), False),
     ("a code of lists", 2, "region 1 'counts' is [5, 3]; expected a text",
@@ -182,6 +186,23 @@ def test_wrong_lines(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert VALIDATOR.is_valid(lines[number - 1]) == (not in_schema)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "box"),
+    [
+        ([*range(60), *range(60)], [3] * 60 + [4] * 60, [3, 0, 5, 60]),
+        ([59, 0], [3, 4], [3, 0, 5, 60]),
+        ([0, 59], [0, 79], [0, 0, 80, 60]),
+        ([7], [79], [79, 7, 80, 8]),
+    ],
+    ids=["whole columns", "from one edge to the other", "corners", "a pixel"],
+)
+def test_the_box_of_a_code(rows: list[int], columns: list[int], box: list[int]) -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[rows, columns] = True
+    code = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))["counts"].decode("ascii")
+    assert extent(code, (60, 80)) == (mask.sum(), box)
 
 
 def test_what_is_not_finite_is_refused(lines: Lines, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def as_coco(results: Results) -> dict[str, Any]:
     and a ``track_id`` is unique in the file.
     """
     videos: dict[str, int] = {}
-    tracks: dict[tuple[str, str, int], int] = {}
+    tracks: dict[tuple[str, str, int], int] = {}  # when a run began, source, number of the track
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (frame, name) in enumerate(zip(results.judged, picture_names(results.judged), strict=True), 1):
@@ -46,7 +46,7 @@ def as_coco(results: Results) -> dict[str, Any]:
                 "attributes": {"mean": region.mean, "peak": region.peak, "percentile": region.percentile},
             }
             if track is not None:
-                key = (str(frame.run.file), frame.source, track.id)
+                key = (frame.run.values.get("started", str(frame.run.file)), frame.source, track.id)  # parts share it
                 annotation["track_id"] = tracks.setdefault(key, len(tracks) + 1)
                 annotation["attributes"] |= {"track_in_source": track.id, "hits": track.hits}
             annotations.append(annotation)
