@@ -19,11 +19,11 @@ def utc(seconds: float | None) -> str | None:
     """Seconds since 1970 as ISO 8601 in UTC.
 
     >>> utc(0.25)
-    '1970-01-01T00:00:00.250Z'
+    '1970-01-01T00:00:00.250000Z'
     """
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def run_line(
