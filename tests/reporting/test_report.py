@@ -10,20 +10,13 @@ import pytest
 from golden import SHARED
 
 from oddroad.cli.main import main
+from oddroad.errors import InputError
 from oddroad.reporting import seeds
-from oddroad.reporting.figures import of_heat, of_truth, representative_frames
+from oddroad.reporting.figures import learning_curves, of_heat, of_truth, representative_frames
+from oddroad.reporting.methods import method_names
 from oddroad.reporting.report import run_name
-from oddroad.reporting.tables import (
-    Table,
-    beside,
-    comma_separated,
-    latex,
-    markdown,
-    measured_table,
-    method_names,
-    published,
-    with_published,
-)
+from oddroad.reporting.sheets import as_html, comma_separated, latex, markdown
+from oddroad.reporting.tables import Table, beside, measured_table, published, sheet_of, with_published
 
 
 def result(score, dataset="road_anomaly21", ap=0.2, fpr95=0.5, **more):
@@ -39,15 +32,25 @@ def table(*results):
     return measured_table(results, method_names(results), ("ap", "fpr95"), "Pixels")
 
 
+def cells(text):
+    """The rows of a Markdown table, without its head."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
+
+
 def test_the_best_is_bold_and_the_second_underlined():
-    made = table(result("a", ap=0.9, fpr95=0.3), result("b", ap=0.5, fpr95=0.1), result("c", ap=0.1, fpr95=0.2))
-    assert markdown(made).splitlines()[2:] == [
-        "| net a | **90.00** | 30.00 |",
-        "| net b | <u>50.00</u> | **10.00** |",
-        "| net c | 10.00† | <u>20.00</u> |",
+    made = sheet_of(
+        table(result("a", ap=0.9, fpr95=0.3), result("b", ap=0.5, fpr95=0.1), result("c", ap=0.1, fpr95=0.2))
+    )
+    assert cells(markdown(made)) == [
+        ["net a", "**90.00**", "30.00"],
+        ["net b", "<u>50.00</u>", "**10.00**"],
+        ["net c", "10.00†", "<u>20.00</u>"],
     ]
     assert r"net a & \textbf{90.00} & 30.00 \\" in latex(made)
     assert r"net c & 10.00$^\dagger$ & \underline{20.00} \\" in latex(made)
+    page = as_html(made)
+    assert re.search(r"#T_\w+_row0_col1, #T_\w+_row1_col2 {\s*font-weight: bold", page)
+    assert re.search(r"#T_\w+_row1_col1, #T_\w+_row2_col2 {\s*text-decoration: underline", page)
 
 
 def test_equal_values_share_the_mark_and_one_method_has_none():
@@ -57,25 +60,25 @@ def test_equal_values_share_the_mark_and_one_method_has_none():
 
 
 def test_published_rows_are_never_marked_and_are_named():
-    made = with_published(table(result("msp", ap=0.2), result("energy", ap=0.1)))
-    text = markdown(made)
-    assert "| MSP [Real-time, Table 1] | 14.58† | 95.08 |" in text
-    assert "| Mask2Anomaly (Ours) [Mask2Anomaly, Table 2] | 94.50 | 3.30 |" in text
-    assert "**20.00**" in text
-    rows = list(csv.DictReader(comma_separated(made).splitlines()))
-    assert rows[0]["source"] == "measured"
-    assert float(rows[0]["road_anomaly21 ap"]) == pytest.approx(20)
-    last = rows[-1]
-    assert last["method"].startswith("ERFNet") or "Table" in last["source"]
-    assert r"\midrule" in latex(made).split("net energy")[1].splitlines()[1]
+    made = sheet_of(with_published(table(result("msp", ap=0.2), result("energy", ap=0.1))))
+    rows = {row[0]: row[1:] for row in cells(markdown(made))}
+    assert rows["MSP [Real-time, Table 1]"] == ["14.58†", "95.08"]
+    assert rows["Mask2Anomaly (Ours) [Mask2Anomaly, Table 2]"] == ["94.50", "3.30"]
+    assert rows["net msp"][0] == "**20.00**"
+    read = list(csv.DictReader(comma_separated(made).splitlines()))
+    assert read[0]["source"] == "measured"
+    assert float(read[0]["road_anomaly21 ap"]) == pytest.approx(20)
+    assert "Table" in read[-1]["source"]
+    lines = latex(made).splitlines()
+    assert lines[lines.index(next(each for each in lines if "net energy" in each)) + 1] == r"\midrule"
+    assert as_html(made).count('class="data row2 col0 published"') == 1
+    assert 'col0 published" >net' not in as_html(made)
 
 
 def test_columns_without_a_value_are_dashes():
-    made = table(result("a"), result("a", dataset="road_anomaly"), result("b"))
-    assert (
-        markdown(made).splitlines()[0] == "| Method | RA-21 AP | RA-21 FPR95 | Road Anomaly AP | Road Anomaly FPR95 |"
-    )
-    assert markdown(made).splitlines()[3].endswith("| - | - |")
+    made = sheet_of(table(result("a"), result("a", dataset="road_anomaly"), result("b")))
+    assert made.heads == ["Method", "RA-21 AP", "RA-21 FPR95", "Road Anomaly AP", "Road Anomaly FPR95"]
+    assert cells(markdown(made))[1][-2:] == ["-", "-"]
 
 
 def test_protocol_is_named_where_it_differs():
@@ -83,10 +86,68 @@ def test_protocol_is_named_where_it_differs():
     assert names == ["net a (native, own)", "net a (network, 512x1024)"]
 
 
-def test_latex_is_escaped():
-    made = Table("t", [("a_b", "ap")], {"x_y & 5 %": [1.0]}, {"x_y & 5 %": ""}, {})
-    assert r"x\_y \& 5 \%" in latex(made)
+def test_names_are_escaped_in_every_format():
+    made = sheet_of(Table("t", [("a_b", "ap")], {"x_y & 5 % | <b>": [1.0]}, {"x_y & 5 % | <b>": ""}, {}))
+    assert r"x\_y \& 5 \% | <b>" in latex(made)
     assert r"a\_b AP" in latex(made)
+    assert "x_y &amp; 5 % | &lt;b&gt;" in as_html(made)
+    assert r"x_y & 5 % \| <b>" in markdown(made)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ({"model_hash": "1", "model_file": "/r/a/net.ckpt"}, {"model_hash": "2", "model_file": "/r/b/net.ckpt"},
+         ["a/net msp", "b/net msp"]),
+        ({"model_hash": "", "model_file": "/x/a/net"}, {"model_hash": "", "model_file": "/x/b/net"},
+         ["a/net msp", "b/net msp"]),
+        ({"model_hash": "1" * 64, "model_file": "/r/net"}, {"model_hash": "2" * 64, "model_file": "/r/net"},
+         ["net msp [one.json]", "net msp [other.json]"]),
+        ({}, {}, ["net msp [one.json]", "net msp [other.json]"]),
+        ({"engine": "openvino"}, {"engine": "onnxruntime"}, ["net msp [openvino]", "net msp [onnxruntime]"]),
+        ({}, {"flip_tta": "averaged"}, ["net msp", "net msp [averaged]"]),
+        ({"split": "val"}, {"split": "test"}, ["net msp [val]", "net msp [test]"]),
+        ({"file": "a/r.json"}, {"file": "b/r.json"}, ["net msp [a/r.json]", "net msp [b/r.json]"]),
+        ({"file": "r.json"}, {"file": "r.json"}, ["net msp [1]", "net msp [2]"]),
+    ],
+)  # fmt: skip
+def test_two_results_with_one_name_are_two_rows(one, other, names):
+    results = [result("msp", **{"ap": ap, "file": f"{file}.json", **more})
+               for ap, file, more in ((0.2, "one", one), (0.4, "other", other))]  # fmt: skip
+    assert method_names(results) == names
+    rows = cells(markdown(sheet_of(table(*results))))
+    assert [row[1] for row in rows] == ["<u>20.00</u>", "**40.00**"]
+
+
+def test_a_row_is_never_filled_from_two_results():
+    results = [result("msp", ap=0.2, fpr95=None, file="one.json"), result("msp", ap=0.4, fpr95=0.1, file="two.json")]
+    rows = cells(markdown(sheet_of(table(*results))))
+    assert [row[1:] for row in rows] == [["<u>20.00</u>", "-"], ["**40.00**", "10.00"]]
+
+
+def test_results_of_one_content_on_several_sets_share_a_row_and_a_repeated_one_is_shown_once():
+    place = {"model_hash": "1" * 64, "model_file": "/a/net.onnx"}
+    results = [
+        result("msp", **place, file="one.json"),
+        result("msp", "road_anomaly", **place, file="two.json"),
+        result("msp", **place, file="three.json"),
+        result("msp", "road_anomaly", ap=0.5, model_hash="2" * 64, model_file="/b/net.onnx"),
+    ]
+    assert method_names(results) == ["a/net msp", "a/net msp", "a/net msp", "b/net msp"]
+    assert len(cells(markdown(sheet_of(table(*results))))) == 2
+
+
+def test_learning_curves_have_both_panels(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("oddroad.reporting.figures.save", lambda figure, path: shown.append(figure) or path)
+    runs = {"a": [(20, "loss", 2.5), (40, "loss", 1.5), (40, "miou", 0.2)], "b": [(20, "loss", 3.0)]}
+    learning_curves(runs, tmp_path / "curves.png")
+    left, right = shown[0].axes
+    assert [line.get_xydata().tolist() for line in left.lines] == [[[20, 2.5], [40, 1.5]], [[20, 3.0]]]
+    assert [line.get_xydata().tolist() for line in right.lines] == [[[40, 20.0]]]
+    assert left.get_ylabel() == "training loss (each in its own unit)"
+    assert right.get_ylabel() == "validation mean IoU, %"
+    assert [each.get_text() for each in right.get_legend().get_texts()] == ["a"]
 
 
 def test_published_and_measured_of_the_same_score_stand_side_by_side():
@@ -160,7 +221,8 @@ def test_the_command_makes_one_page_with_all_of_it(tmp_path, capsys):
     assert page.count("data:image/png;base64,") == 3
     assert 'src="http' not in page
     assert "5 of 10 images: incomplete &lt;b&gt;" in page
-    assert "<b>40.00</b>" in page
+    assert "font-weight: bold" in page
+    assert ">40.00<" in page
 
 
 def test_wrong_files_are_named(tmp_path, capsys):
@@ -196,10 +258,16 @@ def test_seeds_are_gathered_beside_the_published_row():
     assert rows["Void, ENet"][3:] == ["40.94", "20.00", "9.83†", "50.00", "95.24", "Real-time, Table 3"]
     assert rows["MSP, EIML + 4 FL"][-1] == "-"
     assert next(iter(rows)) == "MSP, LN + CE"
-    read = list(csv.DictReader(seeds.comma_separated(lines, columns).splitlines()))
+    sheet = seeds.sheet_of(lines, columns)
+    read = list(csv.DictReader(comma_separated(sheet).splitlines()))
     assert float(read[0]["Road Anomaly AP standard deviation"]) == pytest.approx(3.60555, abs=1e-4)
-    assert r"13.00 $\pm$ 3.61 & 11.20" in seeds.latex(lines, columns)
-    assert seeds.markdown(lines, columns).splitlines()[2].startswith("| MSP, LN + CE | 3 | 41.00 ± 1.00 | 66.62 |")
+    assert r"13.00 $\pm$ 3.61 & 11.20" in latex(sheet)
+    assert cells(markdown(sheet))[0][:4] == ["MSP, LN + CE", "3", "41.00 ± 1.00", "66.62"]
+    assert seeds.lines_of([*results, results[0]])[0] == lines
+    with pytest.raises(InputError, match=r"two results of row 'LN \+ CE', seed 0, msp on road_anomaly differ"):
+        seeds.lines_of([*results, {**results[0], "ap": 0.5}])
+    more = [*results, {**repeated("LN + CE", 0), "dataset": "camvid", "score": "", "miou": 0.9}]
+    assert seeds.lines_of(more)[1][:2] == [("cityscapes_small", "miou"), ("camvid", "miou")]
 
 
 def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, capsys):

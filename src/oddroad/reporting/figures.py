@@ -75,7 +75,14 @@ def learning_curves(runs: Mapping[str, Sequence[tuple[int, str, float]]], path: 
 
 
 def curves(results: Results, names: Sequence[str], path: Path) -> Path:
-    """Precision-recall and ROC curves of the methods on one data set, the false positives on a logarithmic axis."""
+    """Precision-recall and ROC curves of the methods on one data set, the false positives on a logarithmic axis.
+
+    Args:
+        results: of one data set, each with ``curve`` (lists ``recall``, ``precision`` and ``fpr`` of one length, in
+            0..1), ``ap``, ``fpr95`` and ``prevalence``.
+        names: of the method of each.
+        path: where to.
+    """
     pyplot = plotting()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.5, 3.8))
     for number, (result, name) in enumerate(zip(results, names, strict=True)):
@@ -109,7 +116,13 @@ def curves(results: Results, names: Sequence[str], path: Path) -> Path:
 
 
 def reliability(result: Mapping[str, Any], name: str, path: Path) -> Path:
-    """Accuracy over confidence, and where the pixels are."""
+    """Accuracy over confidence, and where the pixels are.
+
+    Args:
+        result: with ``reliability`` (lists ``pixels``, ``confidence`` and ``accuracy``, an entry a bin), ``ece``, 0..1.
+        name: of the method.
+        path: where to.
+    """
     pyplot = plotting()
     found = {key: np.array(values) for key, values in result["reliability"].items()}
     filled = found["pixels"] > 0
@@ -145,7 +158,7 @@ def representative_frames(results: Results) -> list[tuple[str, str]]:
 
 
 def of_truth(label: np.ndarray) -> np.ndarray:
-    """A label as a picture: anomalies orange, known dark, not judged grey."""
+    """A label (H, W) uint8 as a picture (H, W, 3) uint8 RGB: anomalies orange, in-distribution dark, the rest grey."""
     picture = np.full((*label.shape, 3), 40, np.uint8)
     picture[label == ANOMALY] = (255, 140, 0)
     picture[label == IGNORE] = (150, 150, 150)
@@ -153,7 +166,7 @@ def of_truth(label: np.ndarray) -> np.ndarray:
 
 
 def of_heat(heat: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """A map (H, W) uint8 as a picture, faded where it is not judged."""
+    """A map (H, W) uint8 as a picture (H, W, 3) uint8 RGB, faded where the label (h, w) says that it is not judged."""
     bgr = cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO)
     label = resize_nearest(label, (heat.shape[0], heat.shape[1]))
     bgr[label == IGNORE] = bgr[label == IGNORE] // 3 + 130
@@ -161,7 +174,7 @@ def of_heat(heat: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def load(path: Path) -> np.ndarray:
-    """A picture that the evaluation kept.
+    """A picture that the evaluation kept, (H, W) or (H, W, 3) uint8 BGR.
 
     Raises:
         InputError: if it is gone or damaged.
@@ -172,22 +185,34 @@ def load(path: Path) -> np.ndarray:
     return pixels
 
 
+def heat_path(folder: Path, frame: str, result: Mapping[str, Any]) -> Path:
+    """Where the evaluation kept the picture of a frame's map."""
+    return folder / f"{frame}.{str(result['score']).replace('/', '_')}.png"
+
+
 def grid(results: Results, names: Sequence[str], folders: Sequence[Path], path: Path) -> Path | None:
     """Rows of frames, columns of image, truth and the map of each method; None if no pictures were kept.
 
     Every map is drawn on one scale for all frames of its set, from the 5 % to the 99.9 % quantile of its scores.
+
+    Args:
+        results: of 'oddroad evaluate --json' on one data set.
+        names: of the method of each.
+        folders: of the pictures of each.
+        path: where to.
+
+    Raises:
+        InputError: if a picture is damaged.
     """
     shown = [
-        (result, name, folder / str(result["dataset"]))
-        for result, name, folder in zip(results, names, folders, strict=True)
-        if (folder / str(result["dataset"])).is_dir()
+        (result, name, folder) for result, name, folder in zip(results, names, folders, strict=True) if folder.is_dir()
     ][:MOST_MAPS]
     if not shown:
         return None
     frames = [
         (which, frame)
         for which, frame in representative_frames([result for result, _, _ in shown])
-        if all((folder / f"{frame}.{result['score']}.png").is_file() for result, _, folder in shown)
+        if all(heat_path(folder, frame, result).is_file() for result, _, folder in shown)
     ]
     if not frames:
         return None
@@ -205,7 +230,7 @@ def grid(results: Results, names: Sequence[str], folders: Sequence[Path], path: 
         row[0].imshow(image)
         row[1].imshow(of_truth(label))
         for axis, (result, _, folder) in zip(row[2:], shown, strict=True):
-            heat = load(folder / f"{frame}.{result['score']}.png")
+            heat = load(heat_path(folder, frame, result))
             axis.imshow(of_heat(heat, label))
             ap = next(each["ap"] for each in result["frames"] if each["name"] == frame)
             axis.set_xlabel(f"AP {100 * ap:.1f}", fontsize=8)

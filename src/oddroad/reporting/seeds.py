@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oddroad.datasets import DATASETS
-from oddroad.reporting.tables import HEADS, SAME_METHOD, for_latex, published, short
+from oddroad.errors import InputError
+from oddroad.reporting.sheets import Sheet
+from oddroad.reporting.tables import HEADS, SAME_METHOD, published, short
 
 SCORES = {"msp": "MSP", "entropy": "MaxEntropy", "max_logit": "MaxLogit", "void": "Void"}
 """Scores in the order of the papers' tables, and their names there."""
@@ -80,27 +80,56 @@ def published_row(row: str, score: str) -> tuple[dict[tuple[str, str], float], s
     return {}, ""
 
 
+def each_once(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The results without those that are given twice.
+
+    Raises:
+        InputError: if two results of one training, score and data set differ.
+    """
+    found: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for each in results:
+        key = tuple(str(each.get(name, "")) for name in ("row", "seed", "score", "temperature", "dataset", "split"))
+        other = found.setdefault(key, each)
+        if any(other.get(name) != each.get(name) for name in ("ap", "fpr95", "miou", "model_hash")):
+            raise InputError(
+                f"two results of row '{each['row']}', seed {each['seed']}, {each['score']} on {each['dataset']} differ "
+                f"('{other.get('file', '')}' and '{each.get('file', '')}'); leave one out"
+            )
+    return list(found.values())
+
+
 def lines_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[tuple[str, str]]]:
-    """The lines of the table and its columns (data set, figure); the data set of mIoU and calibration is "".
+    """The lines of the table and its columns (data set, figure).
 
     Args:
         results: of 'oddroad evaluate --json', with ``row``, ``seed``, and ``temperature`` where there are several.
+
+    Returns:
+        the lines, and the columns; the data set of the mean IoU is "" where it was measured on one data set alone.
+
+    Raises:
+        InputError: if two results of one training, score and data set differ.
     """
-    semantic: dict[str, list[Mapping[str, Any]]] = {}
+    results = each_once(results)
+    semantic: dict[tuple[str, str], list[float]] = {}
     found: dict[tuple[str, str, str], Line] = {}
     judged = {each["dataset"] for each in results if "miou" not in each}
     datasets = [each for each in DATASETS if each in judged]
+    class_sets = [name for name in DATASETS if any(each["dataset"] == name and "miou" in each for each in results)]
     for each in results:
         if "miou" in each:
-            semantic.setdefault(each["row"], []).append(each)
+            place = each["dataset"] if len(class_sets) > 1 else ""
+            semantic.setdefault((each["row"], place), []).append(100 * each["miou"])
             continue
         key = (each["row"], each["score"], str(each.get("temperature", AS_TRAINED)))
         line = found.setdefault(key, Line(*key))
         for figure in ("ap", "fpr95"):
             line.values.setdefault((each["dataset"], figure), []).append(100 * each[figure])
+    places = class_sets if len(class_sets) > 1 else [""]
     for line in found.values():
         line.seeds = max(map(len, line.values.values()))
-        line.values["", "miou"] = [100 * each["miou"] for each in semantic.get(line.row, [])]
+        for place in places:
+            line.values[place, "miou"] = semantic.get((line.row, place), [])
         if line.temperature == AS_TRAINED:
             line.published, line.source = published_row(line.row, line.score)
     order = list(SCORES)
@@ -108,7 +137,8 @@ def lines_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[tup
         found.values(),
         key=lambda line: (order.index(line.score) if line.score in order else len(order), line.temperature != "1"),
     )
-    return lines, [("", "miou"), *((name, figure) for name in datasets for figure in ("ap", "fpr95"))]
+    columns = [(place, "miou") for place in places]
+    return lines, [*columns, *((name, figure) for name in datasets for figure in ("ap", "fpr95"))]
 
 
 def head(column: tuple[str, str]) -> str:
@@ -118,7 +148,7 @@ def head(column: tuple[str, str]) -> str:
 
 def heads_of(columns: Sequence[tuple[str, str]]) -> list[str]:
     """Titles: each figure measured and published."""
-    pairs = [title for column in columns for title in (head(column), "published")]
+    pairs = [title for column in columns for title in (head(column), f"{head(column)}, published")]
     return ["Score, row", "seeds", *pairs, "source"]
 
 
@@ -126,44 +156,28 @@ def cells_of(line: Line, columns: Sequence[tuple[str, str]]) -> list[str]:
     """The cells of a line; a dagger at a published AP that is not above the prevalence of its set."""
     cells = [line.name, str(line.seeds)]
     for column in columns:
-        known = line.published.get(column)
+        theirs = line.published.get(column)
         share = DATASETS[column[0]].prevalence if column[0] in DATASETS else None
-        empty = column[1] == "ap" and known is not None and share is not None and known <= 100 * share + 0.005
-        cells += [line.text(column), "-" if known is None else f"{known:.2f}" + ("†" if empty else "")]
+        empty = column[1] == "ap" and theirs is not None and share is not None and theirs <= 100 * share + 0.005
+        cells += [line.text(column), "-" if theirs is None else f"{theirs:.2f}" + ("†" if empty else "")]
     return [*cells, line.source or "-"]
 
 
-def markdown(lines: Sequence[Line], columns: Sequence[tuple[str, str]]) -> str:
-    """The table for Markdown."""
-    heads = heads_of(columns)
-    rows = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
-    return "\n".join([*rows, *("| " + " | ".join(cells_of(line, columns)) + " |" for line in lines)]) + "\n"
-
-
-def comma_separated(lines: Sequence[Line], columns: Sequence[tuple[str, str]]) -> str:
-    """The table as CSV in percent: mean, standard deviation and published figure of each column."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    parts = ("mean", "standard deviation", "published")
-    titles = [f"{head(column)} {part}" for column in columns for part in parts]
-    writer.writerow(["row", "score", "temperature", "seeds", *titles, "source"])
-    for line in lines:
-        cells: list[str] = []
-        for column in columns:
-            values, known = line.values.get(column, []), line.published.get(column)
-            cells += [f"{statistics.fmean(values):.6g}" if values else ""]
-            cells += [f"{statistics.stdev(values):.6g}" if len(values) > 1 else "", "" if known is None else f"{known}"]
-        writer.writerow([line.row, line.score, line.temperature, line.seeds, *cells, line.source])
-    return out.getvalue()
-
-
-def latex(lines: Sequence[Line], columns: Sequence[tuple[str, str]]) -> str:
-    """The table for LaTeX (booktabs)."""
-
-    def row(cells: Sequence[str]) -> str:
-        return " & ".join(for_latex(each).replace("±", r"$\pm$") for each in cells) + r" \\"
-
-    heads = heads_of(columns)
-    body = [row(cells_of(line, columns)) for line in lines]
-    top = [rf"\begin{{tabular}}{{l{'r' * (len(heads) - 2)}l}}", r"\toprule", row(heads), r"\midrule"]
-    return "\n".join([*top, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+def sheet_of(lines: Sequence[Line], columns: Sequence[tuple[str, str]]) -> Sheet:
+    """The lines ready to be written; the CSV has mean, standard deviation and published figure of each column."""
+    numbers: dict[str, list[Any]] = {
+        "row": [line.row for line in lines],
+        "score": [line.score for line in lines],
+        "temperature": [line.temperature for line in lines],
+        "seeds": [line.seeds for line in lines],
+    }
+    for column in columns:
+        values = [line.values.get(column, []) for line in lines]
+        numbers[f"{head(column)} mean"] = [statistics.fmean(each) if each else None for each in values]
+        numbers[f"{head(column)} standard deviation"] = [
+            statistics.stdev(each) if len(each) > 1 else None for each in values
+        ]
+        numbers[f"{head(column)} published"] = [line.published.get(column) for line in lines]
+    numbers["source"] = [line.source for line in lines]
+    heads, rows = heads_of(columns), [cells_of(line, columns) for line in lines]
+    return Sheet(heads, rows, numbers=numbers, text_columns=frozenset({0, len(heads) - 1}))

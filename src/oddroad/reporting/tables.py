@@ -1,9 +1,7 @@
-"""Tables in the shape of the papers', methods x data sets, measured and published, as Markdown, CSV and LaTeX."""
+"""Tables in the shape of the papers', methods x data sets, measured and published."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from oddroad.datasets import DATASETS
+from oddroad.reporting.sheets import Sheet
 
 SAME_METHOD = {
     "msp": ("MSP", "Max Softmax"),
@@ -57,7 +56,7 @@ class Table:
         columns: (data set, figure) of each column.
         rows: method -> percent of each column, None where there is none.
         sources: method -> where it comes from; "" for a measured one.
-        prevalence: data set -> percent, known for the remark on AP.
+        prevalence: data set -> percent, for the remark on AP.
     """
 
     title: str
@@ -87,16 +86,6 @@ class Table:
         return not (figure == "ap" and value is not None and value <= self.prevalence.get(dataset, -1) + 0.005)
 
 
-def method_names(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for the method behind each result: model and score, with protocol and size where they differ."""
-    settings = {(each["protocol"], each["input_size"]) for each in results}
-    names = []
-    for each in results:
-        name = f"{each['model']} {each['score']}".strip()
-        names.append(name if len(settings) == 1 else f"{name} ({each['protocol']}, {each['input_size']})")
-    return names
-
-
 def published() -> list[dict[str, Any]]:
     """The papers' tables: each paper with ``title`` and ``tables`` of ``columns`` and ``rows`` in percent."""
     folder = resources.files("oddroad.reporting") / "published"
@@ -107,14 +96,25 @@ def published() -> list[dict[str, Any]]:
 def measured_table(
     results: Sequence[Mapping[str, Any]], names: Sequence[str], wanted: Sequence[str], title: str
 ) -> Table | None:
-    """Methods x data sets with the wanted figures; None if no result has them."""
+    """Methods x data sets with the wanted figures; None if no result has them.
+
+    Args:
+        results: of 'oddroad evaluate --json'.
+        names: of the row of each, see ``method_names``: results of one row are of different data sets, or the same.
+        wanted: keys of the figures.
+        title: of the table.
+    """
     having = [(each, name) for each, name in zip(results, names, strict=True) if wanted[0] in each]
     if not having:
         return None
     datasets = [name for name in DATASETS if any(each["dataset"] == name for each, _ in having)]
     columns = [(dataset, figure) for dataset in datasets for figure in wanted]
     rows: dict[str, list[float | None]] = {name: [None] * len(columns) for _, name in having}
+    filled: set[tuple[str, str]] = set()
     for each, name in having:
+        if (name, each["dataset"]) in filled:  # the cells of a row and a data set are of one result
+            continue
+        filled.add((name, each["dataset"]))
         for at, (dataset, figure) in enumerate(columns):
             if each["dataset"] == dataset and each.get(figure) is not None:
                 rows[name][at] = 100 * each[figure]
@@ -140,8 +140,8 @@ def with_published(table: Table) -> Table:
                 name = f"{row[0]} [{paper['short']}, Table {each['table']}]"
                 rows[name] = [row[at[column]] if column in at else None for column in table.columns]
                 sources[name] = f"{paper['title']}, Table {each['table']}"
-    known = {name: 100 * entry.prevalence for name, entry in DATASETS.items() if entry.prevalence is not None}
-    return Table(table.title, table.columns, rows, sources, {**known, **table.prevalence})
+    official = {name: 100 * entry.prevalence for name, entry in DATASETS.items() if entry.prevalence is not None}
+    return Table(table.title, table.columns, rows, sources, {**official, **table.prevalence})
 
 
 def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
@@ -158,8 +158,8 @@ def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[l
                 for row in table["rows"]:
                     if row[0] not in SAME_METHOD.get(result["score"], ()) or row[at[key]] is None:
                         continue
-                    known = DATASETS[result["dataset"]].prevalence
-                    prevalence = result["prevalence"] if known is None else known
+                    official = DATASETS[result["dataset"]].prevalence
+                    prevalence = result["prevalence"] if official is None else official
                     if (paper["short"], row[at[key]]) in seen:
                         continue
                     seen.add((paper["short"], row[at[key]]))
@@ -193,49 +193,19 @@ def head(column: tuple[str, str]) -> str:
     return f"{short(column[0])} {HEADS.get(column[1], column[1])}"
 
 
-def markdown(table: Table) -> str:
-    """The table for Markdown; best bold, second underlined."""
-    marks, wrap = table.marks(), {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
-    lines = ["| Method | " + " | ".join(map(head, table.columns)) + " |", "|---|" + "---:|" * len(table.columns)]
-    for name in table.rows:
-        cells = [wrap[marks.get((name, at), "")].format(text_of(table, name, at)) for at in range(len(table.columns))]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^\dagger$", "σ": r"$\sigma$"}  # fmt: skip
-
-
-def for_latex(text: str) -> str:
-    """Text with the characters that LaTeX reads otherwise written out."""
-    return "".join(LATEX.get(each, each) for each in text)
-
-
-def latex(table: Table) -> str:
-    """The table for LaTeX (booktabs); best bold, second underlined; a rule before the published rows."""
-    marks, wrap = table.marks(), {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
-    lines = [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
-    lines += [" & ".join(["Method", *(for_latex(head(each)) for each in table.columns)]) + r" \\", r"\midrule"]
-    before = ""
-    for name in table.rows:
-        if table.sources[name] and not before:
-            lines.append(r"\midrule")
-        before = table.sources[name]
-        cells = [
-            wrap[marks.get((name, at), "")] % for_latex(text_of(table, name, at)) for at in range(len(table.columns))
-        ]
-        lines.append(" & ".join([for_latex(name), *cells]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def comma_separated(table: Table) -> str:
-    """The table as CSV in percent, with the source of each row."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["method", "source", *(f"{dataset} {figure}" for dataset, figure in table.columns)])
-    for name, row in table.rows.items():
-        writer.writerow(
-            [name, table.sources[name] or "measured", *("" if each is None else f"{each:.6g}" for each in row)]
-        )
-    return out.getvalue()
+def sheet_of(table: Table) -> Sheet:
+    """The table ready to be written: values with two decimals; in the CSV unrounded, with the source of each row."""
+    marks = table.marks()
+    names = list(table.rows)
+    rows = [[name, *(text_of(table, name, at) for at in range(len(table.columns)))] for name in names]
+    first = next((number for number, name in enumerate(names) if table.sources[name]), None)
+    numbers: dict[str, list[Any]] = {"method": names, "source": [table.sources[name] or "measured" for name in names]}
+    for at, (dataset, figure) in enumerate(table.columns):
+        numbers[f"{dataset} {figure}"] = [table.rows[name][at] for name in names]
+    return Sheet(
+        ["Method", *map(head, table.columns)],
+        rows,
+        {(names.index(name), at + 1): mark for (name, at), mark in marks.items()},
+        first,
+        numbers,
+    )
