@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import itertools
 import json
 import re
 import shlex
@@ -39,6 +40,7 @@ def commands(page: Path, fenced: bool) -> list[tuple[str, list[str]]]:
     for line in lines:
         match = re.match(r"(?:\S*/)?oddroad (.*)", line.strip()) or re.search(r"-m oddroad\.cli (.*)", line)
         words = shlex.split(match[1], comments=True) if match else []
+        words = list(itertools.takewhile(lambda word: word not in (">", "|", ";", "&&"), words))
         if words and not words[0].startswith("-") and not PLACEHOLDERS & set(words):
             length = 2 if " ".join(words[:2]) in VERBS else 1
             found.append((" ".join(words[:length]), words[length:]))
