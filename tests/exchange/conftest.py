@@ -95,8 +95,9 @@ def media(tmp_path: Path) -> Path:
     assert cv2.imwrite(str(folder / "town" / "a.png"), noise[0])
     assert cv2.imwrite(str(folder / "town" / "a.jpg"), noise[1])
     video = VideoWriter(folder / "drive.mp4", 10.0)
+    pattern = np.broadcast_to((np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1])) % 31 - 15)[..., None], (*SIZE, 3))
     for number in range(4):
-        video.write(np.full((*SIZE, 3), 40 * number + 20, np.uint8))
+        video.write((40 * number + 20 + pattern).astype(np.uint8))
     video.close()
     return folder
 

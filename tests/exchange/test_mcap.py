@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import cv2
+import foxglove
 import numpy as np
 import pytest
+from foxglove.channels import CompressedImageChannel
+from foxglove.messages import CompressedImage
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
 
 from oddroad.cli import main
 from oddroad.exchange import read_results
+from oddroad.exchange.names import as_jpeg
 from oddroad.regions import decode_rle
+from oddroad.types import Frame
 
 BEGAN = 1769860800_000000000
 
@@ -77,8 +83,6 @@ def test_pictures_lie_beside_them(written: dict[str, list[tuple[int, Any]]]) -> 
 
 
 def test_without_the_time_of_day(results_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
     results_file.write_text(re.sub(r'"utc": "[^"]*"', '"utc": null', results_file.read_text("utf-8")), encoding="utf-8")
     out = tmp_path / "drive.mcap"
     assert main.main(["results", str(results_file), "--to", "mcap", "--out", str(out)]) == 0
@@ -96,3 +100,28 @@ def test_still_images_are_no_log(results_file: Path, tmp_path: Path, capsys: pyt
         "oddroad: the results are of still images, which have no time; MCAP is for videos, cameras and logs\n"
     )
     assert not (tmp_path / "a.mcap").exists()
+
+
+def test_findings_lie_at_the_times_of_a_log(frames: list[Frame], tmp_path: Path) -> None:
+    log, began = tmp_path / "drive.mcap", 1_700_000_000_123_456_789
+    context = foxglove.Context()
+    with foxglove.open_mcap(log, context=context):
+        camera = CompressedImageChannel("/camera/front", context=context)
+        for number, frame in enumerate(frames[:4]):
+            picture = CompressedImage(data=as_jpeg(frame.image), format="jpeg", frame_id="front")
+            camera.log(picture, log_time=began + number * 100_000_007)
+    out, found = tmp_path / "out", tmp_path / "found.mcap"
+    assert main.main(["detect", str(log), "--threshold", "0", "--save", "maps", "--out", str(out)]) == 0
+    assert main.main(["results", str(out), "--to", "mcap", "--out", str(found), "--media", str(log)]) == 0
+    written = messages(found)
+    assert set(written) == {"/drive.mcap/camera/front/anomalies", "/drive.mcap/camera/front/image"}
+    for topic in written:
+        off = [at - began - number * 100_000_007 for number, (at, _) in enumerate(written[topic])]
+        assert len(off) == 4
+        assert max(map(abs, off)) <= 1000  # the lines are to the microsecond
+    anomalies, pictures = written["/drive.mcap/camera/front/anomalies"], written["/drive.mcap/camera/front/image"]
+    for (_, found_there), (_, picture), frame in zip(anomalies, pictures, frames, strict=False):
+        assert found_there.points
+        image = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert image is not None
+        assert np.abs(image.astype(int) - frame.image).mean() < 6
