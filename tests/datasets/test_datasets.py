@@ -256,6 +256,7 @@ def test_every_loader_says_what_it_left_out(tmp_path):
     for number in (0, 1, 9):
         put(tmp_path / f"own/masks/{number}.png", [1])
     (tmp_path / "own/images/notes.txt").write_text("")
+    put(tmp_path / "own/images/7_mask.png", [1])
     for hidden in ("own/images/._0.png", "own/images/.x.png", "own/masks/._0.png"):
         (tmp_path / hidden).write_bytes(b"no image")
     found = DATASETS["folder"].load(tmp_path / "own", "")
@@ -263,7 +264,8 @@ def test_every_loader_says_what_it_left_out(tmp_path):
     assert found.remarks() == [
         "2 of 6 images: 4 left out, no mask of the same name (2.png, 3.png, 4.png, ...)",
         "1 labels left out, no image to this label (9.png)",
-        "2 of 3 images: 1 left out, no image by its ending (notes.txt)",
+        "2 of 3 images: 1 left out, labels by their name (7_mask.png)",
+        "2 of 3 images: 1 left out, no images (notes.txt)",
     ]
     for name, layouts in LAYOUTS.items():
         for at, (image, label) in enumerate(layouts):
@@ -311,6 +313,17 @@ def test_a_class_set_refuses_an_image_without_a_label(tmp_path, name):
     picture(lost)
     with pytest.raises(InputError, match=rf"1 of 2 images have no label \({lost.name}\); expected"):
         DATASETS[name].load(tmp_path, "val")
+
+
+def test_masks_may_lie_in_a_folder_that_says_so_and_images_are_told_by_their_content(tmp_path):
+    picture(tmp_path / "images/a.png")
+    (tmp_path / "images/a.png").rename(tmp_path / "images/a.photo")
+    put(tmp_path / "ground_truth/a.png", [1])
+    (sample,) = DATASETS["folder"].load(tmp_path, "")
+    assert (sample.image.name, sample.label) == ("a.photo", tmp_path / "ground_truth/a.png")
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(InputError, match="no folders 'images' and 'masks'"):
+        DATASETS["folder"].load(tmp_path, "")
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):

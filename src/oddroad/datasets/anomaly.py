@@ -25,6 +25,7 @@ from oddroad.datasets.samples import (
 )
 from oddroad.errors import InputError
 from oddroad.io.kinds import IMAGE_ENDINGS
+from oddroad.io.layouts import holds_labels, is_label
 from oddroad.types import ANOMALY, KNOWN, Sample
 
 READY = table(keep=2)
@@ -235,8 +236,18 @@ def classes_file(path: Path) -> np.ndarray:
         ) from None
 
 
+def mask_folder(home: Path) -> Path | None:
+    """The folder of the masks of a set of one's own: ``masks``, or the only one whose name says so; None for none."""
+    if (home / "masks").is_dir():
+        return home / "masks"
+    found = [each for each in home.iterdir() if each.is_dir() and holds_labels(each.name)] if home.is_dir() else []
+    return found[0] if len(found) == 1 else None
+
+
 def folder(root: Path, split: str = "") -> Samples:
     """A set of one's own: ``images``, ``masks`` of equal stems (.png, .bmp, .tif), and optionally ``classes.json``.
+
+    The masks may lie in another folder whose name says that it holds labels, such as ``ground_truth``.
 
     ``classes.json`` says what the values of the masks mean, for example ``{"known": [0], "anomaly": [1, 2]}``; values
     it does not name are not judged. Without it 0 is in-distribution, 1 an anomaly, and the rest is not judged.
@@ -249,10 +260,13 @@ def folder(root: Path, split: str = "") -> Samples:
         InputError: if something is missing, two images have one name, or ``classes.json`` is not as described.
     """
     home = root / split
-    images, masks = home / "images", home / "masks"
-    if not images.is_dir() or not masks.is_dir():
+    images, masks = home / "images", mask_folder(home)
+    if not images.is_dir() or masks is None:
         raise InputError(f"no folders 'images' and 'masks' in '{home}'; a set of one's own has both")
-    every, labels = images_in(images), labels_in(masks)
+    labels = labels_in(masks)
+    files = images_in(images)
+    beside = [each for each in files if is_label((each.name,)) and each.stem not in labels]
+    every = [each for each in files if each not in beside]
     named: dict[str, Path] = {}
     for image in every:
         if (other := named.setdefault(image.stem, image)) is not image:
@@ -264,9 +278,10 @@ def folder(root: Path, split: str = "") -> Samples:
     samples = pair(
         every, lambda image: labels.get(image.stem), lookup, labels.values(), missing, lambda image: image.stem
     )
-    others = [each.name for each in visible(images.iterdir(), images) if each not in every]
-    if others:
-        samples.left_out["no image by its ending"] = others
+    others = [each.name for each in visible(images.iterdir(), images) if each not in files]
+    for reason, left in (("labels by their name", [each.name for each in beside]), ("no images", others)):
+        if left:
+            samples.left_out[reason] = left
     if not samples:
         ways = ", ".join(LABEL_ENDINGS)
         raise InputError(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.kinds import IMAGE_ENDINGS
+from oddroad.io.kinds import IMAGE_ENDINGS, kind_of
+from oddroad.io.layouts import is_hidden
 from oddroad.types import Sample
 
 DEPTH = 4
@@ -55,7 +56,7 @@ def visible(paths: Iterable[Path], below: Path) -> list[Path]:
     """The files that are not hidden, themselves or in a hidden folder below ``below``, in order; archives of a Mac
     hold a ``._name`` for each name.
     """
-    return sorted(each for each in paths if not any(part.startswith(".") for part in each.relative_to(below).parts))
+    return sorted(each for each in paths if not is_hidden(each.relative_to(below).parts))
 
 
 def folders(root: Path, names: Sequence[str]) -> Iterator[Path]:
@@ -74,11 +75,7 @@ def folders(root: Path, names: Sequence[str]) -> Iterator[Path]:
             if folder.name.lower() in wanted:
                 yield folder
             with os.scandir(folder) as entries:
-                below += sorted(
-                    Path(each.path)
-                    for each in entries
-                    if each.is_dir() and not each.name.startswith(".") and each.name != "__MACOSX"
-                )
+                below += sorted(Path(each.path) for each in entries if each.is_dir() and not is_hidden((each.name,)))
         level = below
 
 
@@ -89,8 +86,10 @@ def images_in(folder: Path) -> list[Path]:
         digits = "".join(each if each.isdigit() else " " for each in path.stem).split()
         return [(int(each), "") for each in digits] if path.stem.isdigit() else [(0, path.stem)]
 
-    found = (each for each in folder.iterdir() if each.suffix.lower() in IMAGE_ENDINGS and not each.name.startswith("."))
-    return sorted(found, key=order)
+    def is_image(path: Path) -> bool:
+        return path.suffix.lower() in IMAGE_ENDINGS or (path.is_file() and kind_of(path) == "image")
+
+    return sorted((each for each in visible(folder.iterdir(), folder) if is_image(each)), key=order)
 
 
 def labels_in(folder: Path) -> dict[str, Path]:
