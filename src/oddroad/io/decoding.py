@@ -58,6 +58,7 @@ class Decoder:
         self.keys: list[int] = []  # packets of key frames, in order
         self.key_times: dict[int, int] = {}
         self.waiting: list[int] = []  # decoding times of packets without a presentation time
+        self.time_base: Any = None
 
     def __call__(self, packet: Any) -> Iterator[tuple[Any, float | None, str]]:
         """Decode a packet; None to be given what the decoder still holds.
@@ -75,7 +76,7 @@ class Decoder:
             place = frame.opaque if isinstance(frame.opaque, int) else number
             if frame.is_corrupt:
                 self.add_broken(place)
-            yield frame, self.seconds(frame, packet), self.reason(place, frame.pts)
+            yield frame, self.seconds(frame), self.reason(place, frame.pts)
 
     def note_packet(self, packet: Any, number: int) -> None:
         """Remember key frames, times, and what the container says about damage."""
@@ -87,6 +88,7 @@ class Decoder:
                 self.key_times.pop(self.keys.pop(0), None)
         if packet.pts is None and packet.dts is not None:
             heapq.heappush(self.waiting, packet.dts)
+            self.time_base = packet.time_base
         if packet.is_corrupt:  # the parser may flag the packet before the one that lacks something
             self.add_broken(number)
             self.add_broken(number + 1)
@@ -104,13 +106,16 @@ class Decoder:
             if not self.watched:
                 return self.context.decode(packet)
             av.logging.set_skip_repeated(False)
-            av.logging.set_level(av.logging.ERROR)
+            av.logging.set_level(av.logging.DEBUG)  # gaps in the numbers of frames are said there
             with av.logging.Capture() as said:
                 return self.context.decode(packet)
         except av.error.EOFError:
             return []
         except av.error.FFmpegError:
             self.lost += 1
+            if packet is not None and packet.pts is None and packet.dts in self.waiting:
+                self.waiting.remove(packet.dts)
+                heapq.heapify(self.waiting)
             late = 0 if self.watched else max(self.context.thread_count - 1, 0)
             self.add_broken(max(number - late, 0))  # of the packet that a thread began with so long ago
             return []
@@ -143,11 +148,10 @@ class Decoder:
             return "parts of it could not be decoded"
         return "decoded from a damaged frame before it"
 
-    def seconds(self, frame: Any, packet: Any) -> float | None:
+    def seconds(self, frame: Any) -> float | None:
         """The time of a frame: its own, or else the earliest decoding time that no frame was shown at yet."""
         if frame.pts is not None:
             if self.waiting:
                 heapq.heappop(self.waiting)
             return float(frame.pts * frame.time_base) if frame.time_base else None
-        base = (packet.time_base if packet is not None else None) or frame.time_base
-        return float(heapq.heappop(self.waiting) * base) if self.waiting and base else None
+        return float(heapq.heappop(self.waiting) * self.time_base) if self.waiting and self.time_base else None

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.headers import end_of, size_of
+from oddroad.io.headers import end_of, is_animated, size_of
 
 MAX_PIXELS = 100_000_000
 """Pixels of a picture that is read without asking: a small file can hold one that fills the memory."""
@@ -113,6 +113,8 @@ def decode_image(
         image = None
     if image is None:
         raise InputError(f"'{name}' is not an image that can be read")
+    if note is not None and is_animated(data[:256]):
+        note("animated pictures are read as their first picture")
     if image.dtype == np.uint16:
         image = to_eight_bits(image, note)
     if image.dtype != np.uint8:

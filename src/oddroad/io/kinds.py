@@ -32,7 +32,7 @@ FIRST_PICTURE = 2**24
 def kind_of(path: Path) -> str | None:
     """What a file is: "image", "video", "log", or None for anything else; of unreadable files, what the ending says.
 
-    A GIF, PNG or WebP of several pictures and a row of JPEGs are videos.
+    A GIF or PNG of several pictures and a row of JPEGs are videos.
     """
     ending = path.suffix.lower()
     by_ending = next(
@@ -56,15 +56,15 @@ def kind_of(path: Path) -> str | None:
         return "video" if several else "image"
     if head.startswith(b"GIF8"):
         return "video" if holds_video(path, pictures=2) else "image"
-    if is_animated(head):
+    if head.startswith(PNG) and is_animated(head):
         return "video"
     if head.startswith((PNG, b"BM", *TIFF, b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) or head[8:12] == b"WEBP":
         return "image"
     if head[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1") or (head[:1] == b"P" and head[1:3].strip().isdigit()):
         return "image"
-    if by_ending is not None or is_text(head):
+    if by_ending == "video" or is_text(head):
         return by_ending
-    return "video" if holds_video(path) else None
+    return "video" if holds_video(path) else by_ending
 
 
 def is_text(head: bytes) -> bool:

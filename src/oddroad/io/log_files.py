@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from oddroad.errors import InputError
 
@@ -146,13 +147,7 @@ def open_mcap(path: Path) -> Log:
                 yield Message(channel.topic, kind, message.log_time, encoding, text, message.data)
 
     log.messages = messages
-    if summary is None:
-        for each in messages(()):
-            log.topics.setdefault(each.topic, each.kind)
-            log.counts[each.topic] = log.counts.get(each.topic, 0) + 1
-            log.start = each.time if log.start is None else min(log.start, each.time)
-            log.end = each.time if log.end is None else max(log.end, each.time)
-    return log
+    return recount(log) if summary is None else log
 
 
 def whole_summary(path: Path) -> Any:
@@ -209,6 +204,8 @@ def open_bag(path: Path) -> Log:
     Raises:
         InputError: if not one message of it can be read.
     """
+    import sqlite3
+
     from rosbags.highlevel import AnyReader, AnyReaderError
     from rosbags.typesys import Stores, get_typestore
 
@@ -232,10 +229,10 @@ def open_bag(path: Path) -> Log:
                 log.counts[each.topic] = log.counts.get(each.topic, 0) + each.msgcount
             log.start, log.end = opened.start_time, opened.end_time
         log.messages = messages
-    except AnyReaderError as error:
-        if not first:
-            raise InputError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from None
-        return open_cut_bag(path)
+    except (AnyReaderError, sqlite3.Error):
+        salvage = read_cut_bag if first else read_cut_database
+        log.messages = lambda topics: salvage(path, topics, log.ended)
+        return recount(log)
     return log
 
 
@@ -245,26 +242,45 @@ def is_ros1(path: Path) -> bool:
         return opened.read(12) == b"#ROSBAG V2.0"
 
 
-def open_cut_bag(path: Path) -> Log:
-    """What a bag of ROS 1 without an index holds: one that is cut off, or whose recorder was killed."""
-    log = Log(path)
-
-    def messages(topics: Sequence[str]) -> Iterator[Message]:
-        with path.open("rb") as opened:
-            log.ended = []
-            opened.readline()
-            for each in unbroken(messages_of(opened, {}), log.ended):
-                if not topics or each.topic in topics:
-                    yield each
-        log.ended = log.ended[:1] or ["it has no index"]
-
-    log.messages = messages
-    for each in messages(()):
+def recount(log: Log) -> Log:
+    """A log whose messages can be read, told what it holds by reading them all."""
+    for each in log.messages(()):
         log.topics.setdefault(each.topic, each.kind)
         log.counts[each.topic] = log.counts.get(each.topic, 0) + 1
         log.start = each.time if log.start is None else min(log.start, each.time)
         log.end = each.time if log.end is None else max(log.end, each.time)
     return log
+
+
+def read_cut_database(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
+    """The messages of the SQLite file of a bag of ROS 2 that is cut off, as far as its pages are there."""
+    import sqlite3
+
+    ended[:] = ["the file ends before its last page"]
+    database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    try:
+        database.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file with fewer pages than it says
+        kinds = {number: (name, kind) for number, name, kind in database.execute("SELECT id, name, type FROM topics")}
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED")
+        for number, time, data in unbroken(iter(rows), []):
+            name, kind = kinds.get(number, ("", ""))
+            if name and (not topics or name in topics):
+                yield Message(name, kind, time, "cdr", b"", data)
+    except sqlite3.Error:
+        return
+    finally:
+        database.close()
+
+
+def read_cut_bag(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
+    """The messages of a bag of ROS 1 without an index: one that is cut off, or whose recorder was killed."""
+    ended.clear()
+    with path.open("rb") as opened:
+        opened.readline()
+        for each in unbroken(messages_of(opened, {}), ended):
+            if not topics or each.topic in topics:
+                yield each
+    ended[:] = ended[:1] or ["it has no index"]
 
 
 def record(opened: Any) -> tuple[dict[bytes, bytes], bytes, bool] | None:

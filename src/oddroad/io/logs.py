@@ -63,7 +63,8 @@ def topics_of(source: Source, wanted: Sequence[str], report: ReadReport) -> list
     found = [each for each in pictures if not wanted or any(fnmatch.fnmatchcase(each, word) for word in wanted)]
     if not found:
         what = f"topic {' or '.join(map(repr, wanted))} with pictures" if wanted else "topic with pictures"
-        raise InputError(f"'{source.place}' has no {what}; there is: {there}")
+        cut = f"; it is cut off after {sum(log.counts.values())} messages: {log.ended[0]}" if log.ended else ""
+        raise InputError(f"'{source.place}' has no {what}; there is: {there}{cut}")
     return found
 
 

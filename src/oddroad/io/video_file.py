@@ -146,13 +146,16 @@ def pick_stream(container: Any, source: Source, options: ReadOptions, note: Call
 def nominal_rate(stream: Any) -> float | None:
     """Nominal frames per second of a stream; None where it does not say.
 
-    The average is taken, unless a hole in the time stamps made it less than 1, which the usual step contradicts.
+    The average is taken, unless a hole in the time stamps made it less than 1, which the usual step contradicts, or it
+    counts the two fields of each frame.
     """
     average, usual = (
         float(each) if each and 0 < each <= HIGHEST_RATE else None
         for each in (stream.average_rate, stream.guessed_rate)
     )
-    return usual if average is None or (usual is not None and average < 1 <= usual) else average
+    if usual is not None and (average is None or average < 1 <= usual or average == 2 * usual):
+        return usual
+    return average
 
 
 def count_frames(container: Any, stream: Any) -> int | None:
@@ -186,6 +189,8 @@ def decoded(container: Any, stream: Any, decoder: Decoder, ended: list[str]) -> 
         if packet is None or packet.size == 0:
             yield from decoder(None)
             return
+        if container.format.name == "avi":  # it stores times of decoding only; the others are made up
+            packet.pts = None
         yield from decoder(packet)
 
 
@@ -237,8 +242,20 @@ def cut_short(container: Any, stream: Any, packets: int, timeline: Timeline | No
     if "mp4" in container.format.name:
         expected = len(stream.index_entries)
         return f"its index has {expected} frames" if expected > packets else ""
-    if container.format.name not in FIXED_LENGTH or len(container.streams) > 1 or timeline is None:
+    if container.format.name not in FIXED_LENGTH or timeline is None:
         return ""
-    length = (container.duration or 0) / 1e6
+    length, slack = stream_length(stream), 3 * timeline.interval
+    if length is None:  # that of the longest stream, which may be one of sound
+        length, slack = (container.duration or 0) / 1e6, slack + (2.0 if len(container.streams) > 1 else 0.0)
     last = (timeline.last or 0.0) + (timeline.start or 0.0)
-    return f"its header says {length:.1f} s" if last < 0.95 * length - 1.0 else ""
+    return f"its header says {length:.1f} s" if last + slack < 0.98 * length else ""
+
+
+def stream_length(stream: Any) -> float | None:
+    """Seconds at which a stream ends, as Matroska's tags say; None where they do not."""
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = (float(each) for each in parts)
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
