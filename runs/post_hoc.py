@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from oddroad.datasets import DATASETS, completeness, read_image, read_label
+from oddroad.datasets import DATASETS, class_tables, completeness, read_image, read_label
 from oddroad.errors import InputError
 from oddroad.io.images import resize_area, resize_nearest
 from oddroad.learn.checkpoints.format import load_network, load_scores
@@ -27,7 +27,7 @@ from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks.wrapped import Layers, McDropout, Odin
 from oddroad.learn.outputs import Outputs, Score
-from oddroad.learn.post_hoc import class_tables, look, seen
+from oddroad.learn.post_hoc import look, seen
 from oddroad.learn.scores import SCORES
 from oddroad.learn.scores.density import EmbeddingDensity
 from oddroad.learn.scores.distance import Mahalanobis

@@ -11,17 +11,29 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from oddroad.errors import InputError
 
+NETWORK_NAMES = (
+    "erfnet", "erfnet_lite", "enet", "bisenetv1", "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former",
+    "mask2anomaly", "mask2anomaly_frozen", "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin",
+    "mask2former_small", "mask2anomaly_small",
+)  # fmt: skip
+"""The keys of NETWORKS, for help texts and completion, which do not import PyTorch."""
+
+PUBLISHED_NAMES = tuple(each for each in NETWORK_NAMES if each != "erfnet_lite")
+"""Those that others publish weights of; erfnet_lite is oddroad's own."""
+
 
 @dataclass(frozen=True)
 class Network:
     """The network.
 
     Attributes:
-        name: key in NETWORKS.
+        name: erfnet, erfnet_lite, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former, mask2anomaly, or a
+            variant of the last two: _swin, _small, _frozen, _lean.
         classes: number of class outputs.
         outlier: give it an outlier head.
         auxiliary: give it its training heads.
-        normalisation: "unit", "imagenet" or "cityscapes".
+        normalisation: of images: "unit" (RGB in [0, 1]), "imagenet" or "cityscapes"; of a converted network also with
+            ":bgr" or ":0-255" behind it.
         isomax: channels of an IsoMax+ head in place of the linear classifier; 0 for none.
         void: one more output beside the classes: void if ``class_weights.void`` is above 0, else an abstention.
         stage: "whole", or "encoder" for ERFNet's first stage: its encoder alone, by the encoder's own classifier.

@@ -25,13 +25,13 @@ def calibrate(
     min_area: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """Learn from known scenes: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
+    """Calibrate on in-distribution data: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
 
     Example: oddroad calibrate my_detector.onnx --data my_drive.mp4 --threshold alarms=1/100frames
 
     Args:
-        model: an .onnx file of ours, "default", or a checkpoint (.ckpt).
-        data: scenes on which nothing is odd: data sets with classes; for an .onnx also images, folders and videos.
+        model: an oddroad .onnx file, "default", or a checkpoint (.ckpt).
+        data: scenes without an anomaly: data sets with classes; for an .onnx also images, folders and videos.
         root: folder that holds the data sets.
         scores: of an .onnx, the scores to calibrate, by default all; of a checkpoint, the scores to fit, such as sml,
             mahalanobis, embedding_density; they are fitted on the split "train".
@@ -40,16 +40,17 @@ def calibrate(
         size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any" for the image's own; as in the export.
         stride: of a checkpoint of erfnet or enet: 1 or 2; as in the export.
         threshold: of an .onnx, the default threshold: "fpr=0.1%", "alarms=1/100frames".
-        confidence: of an .onnx, how surely the promises shall hold.
-        min_area: of an .onnx, pixels of the min_area false alarm; by default 1 in 10,000 of the image's pixels.
+        confidence: of an .onnx, the confidence level of the guarantees.
+        min_area: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
         out: file to write; by default the model's name with ".calibrated" before the ending, in this folder.
     """
     from oddroad.calibration.data import calibration_data
     from oddroad.calibration.fit import find_thresholds, write_card
+    from oddroad.datasets import class_tables
 
     if model.endswith(".ckpt"):
         from oddroad.learn.checkpoints.format import read_checkpoint
-        from oddroad.learn.post_hoc import calibrate_checkpoint, class_tables
+        from oddroad.learn.post_hoc import calibrate_checkpoint
 
         path = Path(model)
         tables = class_tables(read_checkpoint(path)[1]["classes"])

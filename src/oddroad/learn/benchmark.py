@@ -21,7 +21,7 @@ from oddroad.benchmarking.environment import CpuContention, latency_summary, pea
 from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoints.format import load_network
-from oddroad.learn.detector import NORMALISATION
+from oddroad.learn.detector import Preprocessing
 from oddroad.learn.tensor_ops import enlarge
 
 WARM_UP, AT_LEAST = 5, 5
@@ -146,10 +146,9 @@ def measure(setting: Setting) -> dict[str, Any]:
     stride = int(network.stride)  # pyright: ignore[reportArgumentType]
     run, precision = prepare(network, mode, device)
     loaded, now = time.perf_counter(), timer(device)
-    mean, std = NORMALISATION[str(about.get("normalisation", "imagenet"))]
     draw = np.random.default_rng(0)
-    pixels = torch.from_numpy(draw.random((1, 3, *setting.size), np.float32))
-    images = ((pixels - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)).to(device)
+    pixels = torch.from_numpy(255 * draw.random((1, 3, *setting.size), np.float32))
+    images = Preprocessing.parse(str(about.get("normalisation", "imagenet"))).normalised(pixels).to(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     stages: dict[str, list[float]] = {"network": [], "score": [], "frame": []}

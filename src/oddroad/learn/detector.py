@@ -1,14 +1,16 @@
-"""What a network says about a batch, and the detector: normalise, network, scores, resize in one module."""
+"""The detector: normalise, network, scores, resize in one module."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oddroad.errors import InputError, pick
 from oddroad.learn.outputs import Outputs, Score, split_void
 from oddroad.learn.tensor_ops import ALIGNED, enlarge, pad_to_multiple, resize
 
@@ -18,6 +20,59 @@ NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
     "cityscapes": ((0.3257, 0.3690, 0.3223), (0.2112, 0.2148, 0.2115)),
 }
 """Mean and standard deviation of RGB in [0, 1] that a network was trained with."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network wants of an image, as constants in the order of its own channels.
+
+    Attributes:
+        mean: is taken off values of 0 to 255.
+        std: divides them then.
+        bgr: whether the network's channels are blue, green, red.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    bgr: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Preprocessing:
+        """Read a normalisation: a key in NORMALISATION, and after colons ``bgr`` and ``0-255`` where they hold.
+
+        ``0-255``: the values are not brought to [0, 1]; the mean is taken off, and nothing is divided by, as Caffe's
+        and detectron2's own backbones have it.
+
+        >>> Preprocessing.parse("imagenet").std == Preprocessing.parse("imagenet:0-255").std
+        False
+        >>> Preprocessing.parse("unit:bgr:0-255")
+        Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), bgr=True)
+
+        Raises:
+            InputError: if it is none.
+        """
+        name, *more = text.split(":")
+        colour_mean, colour_std = pick(NORMALISATION, name, "normalisation")
+        if unknown := [each for each in more if each not in ("bgr", "0-255")]:
+            raise InputError(f"normalisation '{text}' holds '{unknown[0]}'; expected a name, then :bgr and :0-255")
+        bgr, raw = "bgr" in more, "0-255" in more
+        step = -1 if bgr else 1
+        r, g, b = (255 * each for each in colour_mean[::step])
+        x, y, z = (1.0 if raw else 255 * each for each in colour_std[::step])
+        return cls((r, g, b), (x, y, z), bgr)
+
+    def constants(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, (1, 3, 1, 1) each."""
+        return torch.tensor(self.mean).view(1, 3, 1, 1), torch.tensor(self.std).view(1, 3, 1, 1)
+
+    def ordered(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) in RGB -> the same in the network's order."""
+        return pixels.flip(1) if self.bgr else pixels
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) RGB in 0 to 255 -> what the network sees, float32."""
+        mean, std = (each.to(pixels.device) for each in self.constants())
+        return (self.ordered(pixels) - mean) / std
 
 
 def multiple_of(network: nn.Module) -> int:
@@ -32,14 +87,14 @@ class Detector(nn.Module):
     Args:
         network: (N, 3, H, W) float32, normalised -> Outputs; has an attribute ``stride``.
         scores: names and functions of the outputs, in order.
-        normalisation: key in NORMALISATION.
+        normalisation: what the network wants of an image, as ``Preprocessing.parse`` reads it.
         size: (H, W) the network sees, or None to keep the image's own.
         upsample: "score" computes the score at the network's stride and enlarges one map; "logits" enlarges the
             logits first, which costs about 30 times more and gives a slightly different map.
         temperature: logits are divided by it before the scores.
-        known: number of known classes; an output beyond them is the void output. None if there is no such output.
-        classes: add one more output, the most likely known class of each pixel, (N, H, W) uint8.
-        flip_tta: average each score with that of the flip_tta image, flip_averaged back; it doubles the time.
+        known: number of closed-set classes; an output beyond them is the void output. None if there is no such output.
+        classes: add one more output, the most likely class of each pixel, (N, H, W) uint8.
+        flip_tta: average each score with that of the mirror image, mirrored back; it doubles the time.
     """
 
     colour_mean: Tensor
@@ -69,21 +124,22 @@ class Detector(nn.Module):
         self.flip_tta = flip_tta
         self.multiple = multiple_of(network)
         self.stride = int(network.stride)  # pyright: ignore[reportArgumentType]
-        mean, std = NORMALISATION[normalisation]
-        self.register_buffer("colour_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("colour_std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.preprocessing = Preprocessing.parse(normalisation)
+        mean, std = self.preprocessing.constants()
+        self.register_buffer("colour_mean", mean, persistent=False)
+        self.register_buffer("colour_std", std, persistent=False)
 
     def outputs(self, images: Tensor) -> Outputs:
         """Outputs of the network for (N, H, W, 3) uint8 RGB images, at the network's stride."""
         return self.network_outputs(self.pixels(images))
 
     def pixels(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 -> (N, 3, h, w) float32 in 0 to 255, at the size that the network sees."""
-        pixels = images.permute(0, 3, 1, 2).float()
+        """(N, H, W, 3) uint8 RGB -> (N, 3, h, w) float32 in 0 to 255, at the network's size, in its channels' order."""
+        pixels = self.preprocessing.ordered(images.permute(0, 3, 1, 2)).float()
         return pixels if self.size is None else resize(pixels, self.size)
 
     def network_outputs(self, pixels: Tensor) -> Outputs:
-        """Outputs for (N, 3, h, w) in 0 to 255, void split off, divided by the temperature."""
+        """Outputs for the (N, 3, h, w) of ``pixels``, void split off, divided by the temperature."""
         outputs = self.network((pixels - self.colour_mean) / self.colour_std)
         if self.known is not None:
             outputs = split_void(outputs, self.known)
@@ -117,7 +173,7 @@ class Detector(nn.Module):
         return maps, outputs.logits.argmax(1, keepdim=True).float() if self.classes else None
 
     def flip_averaged(self, pixels: Tensor, maps: list[Tensor], stride: int) -> list[Tensor]:
-        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the flip_averaged pixels, flip_averaged back.
+        """The means of maps (N, 1, h, w) at a stride of the pixels and of those of the mirrored pixels, mirrored back.
 
         The pixels' width must be a multiple of the stride.
         """

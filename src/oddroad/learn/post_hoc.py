@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.calibration.data import CalibrationData
-from oddroad.datasets import DATASETS
 from oddroad.errors import InputError, pick
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.detector import Detector
@@ -20,7 +19,6 @@ from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import FITTED
 from oddroad.learn.scores.moments import known_pixels
 from oddroad.metrics import SemanticMetric
-from oddroad.types import CITYSCAPES_CLASSES
 
 Frames = Iterable[tuple[np.ndarray, np.ndarray | None]]
 """RGB images (H, W, 3) uint8 with labels (H, W): classes, IGNORE, and other values for known pixels without a class."""
@@ -123,14 +121,6 @@ def look(detector: Detector, frames: Frames) -> Iterable[tuple[Outputs, Tensor]]
         with torch.no_grad():
             outputs = detector.outputs(torch.from_numpy(image)[None])
         yield outputs, torch.from_numpy(label.astype(np.int64))[None]
-
-
-def class_tables(classes: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each data set whose labels can be brought to these classes, the (256,) uint8 table that does so."""
-    same = [name for name, each in DATASETS.items() if tuple(each.classes) == tuple(classes)]
-    tables = {name: each.to_cityscapes for name, each in DATASETS.items() if each.to_cityscapes is not None}
-    known = tables if tuple(classes) == CITYSCAPES_CLASSES else {}
-    return {name: np.arange(256, dtype=np.uint8) for name in same} | known
 
 
 def calibrate_checkpoint(

@@ -103,7 +103,7 @@ def test_safetensors(tmp_path):
     assert same(network, done.network)
     assert not done.about["arguments"]["auxiliary"]
     assert "names that begin with 'model.'" in done.recognised
-    with pytest.raises(InputError, match="is a checkpoint of ours already"):
+    with pytest.raises(InputError, match="is an oddroad checkpoint already"):
         convert(tmp_path / "a.ckpt", "pidnet_s")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:200])
     with pytest.raises(InputError, match="damaged safetensors"):
@@ -152,7 +152,7 @@ def test_classes_other_than_those_of_cityscapes(tmp_path):
     done = convert(tmp_path / "a.pth", "enet", classes=("road", "car", "sky"), normalisation="imagenet", licence="MIT")
     assert done.about["classes"] == ["road", "car", "sky"]
     assert (done.about["normalisation"], done.about["licence"]) == ("imagenet", "MIT")
-    assert "4 outputs: 3 classes, the last one taken as void" in done.recognised
+    assert any(each.startswith("4 outputs: 3 classes, the last one taken as void") for each in done.recognised)
     with pytest.raises(InputError, match=r"has 4 outputs and there are 19 names; pass --classes"):
         convert(tmp_path / "a.pth", "enet")
 
@@ -176,7 +176,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path, monkeypatch, capsys):
     for name, wants in (
         ("evil.pth", "system"),
         ("bare2.pth", "system"),
-        ("bare5.pth", "more than the making of tensors"),
+        ("bare5.pth", "system"),
         ("whole.pth", "Whole"),
     ):
         assert main(["convert", name, "--network", "erfnet", "--out", "a.ckpt"]) == 2
@@ -228,7 +228,19 @@ def test_convert_then_export_by_command(tmp_path, capsys):
     assert "recognised: a state dict under state_dict of" in printed
     assert "ignored: nothing" in printed
     assert "licence: the file does not say" in printed
-    words = ["--scores", "void", "max_logit", "--size", "32x64", "--weight-storage", "float16", "--stride", "2", "--out", out]
+    words = [
+        "--scores",
+        "void",
+        "max_logit",
+        "--size",
+        "32x64",
+        "--weight-storage",
+        "float16",
+        "--stride",
+        "2",
+        "--out",
+        out,
+    ]
     assert main(["export", ours, *words]) == 0
     assert "void, max_logit, input 32x64, weights float16" in capsys.readouterr().out
     from oddroad.inference.model import Model

@@ -1,32 +1,27 @@
-"""Published checkpoints -> ours. A checkpoint is untrusted input: it is read as data, and nothing in it is run."""
+"""Published checkpoints -> oddroad checkpoints: names, outputs and input conventions brought to those of NETWORKS."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import re
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
+from oddroad.files import sha256_of
+from oddroad.learn.checkpoints.conventions import author_of, class_axes, output_order, reordered
 from oddroad.learn.checkpoints.detectron2_names import OF_MASKS, UNTRAINED, from_others, is_backbone, number_of_queries
-from oddroad.learn.checkpoints.format import KEY, save_checkpoint
+from oddroad.learn.checkpoints.format import save_checkpoint
+from oddroad.learn.checkpoints.on_scenes import Check, judge_conventions, labelled_scenes
+from oddroad.learn.checkpoints.reading import find_state, read_any, strip_prefix
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.networks import NETWORKS
 from oddroad.types import CITYSCAPES_CLASSES
-
-NESTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "ema", "module")
-"""Keys under which people keep the weights, the usual one first."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +60,6 @@ PUBLISHED: dict[str, Published] = {
 """Beside these terms stand those of the training data: Cityscapes is for research and other non-commercial use."""
 
 
-NUMPY_NUMBERS: list[Any] = [
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
-    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
-]
-"""A best accuracy is often kept as a NumPy number beside the weights; these make one from its bytes, nothing else."""
-
-
 @dataclass
 class Conversion:
     """What a conversion recognised, ignored and missed.
@@ -84,6 +70,7 @@ class Conversion:
         recognised: what the file is, in words.
         ignored: entries of the file that were not used.
         missing: parameters that the file does not have, and that are untrained.
+        check: how it does on two labelled scenes, where there were any.
     """
 
     network: nn.Module
@@ -91,6 +78,7 @@ class Conversion:
     recognised: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    check: Check | None = None
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -99,9 +87,15 @@ class Conversion:
         found.append(f"missing: {grouped(self.missing)}")
         return [
             *found,
-            f"input: RGB, normalisation '{self.about['normalisation']}'",
+            f"input: {described_input(self.about['normalisation'])}",
             f"licence: {self.about['licence']}",
         ]
+
+
+def described_input(normalisation: str) -> str:
+    """A normalisation in words: "RGB in 0-1, normalisation 'unit'"."""
+    name, *more = normalisation.split(":")
+    return f"{'BGR' if 'bgr' in more else 'RGB'} in {'0-255' if '0-255' in more else '0-1'}, normalisation '{name}'"
 
 
 def grouped(names: Sequence[str]) -> str:
@@ -112,84 +106,6 @@ def grouped(names: Sequence[str]) -> str:
     shown = [f"{name} ({count})" for name, count in counts.most_common(8)]
     rest = len(counts) - len(shown)
     return ", ".join([*shown, *([f"and {rest} more"] if rest else [])]) or "nothing"
-
-
-def read_any(path: Path) -> Any:
-    """What a .safetensors or a torch file holds; nothing in it is run.
-
-    Raises:
-        InputError: if there is no such file, it is damaged, it wants to run code, or it is one of ours already.
-    """
-    if not path.is_file():
-        raise InputError(f"no checkpoint '{path}'")
-    with path.open("rb") as file:
-        head = file.read(9)
-    if path.suffix == ".safetensors" or (len(head) == 9 and head[8:] == b"{"):
-        try:
-            with safe_open(path, "pt") as opened:
-                if KEY in (opened.metadata() or {}):
-                    raise InputError(f"'{path}' is a checkpoint of ours already; use it as it is")
-                return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise InputError(f"'{path}' is a damaged safetensors file ({error})") from None
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(NUMPY_NUMBERS):
-            warnings.simplefilter("ignore")  # about old forms of pickles, which are read or refused below
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        wants = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", str(error))
-        if wants or head.startswith((b"PK", b"\x80")):
-            what = (
-                f"reading it would run {wants[1]}" if wants else "reading it would run more than the making of tensors"
-            )
-            raise InputError(
-                f"'{path}' is refused: {what}, and a checkpoint has to be data, not code; whoever made it can save "
-                "the weights alone with torch.save(model.state_dict(), FILE)"
-            ) from None
-        raise InputError(f"'{path}' is damaged, or no checkpoint: it begins with {head!r}") from None
-    except Exception as error:  # a damaged pickle or archive can raise anything
-        told = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise InputError(f"'{path}' is damaged, or no checkpoint: {told}") from None
-
-
-def find_state(held: Any, path: Path) -> tuple[dict[str, Tensor], str, list[str]]:
-    """The state dict in what a file holds, where it was, and what lay beside it.
-
-    Raises:
-        InputError: if there is none.
-    """
-    if isinstance(held, Mapping):
-        tensors = {str(key): each for key, each in held.items() if isinstance(each, Tensor)}
-        nested = [key for key in NESTS if isinstance(held.get(key), Mapping)]
-        if len(tensors) > 4 or (tensors and not nested):
-            return tensors, "", [str(key) for key, each in held.items() if not isinstance(each, Tensor)]
-        for key in nested:
-            try:
-                inner, where, beside = find_state(held[key], path)
-            except InputError:
-                continue
-            return inner, f"{key}.{where}".rstrip("."), [*beside, *(str(other) for other in held if other != key)]
-    kind = type(held).__name__
-    what = f"{kind} with {', '.join(map(str, list(held)[:5])) or 'nothing'}" if isinstance(held, Mapping) else kind
-    raise InputError(f"'{path}' holds no weights (a {what}); expected a state dict, or one under: {', '.join(NESTS)}")
-
-
-def strip_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> tuple[dict[str, Tensor], str, list[str]]:
-    """Remove the prefix under which most of the names are found, such as ``module.``.
-
-    Returns:
-        the entries under the prefix, without it; the prefix; and the keys that do not carry it.
-    """
-    wanted = set(names)
-    counts: Counter[str] = Counter()
-    for key in state:
-        parts = key.split(".")
-        for cut in range(min(len(parts), 4)):
-            if ".".join(parts[cut:]) in wanted:
-                counts["".join(f"{part}." for part in parts[:cut])] += 1
-    prefix = max(counts, key=lambda each: (counts[each], -len(each)), default="")
-    inside = {key.removeprefix(prefix): each for key, each in state.items() if key.startswith(prefix)}
-    return inside, prefix, [key for key in state if not key.startswith(prefix)]
 
 
 def find_isomax(state: dict[str, Tensor], outside: Mapping[str, Tensor]) -> tuple[int, int] | None:
@@ -214,15 +130,23 @@ def convert(
     classes: Sequence[str] = (),
     normalisation: str | None = None,
     licence: str = "",
+    void: str = "auto",
+    class_order: Sequence[str] = (),
+    channel_order: str | None = None,
+    value_range: str | None = None,
 ) -> Conversion:
-    """Read a published checkpoint into a network of ours.
+    """Read a published checkpoint into one of NETWORKS.
 
     Args:
-        path: a torch file or safetensors.
+        path: a torch file, safetensors, or a pickle of NumPy arrays.
         name: key in NETWORKS.
-        classes: names of the known classes; by default those of Cityscapes where the file has 19 or 20 outputs.
+        classes: names of its classes; by default those of Cityscapes where the file has 19 or 20 outputs.
         normalisation: key in NORMALISATION; by default that of the published weights.
         licence: terms of the weights.
+        void: where its void output is: "first", "last", "none"; "auto" as its author has it, else last.
+        class_order: names of its outputs in their order, see ``output_order``.
+        channel_order: "rgb" or "bgr"; None as its author has it, else RGB.
+        value_range: "0-1" or "0-255"; None as its author has it, else 0 to 1.
 
     Raises:
         InputError: if the file cannot be read safely, or its parameters do not fit; the first that differ are named.
@@ -230,7 +154,8 @@ def convert(
     make, published = pick(NETWORKS, name, "network"), pick(PUBLISHED, name, "published network")
     if normalisation is not None:
         pick(NORMALISATION, normalisation, "normalisation")
-    found, where, beside = find_state(read_any(path), path)
+    held = read_any(path)
+    found, where, beside = find_state(held, path)
     recognised = [f"a state dict{f' under {where}' if where else ''} of {len(found)} tensors"]
     told: list[str] = []
     if name in OF_MASKS:
@@ -263,11 +188,12 @@ def convert(
     else:
         outputs = isomax[0] if isomax else int(state[key].shape[axis])
         outputs -= name in OF_MASKS  # "no object" is no output of the semantic map
-    known = known_classes(outputs, classes, path)
-    if len(known) < outputs:
-        recognised.append(f"{outputs} outputs: {len(known)} classes, the last one taken as void")
-    elif not headless:
-        recognised.append(f"{outputs} outputs, one for each class")
+    author = author_of(name, outputs, beside, stated_author(held))
+    if author is not None:
+        recognised.append(f"a file of {author.name}")
+    order = output_order(outputs, path, classes, void, () if headless else class_order, author)
+    if not headless:
+        recognised.append(order.words)
     arguments = {"classes": outputs, "outlier": False, **arguments}
     if name in OF_MASKS and not headless:
         arguments["queries"] = number_of_queries(state, path)
@@ -276,6 +202,9 @@ def convert(
     arguments["auxiliary"] = bool(heads) and all(each in state for each in heads)
     if arguments["auxiliary"]:
         recognised.append(f"the heads for training: {grouped(heads)}")
+    if order.changes and not headless:
+        state = reordered(state, class_axes(make, arguments), outputs, order.indices)
+    arguments["classes"] = len(order.indices)
     network = make(**arguments)
     own = network.state_dict()
     missing = fill(own, state, path, name, untrained=("decoder.", *UNTRAINED) if headless else ())
@@ -283,15 +212,20 @@ def convert(
     ignored = [*(each for each in state if each not in own), *outside, *beside, *told]
     origin = {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
         "converted": time.strftime("%Y-%m-%d"),
-        "data": "as the file's author says; not known to us",
+        "outputs": order.words,
+        "data": "as the file's author says; not known to oddroad",
     }
     about = {
         "network": name,
         "arguments": arguments,
-        "normalisation": normalisation or published.normalisation,
-        "classes": list(known),
+        "normalisation": input_words(
+            normalisation or published.normalisation,
+            channel_order or (author.channel_order if author else "rgb"),
+            value_range or (author.value_range if author else "0-1"),
+        ),
+        "classes": list(order.classes),
         "licence": licence or f"the file does not say; {published.terms}; and the terms of the training data hold",
         "origin": origin,
     }
@@ -300,25 +234,30 @@ def convert(
     return Conversion(network.eval(), about, recognised, ignored, missing)
 
 
-def known_classes(outputs: int, classes: Sequence[str], path: Path) -> Sequence[str]:
-    """Names of the known classes of a network with that many outputs.
+def stated_author(held: Any) -> str:
+    """What a file says of its author, as detectron2's do; "" where it says nothing."""
+    author = held.get("__author__", "") if isinstance(held, Mapping) else ""
+    return author if isinstance(author, str) else ""
+
+
+def input_words(normalisation: str, channel_order: str, value_range: str) -> str:
+    """A normalisation as ``Preprocessing.parse`` reads it.
+
+    >>> input_words("unit", "bgr", "0-255")
+    'unit:bgr:0-255'
 
     Raises:
-        InputError: if the names do not fit the outputs, or there are none for this number.
+        InputError: if an order or a range does not exist.
     """
-    names = classes or CITYSCAPES_CLASSES
-    if outputs in (len(names), len(names) + 1):
-        return names
-    raise InputError(
-        f"'{path}' has {outputs} outputs and there are {len(names)} names; pass --classes with the names of its "
-        f"{outputs} classes, or of {outputs - 1} if the last one is void"
-    )
+    pick({each: each for each in ("rgb", "bgr")}, channel_order, "channel order")
+    pick({each: each for each in ("0-1", "0-255")}, value_range, "value range")
+    return normalisation + (":bgr" if channel_order == "bgr" else "") + (":0-255" if value_range == "0-255" else "")
 
 
 def fill(
     own: dict[str, Tensor], state: Mapping[str, Tensor], path: Path, name: str, untrained: tuple[str, ...]
 ) -> list[str]:
-    """Put the values of a state dict into our own, in place; returns what is missing where that is allowed.
+    """Put the values of a state dict into those of a network, in place; returns what is missing where that is allowed.
 
     Raises:
         InputError: if a parameter is missing, has another shape, or holds values that are not finite.
@@ -344,14 +283,30 @@ def fill(
     return missing
 
 
-def convert_file(path: Path, name: str, out: Path, **options: Any) -> Conversion:
-    """Convert a file and write our checkpoint; see ``convert``.
+def convert_file(path: Path, name: str, out: Path, check_data: Path | None = None, **options: Any) -> Conversion:
+    """Convert a file and write an oddroad checkpoint; see ``convert``.
+
+    Args:
+        path: the file.
+        name: key in NETWORKS.
+        out: the checkpoint to write.
+        check_data: folder at or below which a labelled data set lies; the network is judged on two of its scenes, and
+            what comes of that is in the conversion's ``check`` and in the checkpoint.
+        options: as ``convert``.
 
     Raises:
-        InputError: as ``convert``; or if the folder to write to does not exist.
+        InputError: as ``convert``; if the folder to write to does not exist, or there is no labelled data.
     """
     if not out.parent.is_dir():
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
     result = convert(path, name, **options)
+    if check_data is not None:
+        if result.missing:
+            raise InputError(
+                f"'{path}' leaves parts of {name} untrained, so there is nothing to judge; omit --check-data"
+            )
+        scenes = labelled_scenes(check_data, result.about["classes"])
+        found = judge_conventions(result, scenes, lambda **more: convert(path, name, **{**options, **more}))
+        result.check, result.about["origin"]["checked"] = found, found.line()
     save_checkpoint(out, result.network, result.about)
     return result

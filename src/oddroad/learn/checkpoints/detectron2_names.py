@@ -126,8 +126,8 @@ def is_backbone(state: Mapping[str, Tensor]) -> bool:
 
 
 def is_detectron2(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict has the names of detectron2's Mask2Former, with or without the parts around its decoder."""
-    return any("transformer_cross_attention_layers." in name for name in state)
+    """Whether a state dict has the names of detectron2: its Mask2Former, or its ResNet alone."""
+    return "backbone.stem.conv1.weight" in state or any("transformer_cross_attention_layers." in name for name in state)
 
 
 def our_name(name: str) -> str | None:
@@ -153,6 +153,8 @@ def from_others(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[st
     Returns:
         the entries that have a place in ours, the names of the others, and what was recognised, in words.
     """
+    if "stem.conv1.weight" in state and any(name.startswith("res5.") for name in state):  # a backbone of its zoo
+        state = {f"backbone.{name}": value for name, value in state.items()}
     if is_detectron2(state):
         ours, left = from_detectron2(state)
         words = ["the names of detectron2, brought to those of Hugging Face"]

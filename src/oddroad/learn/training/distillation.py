@@ -25,7 +25,7 @@ from oddroad.files import write_whole
 from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.data.crops import in_parts
 from oddroad.learn.data.scenes import Scene, SceneList
-from oddroad.learn.detector import NORMALISATION
+from oddroad.learn.detector import Preprocessing
 from oddroad.learn.losses.pixel import across_processes, at_labels
 from oddroad.learn.tensor_ops import pad_to_multiple
 from oddroad.types import CITYSCAPES_CLASSES, IGNORE, Sample
@@ -80,14 +80,14 @@ def write_maps(
     classes = len(CITYSCAPES_CLASSES)
     if list(about.get("classes", ()))[:classes] != list(CITYSCAPES_CLASSES):
         raise InputError(f"'{checkpoint}' does not know the {classes} classes of Cityscapes; choose another --teacher")
-    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in NORMALISATION[about["normalisation"]])
+    preprocessing = Preprocessing.parse(str(about["normalisation"]))
     scenes = SceneList(root, tuple(dict.fromkeys(sets)), "train")
     kept: dict[str, np.ndarray] = {}
     for number in range(len(scenes)):
         scene = scenes[number]
         size = (round(HEIGHT * scene.aspect), HEIGHT)
         image = torch.from_numpy(cv2.resize(scene.image, size, interpolation=cv2.INTER_LINEAR))
-        pixels = (image.permute(2, 0, 1)[None] / 255.0 - mean) / std
+        pixels = preprocessing.normalised(image.permute(2, 0, 1)[None].float())
         with torch.inference_mode():
             logits = network(pad_to_multiple(pixels, 32)).logits[:, :classes].float()
         if logits.shape[-2] < pixels.shape[-2]:

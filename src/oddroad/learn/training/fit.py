@@ -117,7 +117,7 @@ def fit(
     L.seed_everything(recipe.seed, verbose=False)
     module = Training(recipe)
     loader = CropLoader(recipe, root, validation_scenes, workers)
-    origin = {} if init_from is None else initialise(module.network, init_from, reinit)
+    origin = {} if init_from is None else initialise(module.network, init_from, reinit, recipe.network.normalisation)
     module.set_class_weights(found_weights(recipe, root, out, claim.data, first))
     loader.set_teacher(teacher_maps(recipe, root, out, teacher, tell))
     if teacher is not None:
@@ -225,13 +225,18 @@ def found_weights(recipe: Recipe, root: Path, out: Path, data: str, first: bool)
     return None if weights is None else torch.from_numpy(weights)
 
 
-def initialise(network: nn.Module, init_from: Path, reinit: Sequence[str]) -> dict[str, Any]:
+def initialise(network: nn.Module, init_from: Path, reinit: Sequence[str], normalisation: str) -> dict[str, Any]:
     """Give a network the weights of a checkpoint, but for reinit and untrained parts; what to write about it.
 
     Raises:
-        InputError: if the checkpoint cannot be read or does not fit.
+        InputError: if the checkpoint cannot be read, does not fit, or was trained on images normalised in another way.
     """
     state, before = read_checkpoint(init_from)
+    if before.get("normalisation", normalisation) != normalisation:
+        raise InputError(
+            f"'{init_from}' was trained on images normalised as '{before['normalisation']}' and the recipe says "
+            f"'{normalisation}'; set network.normalisation to {before['normalisation']}"
+        )
     without = (*reinit, *(f"{each}." for each in before.get("untrained", ())), FITTED_PREFIX)
     given = {name: each for name, each in state.items() if not name.startswith(without)}
     own = network.state_dict()

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
-from oddroad.learn.detector import NORMALISATION
+from oddroad.learn.detector import Preprocessing
 from oddroad.learn.losses import weighted
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.outputs import Outputs, split_void
@@ -46,9 +46,10 @@ class Training(L.LightningModule):
         self.network = pick(NETWORKS, recipe.network.name, "network")(**network_arguments(recipe))
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.set_class_weights(class_weights)
-        mean, std = pick(NORMALISATION, recipe.network.normalisation, "normalisation")
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.preprocessing = Preprocessing.parse(recipe.network.normalisation)
+        mean, std = self.preprocessing.constants()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
         self.frozen = frozen_parts(self.network, recipe.optim)
 
     def set_class_weights(self, class_weights: Tensor | None) -> None:
@@ -57,7 +58,9 @@ class Training(L.LightningModule):
 
     def forward(self, images: Tensor) -> Any:
         """(N, 3, H, W) uint8 -> Outputs, a void output still among the classes."""
-        pixels = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pixels = ((self.preprocessing.ordered(images) - self.mean) / self.std).contiguous(
+            memory_format=torch.channels_last
+        )
         if self.recipe.network.stage == "whole":
             return self.network(pixels)
         encoder: Any = self.network.encoder
