@@ -14,7 +14,7 @@ import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.io.images import decode_image
-from oddroad.io.log_files import Message
+from oddroad.io.log_types import Message
 from oddroad.io.raw_pictures import ENCODINGS, Depth, raw_picture
 
 KINDS = {

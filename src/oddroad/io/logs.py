@@ -14,8 +14,9 @@ import numpy as np
 from oddroad.errors import InputError
 from oddroad.io.colours import ToRGB
 from oddroad.io.decoding import Decoder
-from oddroad.io.log_files import NANO, Log, Message, open_log
+from oddroad.io.log_files import open_log
 from oddroad.io.log_messages import CODECS, holds, is_key, parse, picture
+from oddroad.io.log_types import NANO, Log, Message
 from oddroad.io.raw_pictures import Depth
 from oddroad.io.reading import Gap, ReadOptions, ReadReport
 from oddroad.io.sources import Source

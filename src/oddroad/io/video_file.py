@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,8 @@ def cut_short(container: Any, stream: Any, packets: int, timeline: Timeline | No
     if "mp4" in container.format.name:
         expected = len(stream.index_entries)
         return f"its index has {expected} frames" if expected > packets else ""
+    if container.format.name == "avi" and (missing := missing_bytes(Path(container.name.removeprefix("file:")))) > 0:
+        return f"{missing} bytes are missing"
     if container.format.name not in FIXED_LENGTH or timeline is None:
         return ""
     length, slack = stream_length(stream), 3 * timeline.interval
@@ -249,6 +252,16 @@ def cut_short(container: Any, stream: Any, packets: int, timeline: Timeline | No
         length, slack = (container.duration or 0) / 1e6, slack + (2.0 if len(container.streams) > 1 else 0.0)
     last = (timeline.last or 0.0) + (timeline.start or 0.0)
     return f"its header says {length:.1f} s" if last + slack < 0.98 * length else ""
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes of an AVI file's first part are not there, by the size in its header; 0 if that was never set."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as opened:
+        head = opened.read(12)
+    told = int.from_bytes(head[4:8], "little")
+    return max(told + 8 - path.stat().st_size, 0) if head[:4] == b"RIFF" and 0 < told < 2**32 - 1 else 0
 
 
 def stream_length(stream: Any) -> float | None:

@@ -1,0 +1,142 @@
+"""Bags of ROS 1 and ROS 2, whole or cut off."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from oddroad.io.log_types import NANO, Log, Message, recount, unbroken
+
+
+def open_bag(path: Path) -> Log:
+    """What a bag of ROS 1, or the SQLite file of one of ROS 2, holds.
+
+    Raises:
+        InputError: if not one message of it can be read.
+    """
+    import sqlite3
+
+    from rosbags.highlevel import AnyReader, AnyReaderError
+    from rosbags.typesys import Stores, get_typestore
+
+    log = Log(path)
+    first = is_ros1(path)
+
+    def reader() -> Any:
+        return AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+
+    def messages(topics: Sequence[str]) -> Iterator[Message]:
+        log.ended.clear()
+        with reader() as opened:
+            wanted = [each for each in opened.connections if not topics or each.topic in topics]
+            for connection, time, data in unbroken(iter(opened.messages(wanted)) if wanted else iter(()), log.ended):
+                yield Message(connection.topic, connection.msgtype, time, "ros1" if first else "cdr", b"", bytes(data))
+
+    try:
+        with reader() as opened:
+            for each in opened.connections:
+                log.topics[each.topic] = each.msgtype
+                log.counts[each.topic] = log.counts.get(each.topic, 0) + each.msgcount
+            log.start, log.end = opened.start_time, opened.end_time
+        log.messages = messages
+    except (AnyReaderError, sqlite3.Error):
+        salvage = read_cut_bag if first else read_cut_database
+        log.messages = lambda topics: salvage(path, topics, log.ended)
+        return recount(log)
+    return log
+
+
+def is_ros1(path: Path) -> bool:
+    """Whether a file is a bag of ROS 1."""
+    with path.open("rb") as opened:
+        return opened.read(12) == b"#ROSBAG V2.0"
+
+
+def read_cut_database(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
+    """The messages of the SQLite file of a bag of ROS 2 that is cut off, as far as its pages are there."""
+    import sqlite3
+
+    ended[:] = ["the file ends before its last page"]
+    database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    try:
+        database.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file with fewer pages than it says
+        kinds = {number: (name, kind) for number, name, kind in database.execute("SELECT id, name, type FROM topics")}
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED")
+        for number, time, data in unbroken(iter(rows), []):
+            name, kind = kinds.get(number, ("", ""))
+            if name and (not topics or name in topics):
+                yield Message(name, kind, time, "cdr", b"", data)
+    except sqlite3.Error:
+        return
+    finally:
+        database.close()
+
+
+def read_cut_bag(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
+    """The messages of a bag of ROS 1 without an index: one that is cut off, or whose recorder was killed."""
+    ended.clear()
+    with path.open("rb") as opened:
+        opened.readline()
+        for each in unbroken(messages_of(opened, {}), ended):
+            if not topics or each.topic in topics:
+                yield each
+    ended[:] = ended[:1] or ["it has no index"]
+
+
+def record(opened: Any) -> tuple[dict[bytes, bytes], bytes, bool] | None:
+    """The next record of a bag of ROS 1: its header's fields, its data, and whether it is whole; None at the end.
+
+    Source: http://wiki.ros.org/Bags/Format/2.0
+
+    Raises:
+        EOFError: if the file ends inside the header.
+    """
+    head = opened.read(4)
+    if not head:
+        return None
+    size = int.from_bytes(head, "little")
+    fields = opened.read(size)
+    length = opened.read(4)
+    if len(fields) < size or len(length) < 4:
+        raise EOFError("the file ends inside a record")
+    header, at = {}, 0
+    while at + 4 <= len(fields):
+        size = int.from_bytes(fields[at : at + 4], "little")
+        name, _, value = fields[at + 4 : at + 4 + size].partition(b"=")
+        header[name] = value
+        at += 4 + size
+    size = int.from_bytes(length, "little")
+    data = opened.read(size)
+    return header, data, len(data) == size
+
+
+def messages_of(opened: Any, connections: dict[bytes, tuple[str, str]]) -> Iterator[Message]:
+    """The messages of a bag of ROS 1, record after record; chunks are opened.
+
+    Raises:
+        EOFError: if the bag ends inside a record, after the messages before.
+    """
+    import bz2
+
+    from lz4 import frame as lz4
+
+    unpack = {b"none": bytes, b"bz2": bz2.decompress, b"lz4": lz4.decompress}
+    while (found := record(opened)) is not None:
+        header, data, whole = found
+        kind = header[b"op"][0]
+        if kind == 5 and (whole or header[b"compression"] == b"none"):
+            yield from messages_of(io.BytesIO(unpack[header[b"compression"]](data)), connections)
+        if not whole:
+            raise EOFError("the file ends inside a record")
+        if kind == 7:
+            inner = record(io.BytesIO(len(data).to_bytes(4, "little") + data + bytes(4)))
+            name = inner[0][b"type"].decode() if inner else ""
+            connections[header[b"conn"]] = (header[b"topic"].decode(), name)
+        elif kind == 2 and header[b"conn"] in connections:
+            seconds, nanos = struct.unpack("<II", header[b"time"])
+            topic, name = connections[header[b"conn"]]
+            yield Message(topic, name, seconds * NANO + nanos, "ros1", b"", data)

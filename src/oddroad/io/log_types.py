@@ -1,0 +1,92 @@
+"""What a driving log is to its readers: topics, counts, times, and messages."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a log.
+
+    Attributes:
+        topic: its topic.
+        kind: the name of its type, as the log writes it.
+        time: nanoseconds at which it was logged.
+        encoding: "cdr", "ros1", "protobuf" or "json".
+        schema: bytes of its type's definition; empty where the log has none.
+        data: its bytes.
+    """
+
+    topic: str
+    kind: str
+    time: int
+    encoding: str
+    schema: bytes
+    data: bytes
+
+
+@dataclass
+class Log:
+    """What is known about a log before its messages are read.
+
+    Attributes:
+        path: file or folder.
+        topics: type of each topic, by name.
+        counts: number of messages of each topic, as far as the log says.
+        start: nanoseconds of its first message; None if it has none.
+        end: nanoseconds of its last message, where the log says.
+        messages: reads the messages of some topics in the order of the file, anew at each call.
+        ended: why the last reading ended before the log's end; empty if it did not.
+    """
+
+    path: Path
+    topics: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    start: int | None = None
+    end: int | None = None
+    messages: Callable[[Sequence[str]], Iterator[Message]] = lambda topics: iter(())
+    ended: list[str] = field(default_factory=list)
+
+
+def unbroken(rows: Iterator[Any], ended: list[str]) -> Iterator[Any]:
+    """The rows of a reader up to where the file is damaged; ``ended`` is told why."""
+    import sqlite3
+
+    from mcap.exceptions import McapError
+    from rosbags.rosbag1 import ReaderError
+    from rosbags.rosbag2 import ReaderError as ReaderError2
+
+    damage: list[type[Exception]] = [McapError, struct.error, sqlite3.Error, ReaderError, ReaderError2]
+    damage += [EOFError, ValueError, OSError, RuntimeError, KeyError]  # of the decompressors, and of what they bring
+    try:
+        import zstandard
+
+        damage.append(zstandard.ZstdError)
+    except ModuleNotFoundError:
+        pass
+    while True:
+        try:
+            row = next(rows, None)
+        except tuple(damage) as error:
+            ended.append(" ".join(str(error).split())[:100] or "the file ends inside a record")
+            return
+        if row is None:
+            return
+        yield row
+
+
+def recount(log: Log) -> Log:
+    """A log whose messages can be read, told what it holds by reading them all."""
+    for each in log.messages(()):
+        log.topics.setdefault(each.topic, each.kind)
+        log.counts[each.topic] = log.counts.get(each.topic, 0) + 1
+        log.start = each.time if log.start is None else min(log.start, each.time)
+        log.end = each.time if log.end is None else max(log.end, each.time)
+    return log
