@@ -136,7 +136,12 @@ class SmallMasks(torch.nn.Module):
 
 @pytest.mark.parametrize(
     "how",
-    [{}, {"upsample": "logits", "size": (64, 96)}, {"flip_tta": True}, {"flip_tta": True, "size": (62, 90)}],
+    [
+        {"upsample": "logits", "size": (64, 96)},
+        {"flip_tta": True},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"flip_tta": True, "size": (62, 90)}, marks=pytest.mark.slow),
+    ],
 )
 def test_mask_scores_are_outputs_of_one_graph(how: dict, tmp_path: Path) -> None:
     names = sorted(MASK_SCORES)

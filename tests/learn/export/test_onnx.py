@@ -21,8 +21,8 @@ from oddroad.inference.engines import ENGINES
 from oddroad.learn.detector import Detector
 from oddroad.learn.export import onnx as exporter
 from oddroad.learn.export.onnx import export, fold_batchnorm
-from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.wrapped import Odin
+from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
 
 
@@ -44,8 +44,17 @@ def run(path, image, engine="onnxruntime", outputs=None):
     return ENGINES[engine](path, 1)[1](image, names)
 
 
-@pytest.mark.parametrize("upsample", ["score", "logits"])
-@pytest.mark.parametrize("size", [None, (48, 80), (45, 77)])
+@pytest.mark.parametrize(
+    ("upsample", "size"),
+    [
+        ("score", None),
+        ("logits", None),
+        ("score", (45, 77)),
+        ("logits", (48, 80)),
+        pytest.param("score", (48, 80), marks=pytest.mark.slow),
+        pytest.param("logits", (45, 77), marks=pytest.mark.slow),
+    ],
+)
 def test_the_file_is_the_detector_at_any_size(tiny, tmp_path, size, upsample):
     out = tmp_path / "a.onnx"
     card = export(tiny, ABOUT, ["max_logit", "joint"], out, size=size, upsample=upsample, classes=True, temperature=2.0)
@@ -100,9 +109,25 @@ def optimised(path, folder):
     return Counter(node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node)
 
 
+class Wide(nn.Module):
+    """A few convolutions of many weights, which are nearly all of the file."""
+
+    stride, multiple = 4, 4
+
+    def __init__(self):
+        super().__init__()
+        layers = nn.Conv2d(3, 64, 4, 4), nn.ReLU(), nn.Conv2d(64, 256, 3, 1, 1), nn.BatchNorm2d(256), nn.ReLU()
+        self.body = nn.Sequential(*layers, nn.Conv2d(256, 256, 3, 2, 1), nn.ReLU())
+        self.up, self.head = nn.ConvTranspose2d(256, 128, 2, 2), nn.Conv2d(128, 3, 1)
+
+    def forward(self, images):
+        features = self.up(self.body(images))
+        return Outputs(self.head(features), features)
+
+
 def test_short_weights_are_computed_when_the_file_is_loaded(tmp_path):
     torch.manual_seed(0)
-    network = NETWORKS["ddrnet23_slim"](classes=3, auxiliary=True).eval()
+    network = Wide().eval()
     sizes, nodes, kinds = {}, {}, {}
     for weights in exporter.STORAGE:
         out = tmp_path / f"{weights}.onnx"

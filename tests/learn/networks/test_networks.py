@@ -215,8 +215,13 @@ def test_folding_keeps_the_function(name):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [(name, size) for name in QUICK if not name.startswith("mask2") for size in (None, (64, 128))]
-    + [("mask2anomaly_small", (64, 128))],
+    [(name, None) for name in QUICK if not name.startswith("mask2")]
+    + [("erfnet", (64, 128)), ("mask2anomaly_small", (64, 128))]
+    + [
+        pytest.param(name, (64, 128), marks=pytest.mark.slow)  # less than any size asks of a network
+        for name in QUICK
+        if not name.startswith("mask2") and name != "erfnet"
+    ],
 )
 def test_export_is_equal_in_both_engines(name, size, tmp_path):
     network = lively(name, classes=5, outlier=True)
