@@ -3,33 +3,49 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FRAMES ?= 150
+JOBS ?= 2
+PIP := pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: demo test test-light check bench clean
+# What shows that the runtime needs nothing but its own requirements: reading, running, finding, writing, the command,
+# and the examples of every docstring outside oddroad.learn.
+LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tests/inference tests/detection tests/io \
+	src/oddroad --ignore=src/oddroad/learn
+
+.PHONY: demo test test-all environments test-light test-full check docs bench mutate clean
 
 $(VENV)/.light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/$(PIP) -e .
 	touch $@
 
-$(VENV)/.full: $(VENV)/.light
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+$(VENV)/.full: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/$(PIP) -e '.[dev]'
+	touch $(VENV)/.light $@
 
 # An environment that stays light, whatever .venv has grown to: the runtime's tests run in it.
 .venv-light/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-light
-	.venv-light/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e . 'pytest>=8' 'hypothesis>=6.100'
+	.venv-light/bin/$(PIP) -e . 'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6.100'
 	touch $@
 
 demo: $(VENV)/.light
 	$(BIN)/oddroad demo --out demo --frames $(FRAMES)
 
-test: $(VENV)/.full test-light
-	$(BIN)/python -m pytest -n 2
+# All but the tests marked slow, which repeat at length what others check in small; `make test-all` runs them too.
+test: MARKED = -m "not slow"
+test test-all: environments
+	@$(MAKE) --no-print-directory test-light test-full MARKED='$(MARKED)'
+
+environments:
+	@$(MAKE) --no-print-directory -j2 .venv-light/.ready $(VENV)/.full
 
 test-light: .venv-light/.ready
 	.venv-light/bin/python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
-	.venv-light/bin/python -m pytest tests/runtime -p no:cacheprovider
+	.venv-light/bin/python -m pytest -n $(JOBS) --dist worksteal -p no:cacheprovider $(LIGHT) $(MARKED)
+
+test-full: $(VENV)/.full
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(MARKED)
 
 check: $(VENV)/.full
 	$(BIN)/ruff format --check .
@@ -37,8 +53,13 @@ check: $(VENV)/.full
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# The site in site/: references made of the code, then every link checked.
+docs: $(VENV)/.full
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/.full
 	$(BIN)/python benchmarks/runtime.py
 
 clean:
-	rm -rf $(VENV) .venv-light build dist demo out
+	rm -rf $(VENV) .venv-light build dist demo out site mutants

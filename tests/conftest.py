@@ -9,12 +9,16 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: two test processes share two cores
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
 from oddroad.inference.model import Model
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
