@@ -145,10 +145,8 @@ def read_live(source: Source, every: int, report: ReadReport, options: ReadOptio
                     if now - connected > STEADY:
                         steady = now
                     last = now
-                    convert = connection.convert
-                    made = maker(
-                        lambda picture=picture, convert=convert: convert(picture), now - began, time.time(), damage
-                    )
+                    convert = functools.partial(connection.convert, picture)
+                    made = maker(convert, now - began, time.time(), damage)
                     if made is not None:
                         yield made
             finally:
