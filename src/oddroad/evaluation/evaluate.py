@@ -231,8 +231,6 @@ def notes_of_set(
         notes.append(f"values that are not judged: {values}")
     if not common["saved_maps"] and common["frames_computed"] < common["judged_images"]:
         notes.append("went on from an interrupted run; the seconds do not count its frames")
-    if whole.types and not whole.types <= {"float16", "float32", "float64"}:
-        notes.append(f"the maps hold {', '.join(sorted(whole.types))}; equal values are ranked as ties")
     return notes
 
 
@@ -281,16 +279,16 @@ def anomaly_result(
     """
     best, *deployed = components
     remarks = list(notes)
-    if pixel["ap"] <= pixel["prevalence"] * (1 + 1e-6):
-        remarks.append(NO_INFORMATION)
-    if pixel["ap_error"] > 1e-4:
-        remarks.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
     if rounded := whole.rounded.get(score):
         name, single, double = max(rounded, key=lambda each: abs(each[1] - each[2]))
         remarks.append(
             f"the float64 maps differ by less than float32 resolves: AP of frame '{name}' is {100 * single:.2f} in "
             f"float32 and {100 * double:.2f} in float64; --exact ranks in float64"
         )
+    elif pixel["ap"] <= pixel["prevalence"] * (1 + 1e-6):
+        remarks.append(NO_INFORMATION)
+    if pixel["ap_error"] > 1e-4:
+        remarks.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
     hashes = whole.hashes.get(score)
     result = {
         **common,

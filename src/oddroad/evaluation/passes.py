@@ -55,7 +55,10 @@ def resize_map(values: np.ndarray, size: tuple[int, ...], name: str, double: boo
         with np.errstate(over="ignore"):
             rounded = values.astype(np.float32, copy=False)
         if not np.isfinite(rounded).all() and np.isfinite(values).all():
-            raise InputError(f"the score map of frame '{name}' holds {values.dtype} beyond float32; pass --exact")
+            raise InputError(
+                f"the score map of frame '{name}' holds {values.dtype} beyond float32, which only --exact without "
+                "--bootstrap ranks"
+            )
         values = rounded
     if values.shape == tuple(size):
         return values
@@ -136,21 +139,20 @@ def pixel_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset
     part.empty, part.full = [sample.name] * (valid == 0), [sample.name] * (0 < valid == anomalies)
     figures: dict[str, Any] = {"name": sample.name, "ap": {}}
     for name, values in maps.items():
-        heat = resize_map(values, label.shape, sample.name)
-        binned = PixelMetric()
-        binned.add(heat, label, sample.name)
-        part.pixel[name] = binned
         if settings.exact:
             part.pixel[name] = ExactPixelMetric()
             part.pixel[name].add(resize_map(values, label.shape, sample.name, double=True), label, sample.name)
-        if settings.bootstrap:
-            coarse = PixelMetric(COARSE)
-            coarse.merge(binned)
-            part.coarse[name] = [coarse]
+        if not settings.exact or settings.bootstrap:
+            binned = PixelMetric()
+            binned.add(resize_map(values, label.shape, sample.name), label, sample.name)
+            part.pixel.setdefault(name, binned)
+            if settings.bootstrap:
+                coarse = PixelMetric(COARSE)
+                coarse.merge(binned)
+                part.coarse[name] = [coarse]
         ap = part.pixel[name].result()["ap"]
         figures["ap"][name] = None if math.isnan(ap) else ap
         if predictor.saved:
-            part.types.add(str(values.dtype))
             part.hashes[name] = [hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()]
             if not settings.exact and (doubtful := rounding(values, label, sample.name, ap)):
                 part.rounded[name] = [doubtful]

@@ -72,7 +72,6 @@ class PartialCounts:
         values: (256,) pixels of each value of the label files.
         empty: names of frames without a valid pixel.
         full: names of frames whose valid pixels are all anomalies.
-        types: names of the number types of saved maps.
         hashes: score -> SHA-256 of the saved maps, in the order of the frames.
         rounded: score -> (frame, AP in float32, AP in float64) of float64 maps that float32 ranks otherwise.
     """
@@ -86,7 +85,6 @@ class PartialCounts:
     values: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     empty: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
-    types: set[str] = field(default_factory=set)
     hashes: dict[str, list[str]] = field(default_factory=dict)
     rounded: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
 
@@ -104,7 +102,6 @@ class PartialCounts:
         self.frames += other.frames
         self.empty += other.empty
         self.full += other.full
-        self.types |= other.types
         self.values += other.values
         if other.semantic is not None:
             if self.semantic is None:
