@@ -152,6 +152,6 @@ def test_two_runs_at_once_have_a_folder_each(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot keep maps in '.*file/work': .*; pass another folder as --work"):
-        with working_folder(tmp_path / "file/work", "key"):
-            pass
+    wanted = r"cannot keep maps in '.*file/work': .*; pass another folder as --work"
+    with pytest.raises(InputError, match=wanted), working_folder(tmp_path / "file/work", "key"):
+        pass

@@ -18,7 +18,7 @@ from oddroad.inference.integrity import with_card
 from oddroad.learn.checkpoints.format import save_checkpoint
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks import NETWORKS
-from oddroad.learn.predictor import open_checkpoint
+from oddroad.learn.predictor import flip_tta_cost, open_checkpoint
 from oddroad.learn.scores import SCORES
 from oddroad.metrics import SemanticMetric
 from oddroad.types import CITYSCAPES_CLASSES
@@ -74,6 +74,13 @@ def test_flip_tta_says_what_it_costs(home, capsys):
     assert len(told) == 1
     assert re.fullmatch(r"flip TTA: \d+ ms a frame instead of \d+, \d\.\d times", told[0])
     assert predictor.about["flip_tta"] == "averaged"
+
+
+@pytest.mark.parametrize("flip_tta", [False, True])
+def test_measuring_the_cost_of_flip_tta_leaves_the_detector_as_it_was(home, flip_tta):
+    detector = Detector(home[1], {"msp": SCORES["msp"]}, "unit", flip_tta=flip_tta)
+    flip_tta_cost(detector, torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    assert detector.flip_tta is flip_tta
 
 
 def test_miou_of_a_checkpoint(home):

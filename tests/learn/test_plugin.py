@@ -12,10 +12,14 @@ import torch
 
 from oddroad.cli.main import main
 from oddroad.errors import InputError
+from oddroad.evaluation.cache import key_of
+from oddroad.evaluation.evaluate import made_by
+from oddroad.evaluation.workers import Settings
+from oddroad.files import sha256_of
 from oddroad.inference.model import Model
 from oddroad.learn.checkpoints.format import save_checkpoint
 from oddroad.learn.networks.ddrnet import DDRNet
-from oddroad.learn.plugin import load_plugin
+from oddroad.learn.plugin import load_plugin, open_with_plugin
 from oddroad.learn.scores import FITTED, SCORES
 from oddroad.types import CITYSCAPES_CLASSES
 
@@ -75,6 +79,20 @@ def test_the_example_of_the_page(
     assert Model(out).scores == ("margin", "msp")
     assert main(["evaluate", str(out), *words, *given]) == 2
     assert "has its scores inside; a plugin needs the checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("table")
+def test_the_code_of_a_plugin_and_flip_tta_are_part_of_what_made_the_maps(checkpoint: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    found = []
+    for factor in (1, 2):
+        head = "from oddroad.learn.scores import SCORES"
+        plugin.write_text(f"{head}\nSCORES['mine'] = lambda outputs: {factor} * outputs.logits[:, 0]\n")
+        for flip_tta in (False, True):
+            predictor = open_with_plugin(str(plugin), str(checkpoint), ("mine",), flip_tta=flip_tta)
+            found.append(key_of(made_by(Settings("m"), predictor)))
+            assert predictor.about["plugin"] == sha256_of(plugin)
+    assert len(set(found)) == 4
 
 
 def test_what_is_wrong_with_a_plugin_is_said_in_one_line(tmp_path: Path) -> None:
