@@ -13,7 +13,7 @@ import pytest
 from oddroad import regions
 from oddroad.cli.main import main
 from oddroad.detection import pipeline
-from oddroad.detection.pipeline import run
+from oddroad.detection.pipeline import Settings, run
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks, Tracker, shift_between
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
@@ -153,7 +153,8 @@ class TestLinked:
 class TestDetect:
     def lines(self, out: Path) -> list[dict[str, Any]]:
         """The lines of detections.jsonl."""
-        return [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
+        found = [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
+        return [each for each in found if each["type"] == "frame"]
 
     def test_the_jsonl_carries_tracks(self, clip: Path, tmp_path: Path) -> None:
         main(["detect", str(clip), "--threshold", "-5", "--save", "--out", str(tmp_path)])
@@ -179,8 +180,8 @@ class TestDetect:
         class Flash:
             """Finds one thing in every frame, and another in the third alone."""
 
-            card, scores, parallel = model.card, model.scores, 1
-            pick_score = model.pick_score
+            card, scores, parallel, sha256, engine = model.card, model.scores, 1, "", ""
+            pick_score, float_precision = model.pick_score, "float32"
 
             def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
                 """The map."""
@@ -194,13 +195,14 @@ class TestDetect:
         sources = [Source("camera", "0", "a")]
         for min_hits, expected in ((1, [1, 1, 2, 1, 1, 1]), (2, [0, 1, 1, 1, 1, 1])):
             out = tmp_path / str(min_hits)
-            done = run(Flash(), sources, out, threshold=1.0, min_area=5, save=(), min_hits=min_hits)  # type: ignore[arg-type]
+            settings = Settings(threshold=1.0, min_area=5, save=(), min_hits=min_hits)
+            done = run(Flash(), sources, out, settings)  # type: ignore[arg-type]
             assert [len(line["regions"]) for line in self.lines(out)] == expected
-            assert done.found == sum(each > 0 for each in expected)
+            assert done.with_regions == sum(each > 0 for each in expected)
 
     def test_persist_is_for_moving_sources(self, picture: Path, tmp_path: Path, model: Model) -> None:
         with pytest.raises(InputError, match=r"'scene\.jpg' is a still image"):
-            run(model, [Source("image", str(picture), "scene.jpg")], tmp_path, min_hits=2)
+            run(model, [Source("image", str(picture), "scene.jpg")], tmp_path, Settings(min_hits=2))
 
     def test_persist_of_nothing(self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["detect", str(clip), "--min-hits", "0", "--out", str(tmp_path)]) == 2

@@ -212,12 +212,13 @@ class Run:
         """Draw a frame, write what is wanted of it, and count it."""
         self.source = judged.frame.source
         drawn = self.processor.draw(judged) if "overlay" in self.settings.save else None
-        start = time.perf_counter()
         self.tell_gaps(judged.frame)
+        start = time.perf_counter()
+        self.results.products(judged.frame, judged.heat, self.processor.threshold, drawn)
+        judged.milliseconds["write"] = (time.perf_counter() - start) * 1e3
         values = frame_line(judged.frame, judged.regions, judged.tracks, judged.milliseconds)
-        self.results.frame(judged.frame, values, judged.heat, self.processor.threshold, drawn)
-        spent = values["milliseconds"] | {"write": (time.perf_counter() - start) * 1e3}
-        self.summary.add(values | {"milliseconds": spent})
+        self.results.line(values)
+        self.summary.add(values)
         self.last_frame = time.perf_counter()
         self.summary.seconds = self.last_frame - self.began
         if self.progress is not None:

@@ -137,25 +137,21 @@ class Results:
             self.rotation.add(len(text))
 
     def line(self, values: Mapping[str, Any]) -> None:
-        """Append one line; the file is opened with the first. Threads may call it at once."""
+        """Append one line, and count it if it is a frame's. Threads may call it at once."""
         with self.writing:
             if not self.started:
                 self.start()
             self.put(values)
+            if values["type"] == "frame":
+                self.counts["frames"] += values["regions"] is not None
+                self.counts["with_regions"] += bool(values["regions"])
+                self.counts["damaged"] += values["status"] != "ok"
 
-    def frame(
-        self,
-        frame: Frame,
-        values: Mapping[str, Any],
-        heat: np.ndarray | None = None,
-        threshold: float = 0.0,
-        drawn: np.ndarray | None = None,
-    ) -> None:
-        """Write the products of a frame, then its line.
+    def products(self, frame: Frame, heat: np.ndarray | None, threshold: float, drawn: np.ndarray | None) -> None:
+        """Write the overlay, map and mask of a frame, as far as they are wanted; its line comes after them.
 
         Args:
             frame: what was judged.
-            values: its line.
             heat: (H, W) float32 its score; None where it was not judged.
             threshold: pixels above it are set in the mask.
             drawn: (H, W, 3) uint8 RGB, its overlay; None where it is not wanted.
@@ -169,11 +165,8 @@ class Results:
                 self.start()
             if not self.started:
                 self.start()
-            self.pictures(frame, heat, threshold, drawn)
-            self.put(values)
-            self.counts["frames"] += values["regions"] is not None
-            self.counts["with_regions"] += bool(values["regions"])
-            self.counts["damaged"] += values["status"] != "ok"
+            if self.out is not None and self.save:
+                self.pictures(frame, heat, threshold, drawn)
 
     def close_part(self) -> None:
         """Close what belongs to one part, with a summary of it."""
@@ -191,9 +184,8 @@ class Results:
         return self.folder / product / f"{self.bases.get(frame.source, frame.source)}{numbered}{ending}"
 
     def pictures(self, frame: Frame, heat: np.ndarray | None, threshold: float, drawn: np.ndarray | None) -> None:
-        """Write the overlay, map and mask of a frame, as far as they are wanted."""
-        if self.out is None or not self.save:
-            return
+        """Write the files of a frame; see ``products``."""
+        assert self.out is not None
         if shutil.disk_usage(self.out).free < SPARE:
             raise InputError(
                 f"the disk of '{self.out}' is full; what was written is complete up to here: free some space, "
