@@ -80,6 +80,7 @@ class Decoder:
 
     def note_packet(self, packet: Any, number: int) -> None:
         """Remember key frames, times, and what the container says about damage."""
+        self.time_base = packet.time_base
         if packet.is_keyframe:
             self.keys.append(number)
             if packet.pts is not None:
@@ -88,7 +89,6 @@ class Decoder:
                 self.key_times.pop(self.keys.pop(0), None)
         if packet.pts is None and packet.dts is not None:
             heapq.heappush(self.waiting, packet.dts)
-            self.time_base = packet.time_base
         if packet.is_corrupt:  # the parser may flag the packet before the one that lacks something
             self.add_broken(number)
             self.add_broken(number + 1)
@@ -153,5 +153,6 @@ class Decoder:
         if frame.pts is not None:
             if self.waiting:
                 heapq.heappop(self.waiting)
-            return float(frame.pts * frame.time_base) if frame.time_base else None
+            base = frame.time_base or self.time_base  # the last frames have none
+            return float(frame.pts * base) if base else None
         return float(heapq.heappop(self.waiting) * self.time_base) if self.waiting and self.time_base else None
