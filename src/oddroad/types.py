@@ -11,15 +11,15 @@ import numpy as np
 from oddroad.errors import InputError
 
 KNOWN, ANOMALY, IGNORE = 0, 1, 255
-"""Labels of a benchmark frame: known, odd, and not judged."""
+"""Labels of a benchmark frame: in-distribution, anomaly, and not evaluated."""
 
 
 OUTLIER = 254
-"""A pasted odd object in a training label, whose classes are 0 to C - 1."""
+"""A pasted outlier object in a training label, whose classes are 0 to C - 1."""
 
 
 UNNAMED = 253
-"""A training pixel that is known (not odd), but whose class the data set does not tell in our terms."""
+"""A training pixel that is in-distribution, but whose class the data set does not tell in our terms."""
 
 
 GROUPS = {
@@ -33,7 +33,7 @@ GROUPS = {
 
 
 Detect = Callable[[np.ndarray], np.ndarray]
-"""The product: an RGB image (H, W, 3) uint8 in, a score map (H, W) float32 out, higher is stranger."""
+"""The product: an RGB image (H, W, 3) uint8 in, a score map (H, W) float32 out, higher means more anomalous."""
 
 
 CITYSCAPES_CLASSES = (

@@ -22,8 +22,8 @@ class HostResize:
     """What OpenCV does around a graph, several times faster than the engines do it inside: resizing.
 
     A file resizes the image and enlarges its maps by itself, so that it can be used anywhere. Here, maps are fetched
-    at the network's stride where the file offers that, and enlarged by the same formula. Images for 8-bit files are
-    brought to the network's size beforehand: such a file rounds them to 8 bits after its own resizing, too.
+    at the network's stride where the file offers that, and enlarged by the same formula. Images for INT8 files are
+    brought to the network's size beforehand: such a file rounds them to INT8 after its own resizing, too.
 
     Attributes:
         size: (H, W) to bring images to; None leaves that to the graph.

@@ -29,7 +29,7 @@ CELLS = (4, 8)
 TOLERANCES = {"float32": 0.01, "int8": 0.15, "bfloat16": 0.15}
 """Largest mean difference of the cells, as a share of their standard deviation, by what is computed in.
 
-Engines sum in another order, and in 8 bits a value beside a rounding border falls to another side; a wrong graph or
+Engines sum in another order, and in INT8 a value beside a rounding border falls to another side; a wrong graph or
 engine is off by one standard deviation or more."""
 
 

@@ -16,7 +16,7 @@ class Outputs(NamedTuple):
     Attributes:
         logits: (N, C, h, w) class logits.
         features: (N, D, h, w) the last layer before the classifier.
-        outlier: (N, h, w) a learned outlier logit, the log-odds of "odd".
+        outlier: (N, h, w) a learned outlier logit, the log-odds of "anomaly".
         void: (N, h, w) the logit of one more output beside the classes: void, or abstention.
         mutual_information: (N, h, w) mutual information over samples or members.
         masks: (N, Q, h, w) mask logits of a mask network.
@@ -41,7 +41,7 @@ class Outputs(NamedTuple):
 
 
 Score = Callable[[Outputs], Tensor]
-"""Outputs -> (N, h, w), higher is stranger: a function, or a module with buffers."""
+"""Outputs -> (N, h, w), higher means more anomalous: a function, or a module with buffers."""
 
 
 def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outputs:
@@ -69,12 +69,12 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
 
 
 def split_void(outputs: Outputs, known: int) -> Outputs:
-    """Outputs whose logits are the known classes only; one output more becomes ``void``.
+    """Outputs whose logits are the closed-set classes only; one output more becomes ``void``.
 
     ERFNet, for one, has 20 outputs for 19 classes: the last must not take part in a maximum, a sum or an entropy.
 
     Raises:
-        InputError: if the network has fewer outputs than known classes, or more than one beyond them.
+        InputError: if the network has fewer outputs than closed-set classes, or more than one beyond them.
     """
     count = outputs.logits.shape[1]
     if count == known:

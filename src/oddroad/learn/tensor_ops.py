@@ -32,7 +32,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Extend (N, C, H, W) below and to the right, repeating the border, to sides that are multiples."""
     height, width = images.shape[-2:]
     if not isinstance(height, int) or not isinstance(width, int):
-        return images  # an export is traced, and the exporter promises multiples
+        return images  # an export is traced, and the exporter guarantees multiples
     below, right = -height % multiple, -width % multiple
     if below == 0 and right == 0:
         return images

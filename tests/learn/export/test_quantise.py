@@ -114,7 +114,7 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp
     assert report["float32"]["ap"] > 0.25  # so that there is something to lose
     assert abs(report["change"]["ap"]) <= quantise.MOST_COST
     assert report["change"]["ap"] == pytest.approx(report["int8"]["ap"] - report["float32"]["ap"], abs=2e-4)
-    assert report["layers"] == "4 of 4 convolutions in 8 bits"
+    assert report["layers"] == "4 of 4 convolutions in INT8"
     assert report["float_layers"] == []
     assert "quantised" in describe(card)
     image = quantise.scene(*SIZE, 0)[0]

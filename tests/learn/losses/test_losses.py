@@ -94,7 +94,7 @@ def test_golden_dense_hybrid() -> None:
     head = torch.tensor(arrays["densehybrid_head_logits"], dtype=torch.float64, requires_grad=True)
     labels = torch.tensor(arrays["labels"].astype(np.int64))
     outputs = Outputs(z, outlier=head[:, 1] - head[:, 0])
-    value = outlier.dense_hybrid(outputs, labels, ignored_as_known=True)
+    value = outlier.dense_hybrid(outputs, labels, ignored_as_inlier=True)
     value.backward()
     assert value.item() == pytest.approx(float(arrays["densehybrid_loss"]), rel=1e-6)
     assert z.grad is not None

@@ -156,7 +156,7 @@ def test_flat_and_confident_values() -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("void", "beyond the known classes"), ("outlier_head", "outlier head"), ("mutual_information", "Ensemble")],
+    [("void", "beyond the closed-set classes"), ("outlier_head", "outlier head"), ("mutual_information", "Ensemble")],
 )
 def test_a_missing_part_is_named(name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):

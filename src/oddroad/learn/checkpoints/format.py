@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The state dict and the metadata of one of our checkpoints.
 
     Raises:
-        InputError: if there is no such file, or it is not one of ours.
+        InputError: if there is no such file, or it is not an oddroad checkpoint.
     """
     if not path.is_file():
         raise InputError(f"no checkpoint '{path}'")
@@ -73,7 +73,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"'{path}' is not a checkpoint of ours ({error}); 'oddroad convert' reads those of others"
+            f"'{path}' is not an oddroad checkpoint ({error}); 'oddroad convert' reads those of others"
         ) from None
     if about is None:
         raise InputError(f"'{path}' does not say what network it holds; 'oddroad convert' reads such files")
@@ -88,8 +88,8 @@ def load_network(path: Path, **changes: Any) -> tuple[nn.Module, dict[str, Any]]
         changes: arguments of the network that replace those of the checkpoint, such as ``stride=2``.
 
     Raises:
-        InputError: if the file is not one of ours, its weights do not fit the network it names, or the network does
-            not take an argument.
+        InputError: if the file is not an oddroad checkpoint, its weights do not fit the network it names, or the
+            network does not take an argument.
     """
     state, about = read_checkpoint(path)
     about["arguments"] = {**about.get("arguments", {}), **changes}
@@ -154,7 +154,7 @@ def load_scores(path: Path | None, names: Sequence[str]) -> dict[str, Score]:
         state, about = read_checkpoint(path)
         if name not in about.get("scores", {}):
             raise InputError(
-                f"score '{name}' is fitted on known data and '{path}' holds no fit of it; run "
+                f"score '{name}' is fitted on in-distribution data and '{path}' holds no fit of it; run "
                 f"'oddroad calibrate {path} --scores {name} --data ...' first"
             )
         prefix = f"{FITTED_PREFIX}{name}."

@@ -28,7 +28,7 @@ def as_tensors(image: np.ndarray, label: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def crop_matrix(shape: tuple[int, int], aspect: float, scenes: Scenes, rng: np.random.Generator) -> np.ndarray:
-    """(2, 3) from the pixels (x, y) of a scene to those of a random crop at a random scale, flip_averaged half the time.
+    """(2, 3) from the pixels (x, y) of a scene to those of a random crop at a random scale, mirrored half the time.
 
     Args:
         shape: (h, w) of the scene as it is stored.
@@ -73,7 +73,7 @@ class Crops(Dataset):
 
     Args:
         root: folder that holds the data sets.
-        scenes: the known scenes.
+        scenes: the in-distribution scenes.
         outliers: the pasted objects.
         count: number of crops in the run.
         seed: of every choice.

@@ -56,6 +56,6 @@ def cropped_outline(rng: np.random.Generator, side: int = 96) -> tuple[np.ndarra
 
 
 def random_shape(rng: np.random.Generator, pictures: list[np.ndarray], side: int = 96) -> CutOut:
-    """A random shape of random texture: odd by construction."""
+    """A random shape of random texture: an anomaly by construction."""
     mask, box = cropped_outline(rng, side)
     return CutOut(random_texture(rng, side, pictures)[box], mask[box], OUTLIER, "shape")

@@ -1,8 +1,8 @@
 """Scenes as sharp as a camera's, for the validation set: what the small training scenes cannot show.
 
-The scenes of ``oddroad.learn.data.validation.Validation`` are 256 and 360 pixels high. Judged on these alone a network may take
-every fine texture for an object and nobody sees it. Here are the two full-size Cityscapes scenes and a motorway drive,
-on which the same held-out objects are pasted.
+The scenes of ``oddroad.learn.data.validation.Validation`` are 256 and 360 pixels high. Judged on these alone a network
+may take every fine texture for an object and nobody sees it. Here are the two full-size Cityscapes scenes and a
+motorway drive, on which the same held-out objects are pasted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEIGHT = 512
 
 
 CLIP = "video/udacity_solidWhiteRight.mp4"
-"""The drive below the data root, 960x540; nothing on it is odd."""
+"""The drive below the data root, 960x540; no anomaly on it."""
 
 
 CLIP_ROAD = ((450, 325), (500, 325), (870, 540), (60, 540))

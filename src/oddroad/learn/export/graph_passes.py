@@ -110,8 +110,8 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
 
     The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
     A maximum may be taken before the convolution. Where something else reads the normalised image, or the weights,
-    nothing is changed. A graph that looks at the flip_averaged image too has two divisions, and one convolution's weights
-    for both.
+    nothing is changed. A graph that looks at the mirror image too has two divisions, and one convolution's weights for
+    both.
 
     Args:
         model: the graph.
@@ -211,7 +211,7 @@ def fold_into_border(
 def deduplicate_weights(model: onnx.ModelProto) -> None:
     """Keep each value once that several initializers hold. In place, and exactly; the last step: names mean more then.
 
-    Scales and zero points too: OpenVINO computes convolutions in float32 whose 8-bit weights, but not their scales, are
+    Scales and zero points too: OpenVINO computes convolutions in float32 whose INT8 weights, but not their scales, are
     those of another.
     """
     graph = model.graph
@@ -230,13 +230,13 @@ def shorten_weights(model: onnx.ModelProto, weights: Mapping[str, tuple[np.ndarr
     """Store float32 weights in fewer bytes, followed by Cast (Reshape, and Mul by a scale), computed at load.
 
     In place. A DequantizeLinear would be shorter, but ONNX Runtime keeps it and computes it for every image. Without
-    the Reshape, OpenVINO takes Cast and Mul for the weights of an 8-bit network and computes something else: ENet's
+    the Reshape, OpenVINO takes Cast and Mul for the weights of an INT8 network and computes something else: ENet's
     logits were off by 0.05.
 
     Args:
         model: the graph.
         weights: for each initializer its stored values and, for int8, their scale; their product is what is there.
-            Those of modules that the graph does not use (heads for training) are passed over.
+            Those of modules that the graph does not use (heads for training) are skipped.
 
     Raises:
         ValueError: if an initializer holds other values.

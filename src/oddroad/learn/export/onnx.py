@@ -79,7 +79,7 @@ def export(
         temperature: what the logits are divided by.
         name: name of the detector; by default that of the file.
         card: more fields of the Card, such as ``thresholds`` and ``measured``.
-        flip_tta: each score is the mean over the image and its flip_tta image; twice the time.
+        flip_tta: each score is the mean over the image and its mirror image; twice the time.
 
     Returns:
         the card in the file, with the differences found in ``parity``.
@@ -130,7 +130,7 @@ def export(
     tidy(model)
     origin = {**about.get("origin", {})} | ({"recipe": about["recipe"]} if "recipe" in about else {})
     if flip_tta:
-        origin["flip_tta"] = "every score is the mean over the image and its flip_tta image"
+        origin["flip_tta"] = "every score is the mean over the image and its mirror image"
     result = Card(
         name=name or out.stem,
         network=str(about["network"]),

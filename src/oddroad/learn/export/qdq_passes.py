@@ -1,7 +1,7 @@
-"""Surgery on 8-bit graphs, in which QuantizeLinear and DequantizeLinear stand around each layer (QDQ).
+"""Surgery on INT8 graphs, in which QuantizeLinear and DequantizeLinear stand around each layer (QDQ).
 
 What the quantisers write is right but not all of it is fast: ONNX Runtime joins a layer and its neighbours into one
-8-bit kernel only where their numbers are of one kind. And parts of the network are brought back to float32 here,
+INT8 kernel only where their numbers are of one kind. And parts of the network are brought back to float32 here,
 without quantising anew.
 """
 
@@ -31,7 +31,7 @@ def unsigned(model: onnx.ModelProto) -> None:
 
     The same values.
 
-    ONNX Runtime adds two 8-bit values without leaving 8 bits only if both are of the same type. Values that a
+    ONNX Runtime adds two INT8 values without leaving INT8 only if both are of the same type. Values that a
     convolution reads stay as they are: OpenVINO 2026.4 computes something else from those with a zero point.
     """
     graph = model.graph
@@ -47,7 +47,7 @@ def unsigned(model: onnx.ModelProto) -> None:
 def exact_pixels(model: onnx.ModelProto, name: str = "border") -> None:
     """Let the first convolution read the pixels themselves, 0 to 255: scale 1, and the border of the mean colour too.
 
-    In place, on a graph after ``fold_mean_into_padding`` whose first convolution is in 8 bits.
+    In place, on a graph after ``fold_mean_into_padding`` whose first convolution is in INT8.
     """
     graph = model.graph
     border = [node for node in graph.node if node.name in (f"{name}_rows", f"{name}_columns")]
@@ -77,7 +77,7 @@ def exact_pixels(model: onnx.ModelProto, name: str = "border") -> None:
 def pad_channels_to_4(model: onnx.ModelProto, name: str = "border") -> None:
     """Add a channel of zeros to the pixels and to the first convolution's weights. In place, on exact pixels.
 
-    ONNX Runtime's fast 8-bit convolution takes channels by fours; with three it falls back to one that is several
+    ONNX Runtime's fast INT8 convolution takes channels by fours; with three it falls back to one that is several
     times slower.
     """
     graph = model.graph
@@ -109,10 +109,10 @@ def pad_channels_to_4(model: onnx.ModelProto, name: str = "border") -> None:
 
 
 def fuse_add_requant(model: onnx.ModelProto) -> None:
-    """Quantise a sum once where it was quantised twice, as it is and after a ReLU: ReLU of the 8-bit values. In place.
+    """Quantise a sum once where it was quantised twice, as it is and after a ReLU: ReLU of the INT8 values. In place.
 
     ONNX Runtime joins a sum with its quantisation only where nothing else reads it. Leaky ReLU of slope 0 is the same
-    function, and the one for which it has an 8-bit kernel.
+    function, and the one for which it has an INT8 kernel.
     """
     graph = model.graph
     for node in list(graph.node):

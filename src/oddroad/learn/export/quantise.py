@@ -1,4 +1,4 @@
-"""Static 8-bit quantisation of an exported file, judged on pasted objects before it is kept.
+"""Static INT8 quantisation of an exported file, validated on pasted objects before it is saved.
 
 Two quantisers make a file each, NNCF (with bias correction) and ONNX Runtime's (QDQ, per channel). Both are judged
 on the validation set of held-out objects. Of those that cost at most MOST_COST, and whose maps are the same in both
@@ -261,7 +261,7 @@ class Bench:
             alone = self.runner(self.graph(by, [other for other in parts if other != part]))
             off = [np.abs(alone(image) - wanted).mean() for image, wanted in zip(images, expected, strict=True)]
             harm[part] = float(np.mean(off))
-            self.say(f"{by}: {part} alone in 8 bits moves the score by {harm[part]:.3g}")
+            self.say(f"{by}: {part} alone in INT8 moves the score by {harm[part]:.3g}")
         return sorted(harm, key=lambda part: -harm[part])
 
     def runner(self, graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
@@ -286,7 +286,7 @@ class Bench:
             if self.fits(candidate):
                 return candidate
         raise InputError(
-            f"in 8 bits it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU, the engines' maps lie "
+            f"in INT8 it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU, the engines' maps lie "
             f"{candidate.figures['engine_deviation']} apart, even with {', '.join(order[:count]) or 'nothing'} in "
             f"float32, and {100 * MOST_COST} are allowed; export without --int8, or use --precision bfloat16"
         )
@@ -300,10 +300,10 @@ def quantise(
     classes: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> Card:
-    """Write the 8-bit form of an exported file, with the report of what it costs in its card.
+    """Write the INT8 form of an exported file, with the report of what it costs in its card.
 
     Args:
-        path: a float32 file of ours with the output ``classes``.
+        path: a float32 oddroad file with the output ``classes``.
         out: the file to write.
         root: folder of the data sets: cityscapes_small, camvid, coco128-seg.
         by: "nncf", "onnxruntime", or "auto" for the better of the two.
@@ -359,7 +359,7 @@ def describe(bench: Bench, kept: Candidate, found: Sequence[Candidate], refused:
         if not kept.float_layers
         else f"the truer, its worst parts in float32 until it cost at most {MOST_COST} of AP and of mean IoU",
         "calibration": f"{len(bench.images)} training scenes of {' and '.join(SETS)}, half with pasted objects",
-        "layers": f"{count - stay} of {count} convolutions in 8 bits",
+        "layers": f"{count - stay} of {count} convolutions in INT8",
         "float_layers": kept.float_layers,
         "validation": f"{len(bench.scenes)} scenes with held-out objects at {bench.size[0]} x {bench.size[1]}",
         "score": bench.card.scores[0],

@@ -1,7 +1,7 @@
 """Losses of mask networks: bipartite matching of queries and classes, and the outlier losses of stage two.
 
-The matching loss is that of Mask2Former. The outlier losses ask the semantic map to be sure of known pixels and unsure
-of odd ones; each is the mean over known pixels plus the mean over odd pixels, halved.
+The matching loss is that of Mask2Former. The outlier losses ask the semantic map to be sure of in-distribution pixels
+and unsure of outlier pixels; each is the mean over in-distribution pixels plus the mean over outlier pixels, halved.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POINTS, OVERSAMPLE, IMPORTANT = 12544, 3, 0.75
 """Points drawn for each mask at most, how many are looked at for the unsure ones, and the share of unsure ones."""
 
 MARGIN = 0.75
-"""What the strangeness of odd pixels shall reach, of 1; the paper's value."""
+"""What the anomaly score of outlier pixels shall reach, of 1; the paper's value."""
 
 SMALLEST_DOUBT = 0.01
 """Added inside the logarithms of the binary cross-entropy: a pixel with S = 1 has a finite loss and a gradient."""
@@ -38,7 +38,7 @@ def sample(maps: Tensor, points: Tensor, outside: str = "zeros") -> Tensor:
 def targets_of(labels: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
     """One label map (H, W) -> its classes (M,), their masks (M, H, W) float, and which pixels count (H, W) float.
 
-    A pasted odd object belongs to no mask, and counts: every mask has to leave it out. Pixels that are ignored, and
+    A pasted outlier object belongs to no mask, and counts: every mask has to leave it out. Pixels that are ignored, and
     those whose label is no class, do not count.
     """
     present = torch.unique(labels)
@@ -147,10 +147,10 @@ def largest_share(outputs: Outputs, loss: str) -> Tensor:
     return semantic_map(*parts_of(outputs, f"the loss {loss}")).amax(1)
 
 
-def halves(known: Tensor, odd: Tensor, labels: Tensor) -> Tensor:
-    """Half the mean of ``known`` over known pixels plus half that of ``odd`` over odd ones; 0 where there is none."""
-    is_odd, is_known = outlier_and_inlier(labels)
-    return 0.5 * (mean_where(known, is_known) + mean_where(odd, is_odd))
+def halves(inlier: Tensor, outlier: Tensor, labels: Tensor) -> Tensor:
+    """Half the mean of ``inlier`` over in-distribution pixels plus half that of ``outlier`` over outliers; or 0."""
+    outliers, inliers = outlier_and_inlier(labels)
+    return 0.5 * (mean_where(inlier, inliers) + mean_where(outlier, outliers))
 
 
 def to_corners(maps: Tensor, labels: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def to_corners(maps: Tensor, labels: Tensor) -> Tensor:
 
 
 def mask_contrastive(outputs: Outputs, labels: Tensor, margin: float = MARGIN) -> Tensor:
-    """Mask contrastive loss as meant: l = 1 - max S, known pixels at 0, odd ones at the margin or above.
+    """Mask contrastive loss as meant: l = 1 - max S, in-distribution pixels at 0, outliers at the margin or above.
 
     Source: Rai et al., "Unmasking Anomalies in Road-Scene Segmentation", 2023. See ``mask_contrastive_literal``.
     """
@@ -170,14 +170,15 @@ def mask_contrastive(outputs: Outputs, labels: Tensor, margin: float = MARGIN) -
 def mask_contrastive_literal(outputs: Outputs, labels: Tensor, margin: float = 1.0) -> Tensor:
     """Mask contrastive loss as the public code has it: l = -max S, which lies in [-1, 0].
 
-    Its known term pulls max S to 0, as its odd term does; the matching loss alone holds known pixels up.
+    Its in-distribution term pulls max S to 0, as its outlier term does; the matching loss alone holds
+    in-distribution pixels up.
     """
     negative = to_corners(-largest_share(outputs, "mask_contrastive_literal"), labels)
     return halves(negative.square(), F.relu(margin - negative).square(), labels)
 
 
 def mask_bce(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of 1 - max S, taken for the probability of "odd": the supplement's equation 8 as meant.
+    """Binary cross-entropy of 1 - max S, taken for the probability of "anomaly": the supplement's equation 8 as meant.
 
     Where S is above 1 it counts as 1, with its gradient.
     """
@@ -187,17 +188,17 @@ def mask_bce(outputs: Outputs, labels: Tensor) -> Tensor:
 
 
 def mask_bce_literal(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Binary cross-entropy as the public code has it: -max S, which lies in [-1, 0], taken for a logit of "odd"."""
+    """Binary cross-entropy as the public code has it: -max S, which lies in [-1, 0], taken for a logit of "anomaly"."""
     negative = to_corners(-largest_share(outputs, "mask_bce_literal"), labels)
     return halves(F.softplus(negative), F.softplus(-negative), labels)
 
 
-def mask_rba(outputs: Outputs, labels: Tensor, known: float = 0.0, odd: float = 5.0) -> Tensor:
-    """Squared hinges of r = -sum of tanh(S): known pixels below ``known``, odd ones above ``odd``.
+def mask_rba(outputs: Outputs, labels: Tensor, inlier: float = 0.0, outlier: float = 5.0) -> Tensor:
+    """Squared hinges of r = -sum of tanh(S): in-distribution pixels below ``inlier``, outliers above ``outlier``.
 
-    r is never above 0: with the published ``known`` of 0 the first hinge is never active.
+    r is never above 0: with the published ``inlier`` of 0 the first hinge is never active.
     Source: Nayal et al., "RbA: Segmenting Unknown Regions Rejected by All", 2023.
     """
     rejected = -semantic_map(*parts_of(outputs, "the loss mask_rba")).tanh().sum(1)
     rejected = to_corners(rejected, labels)
-    return halves(F.relu(rejected - known).square(), F.relu(odd - rejected).square(), labels)
+    return halves(F.relu(rejected - inlier).square(), F.relu(outlier - rejected).square(), labels)

@@ -1,4 +1,4 @@
-"""Losses that see pasted odd objects: label OUTLIER (254); every other label but IGNORE (255) is known.
+"""Losses that see pasted anomalies: label OUTLIER (254); every other label but IGNORE (255) is in-distribution.
 
 PEBAL and Deep Gambler need an output beyond the classes, the abstention: ``Outputs.void``.
 """
@@ -16,11 +16,11 @@ from oddroad.learn.tensor_ops import gaussian_blur
 from oddroad.types import IGNORE, OUTLIER
 
 MARGIN_INLIER, MARGIN_OUTLIER = -12.0, -6.0
-"""Energies that known pixels shall stay below and odd pixels above; the values of PEBAL, for its network's logits."""
+"""Energies that in-distribution pixels shall stay below and outliers above; PEBAL's values, for its own logits."""
 
 
 def outlier_and_inlier(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks (N, H, W) of the odd and of the known pixels."""
+    """Masks (N, H, W) of the outlier and of the in-distribution pixels."""
     return labels == OUTLIER, (labels != OUTLIER) & (labels != IGNORE)
 
 
@@ -47,18 +47,18 @@ def with_abstention(outputs: Outputs, labels: Tensor, loss: str) -> Tensor:
 
 
 def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of the outlier logit, odd and known pixels weighing the same as groups.
+    """Binary cross-entropy of the outlier logit, outlier and in-distribution pixels weighing the same as groups.
 
     Raises:
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "outlier_head")
-    odd, known = outlier_and_inlier(labels)
-    return 0.5 * (mean_where(F.softplus(-logit), odd) + mean_where(F.softplus(logit), known))
+    outliers, inliers = outlier_and_inlier(labels)
+    return 0.5 * (mean_where(F.softplus(-logit), outliers) + mean_where(F.softplus(logit), inliers))
 
 
 def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of the outlier logit, every judged pixel weighing the same.
+    """Binary cross-entropy of the outlier logit, every valid pixel weighing the same.
 
     Odd pixels are few, so that a false alarm costs what it costs in the field's metrics; outlier_head weighs both kinds
     alike and finds more, with more false alarms. Source: the last term of Grcic et al., "DenseHybrid", 2022.
@@ -67,66 +67,66 @@ def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "outlier_cross_entropy")
-    odd, known = outlier_and_inlier(labels)
-    return mean_where(F.softplus(torch.where(odd, -logit, logit)), odd | known)
+    outliers, inliers = outlier_and_inlier(labels)
+    return mean_where(F.softplus(torch.where(outliers, -logit, logit)), outliers | inliers)
 
 
 def vos(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of the energy taken as the log-odds of "odd", every judged pixel weighing the same.
+    """Binary cross-entropy of the energy taken as the log-odds of "anomaly", every valid pixel weighing the same.
 
-    It makes a detector of the class logits themselves: logsumexp(z) above 0 on what is known, below on what is odd.
+    It makes a detector of the class logits themselves: logsumexp(z) above 0 in-distribution, below on outliers.
     Source: the uncertainty loss of Du et al., "VOS: Learning What You Don't Know by Virtual Outlier Synthesis", 2022,
     with slope 1 and no offset.
     """
     total = at_labels(outputs.logits, labels).logsumexp(1)
-    odd, known = outlier_and_inlier(labels)
-    return mean_where(F.softplus(torch.where(odd, total, -total)), odd | known)
+    outliers, inliers = outlier_and_inlier(labels)
+    return mean_where(F.softplus(torch.where(outliers, total, -total)), outliers | inliers)
 
 
 def densehybrid_ood(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Mean over odd pixels of logsumexp(z), less the mean logit: the unnormalised likelihood of what is odd goes down.
+    """Mean over outlier pixels of logsumexp(z), less the mean logit: the unnormalised likelihood of outliers goes down.
 
     Source: the outlier term of Grcic et al., "DenseHybrid", 2022; the subtracted mean over the batch is detached and
     only centres the value.
     """
     logits = at_labels(outputs.logits, labels)
-    odd, _ = outlier_and_inlier(labels)
-    return mean_where(logits.logsumexp(1) - logits.mean().detach(), odd)
+    outliers, _ = outlier_and_inlier(labels)
+    return mean_where(logits.logsumexp(1) - logits.mean().detach(), outliers)
 
 
 def rpl(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Mean over odd pixels of relu(logsumexp(z)): their energy shall not be negative, and no more than that.
+    """Mean over outlier pixels of relu(logsumexp(z)): their energy shall not be negative, and no more than that.
 
     Unlike densehybrid_ood it is bounded below, so that training from random weights does not drive the logits away.
     Source: Liu et al., "Residual Pattern Learning for Pixel-wise Out-of-Distribution Detection", 2023.
     """
-    odd, _ = outlier_and_inlier(labels)
-    return mean_where(F.relu(at_labels(outputs.logits, labels).logsumexp(1)), odd)
+    outliers, _ = outlier_and_inlier(labels)
+    return mean_where(F.relu(at_labels(outputs.logits, labels).logsumexp(1)), outliers)
 
 
-def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_as_known: bool = False) -> Tensor:
+def dense_hybrid(outputs: Outputs, labels: Tensor, beta: float = 0.03, ignored_as_inlier: bool = False) -> Tensor:
     """Cross-entropy + beta x densehybrid_ood + 10 beta x cross-entropy of the outlier head.
 
-    Source: Grcic et al., "DenseHybrid", 2022, whose code counts ignored pixels as known in the last term.
+    Source: Grcic et al., "DenseHybrid", 2022, whose code counts ignored pixels as in-distribution in the last term.
 
     Args:
         outputs: logits (N, C, h, w) and outlier (N, h, w).
         labels: (N, H, W).
         beta: the small weight.
-        ignored_as_known: count ignored pixels as known in the head's term, to the letter of the authors' code.
+        ignored_as_inlier: count ignored pixels as in-distribution in the head's term, as the authors' code does.
 
     Raises:
         InputError: if the network has no outlier head.
     """
     logit = outlier_logit(outputs, labels, "dense_hybrid")
-    odd, known = outlier_and_inlier(labels)
-    counted = torch.ones_like(odd) if ignored_as_known else odd | known
-    head = mean_where(F.softplus(torch.where(odd, -logit, logit)), counted)
+    outliers, inliers = outlier_and_inlier(labels)
+    counted = torch.ones_like(outliers) if ignored_as_inlier else outliers | inliers
+    head = mean_where(F.softplus(torch.where(outliers, -logit, logit)), counted)
     return cross_entropy(outputs, labels) + beta * densehybrid_ood(outputs, labels) + 10 * beta * head
 
 
 def maximised_entropy(outputs: Outputs, labels: Tensor, alpha: float = 0.9) -> Tensor:
-    """Cross-entropy to the label on known pixels, to the uniform vector on odd ones, weights 1 - alpha and alpha.
+    """Cross-entropy to the label on in-distribution pixels, to the uniform one on outliers, weights 1 - alpha, alpha.
 
     The mean runs over all N x C x H x W elements, so that its scale is 1 / C of the usual. Source: Chan et al.,
     "Entropy Maximization and Meta Classification", 2021.
@@ -134,13 +134,13 @@ def maximised_entropy(outputs: Outputs, labels: Tensor, alpha: float = 0.9) -> T
     logits = at_labels(outputs.logits, labels)
     log_p = logits.log_softmax(1)
     targets = class_targets(labels, logits.shape[1])
-    odd, _ = outlier_and_inlier(labels)
-    known = F.nll_loss(log_p, targets, ignore_index=IGNORE, reduction="sum")
-    return ((1 - alpha) * known - alpha * (log_p.mean(1) * odd).sum()) / logits.numel()
+    outliers, _ = outlier_and_inlier(labels)
+    closed_set = F.nll_loss(log_p, targets, ignore_index=IGNORE, reduction="sum")
+    return ((1 - alpha) * closed_set - alpha * (log_p.mean(1) * outliers).sum()) / logits.numel()
 
 
 def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_INLIER, high: float = MARGIN_OUTLIER) -> Tensor:
-    """Squared distance of the energy to the wrong side of a margin: known below ``low``, odd above ``high``.
+    """Squared distance of the energy to the wrong side of a margin: inliers below ``low``, outliers above ``high``.
 
     Source: Liu et al., "Energy-based Out-of-distribution Detection", 2020.
     """
@@ -149,17 +149,17 @@ def energy_margin(outputs: Outputs, labels: Tensor, low: float = MARGIN_INLIER, 
 
 
 def margins(values: Tensor, labels: Tensor, low: float, high: float) -> Tensor:
-    """Mean of both squared hinges; that of the known pixels alone where nothing is odd."""
-    odd, known = outlier_and_inlier(labels)
-    below = mean_where(F.relu(values - low).square(), known)
-    return 0.5 * (below + mean_where(F.relu(high - values).square(), odd)) if odd.any() else below
+    """Mean of both squared hinges; that of the in-distribution pixels alone where there is no outlier."""
+    outliers, inliers = outlier_and_inlier(labels)
+    below = mean_where(F.relu(values - low).square(), inliers)
+    return 0.5 * (below + mean_where(F.relu(high - values).square(), outliers)) if outliers.any() else below
 
 
 def pebal_energy(outputs: Outputs, labels: Tensor) -> Tensor:
-    """Energy margins with sparsity of the odd energies and smoothness of all. Source: Tian et al., "PEBAL", 2022."""
+    """Energy margins with sparsity of outlier energies, smoothness of all. Source: Tian et al., "PEBAL", 2022."""
     values = -at_labels(outputs.logits, labels).logsumexp(1)
-    odd, _ = outlier_and_inlier(labels)
-    sparsity = 5e-4 * values[odd].norm() if odd.any() else 0.0
+    outliers, _ = outlier_and_inlier(labels)
+    sparsity = 5e-4 * values[outliers].norm() if outliers.any() else 0.0
     steps = values.diff(dim=1).square().sum() + values.diff(dim=2).square().sum()
     return margins(values, labels, MARGIN_INLIER, MARGIN_OUTLIER) + sparsity + 3e-6 * 0.5 * steps
 
@@ -170,17 +170,17 @@ def pebal_abstention(outputs: Outputs, labels: Tensor, share: float = 0.1) -> Te
     Args:
         outputs: logits (N, C, h, w) and void (N, h, w), the abstention.
         labels: (N, H, W).
-        share: weight of the odd pixels.
+        share: weight of the outlier pixels.
     """
     logits = with_abstention(outputs, labels, "pebal")
     reward = gaussian_blur(logits[:, :-1].logsumexp(1).square())
     p = logits.softmax(1)
     gambled = (p[:, :-1] + (p[:, -1] / reward)[:, None]).clamp(min=1e-7).log()
-    odd, _ = outlier_and_inlier(labels)
+    outliers, _ = outlier_and_inlier(labels)
     targets = class_targets(labels, gambled.shape[1])
-    known = targets != IGNORE
-    own = gambled.gather(1, targets.where(known, 0)[:, None])[:, 0]
-    return -mean_where(own, known) - share * mean_where(gambled.mean(1), odd)
+    inliers = targets != IGNORE
+    own = gambled.gather(1, targets.where(inliers, 0)[:, None])[:, 0]
+    return -mean_where(own, inliers) - share * mean_where(gambled.mean(1), outliers)
 
 
 def pebal(outputs: Outputs, labels: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def pebal(outputs: Outputs, labels: Tensor) -> Tensor:
 
 
 def deep_gambler(outputs: Outputs, labels: Tensor, reward: float = 2.2) -> Tensor:
-    """Mean of -log(p_y + p_abstain / reward) over known pixels. Source: Liu et al., "Deep Gamblers", 2019.
+    """Mean of -log(p_y + p_abstain / reward) over in-distribution pixels. Source: Liu et al., "Deep Gamblers", 2019.
 
     Args:
         outputs: logits (N, C, h, w) and void (N, h, w), the abstention.
@@ -198,6 +198,6 @@ def deep_gambler(outputs: Outputs, labels: Tensor, reward: float = 2.2) -> Tenso
     """
     p = with_abstention(outputs, labels, "deep_gambler").softmax(1)
     targets = class_targets(labels, p.shape[1] - 1)
-    known = targets != IGNORE
-    own = p.gather(1, targets.where(known, 0)[:, None])[:, 0]
-    return -mean_where((own + p[:, -1] / reward).log(), known)
+    inliers = targets != IGNORE
+    own = p.gather(1, targets.where(inliers, 0)[:, None])[:, 0]
+    return -mean_where((own + p[:, -1] / reward).log(), inliers)

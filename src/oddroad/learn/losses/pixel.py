@@ -1,4 +1,4 @@
-"""Losses of the closed set, one value for each known pixel; labels 0 to C - 1 count, all others get no gradient.
+"""Losses of the closed set, one value a pixel; labels 0 to C - 1 count, all others get no gradient.
 
 Where a loss takes ``weights``, they are (C,) weights of the classes, as in ``cross_entropy``.
 """

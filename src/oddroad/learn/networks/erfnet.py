@@ -40,7 +40,7 @@ class Downsampler(nn.Module):
 class FoldedDownsampler(nn.Module):
     """A Downsampler whose batch norm is part of its convolution, and of a 1x1 one behind its pooling.
 
-    A batch norm behind a concatenation belongs to no convolution, so that engines leave 8 bits and their own order of
+    A batch norm behind a concatenation belongs to no convolution, so that engines leave INT8 and their own order of
     the channels for it, and for all sums of the blocks behind it.
     """
 

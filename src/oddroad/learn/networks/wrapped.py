@@ -4,8 +4,8 @@ Each has the signature of a network, ``(N, 3, H, W) normalised -> Outputs``, and
 are averaged, the logits are the logarithm of the mean probability, so that every score on logits keeps its meaning,
 and ``mutual_information`` is the mutual information in nats.
 
-``known`` is the number of known classes: an output beyond them (void) is split off before any softmax. It may be left
-out for a network without such an output.
+``known`` is the number of closed-set classes: an output beyond them (void) is split off before any softmax. It may be
+left out for a network without such an output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EnsembleAccumulator:
         self.entropies: Tensor | None = None
 
     def add(self, logits: Tensor) -> None:
-        """One opinion: logits (N, C, h, w) of the known classes."""
+        """One member: logits (N, C, h, w) of the closed-set classes."""
         log_p = log_probabilities(logits)
         entropy = entropy_of(log_p)
         if self.log_sum is None or self.entropies is None:
@@ -63,7 +63,7 @@ class EnsembleAccumulator:
 
 
 class NetworkWrapper(nn.Module):
-    """The part that all wrapped networks share: the network inside, its stride, its known classes."""
+    """The part that all wrapped networks share: the network inside, its stride, its closed-set classes."""
 
     not_exportable = ""
     """Why the exporter must refuse this network and what to use instead; empty if it can be exported."""
@@ -103,14 +103,14 @@ class Odin(NetworkWrapper):
     """Moves the image a small step towards a surer answer and looks at the tempered logits there.
 
     x' = x - epsilon * sign(gradient of the sum over pixels of -log max softmax(z / T)); logits = z(x') / T. Known
-    scenes become surer by the step than odd ones. Costs a forward, a backward and a forward pass.
+    scenes become surer by the step than outliers. Costs a forward, a backward and a forward pass.
     Source: Liang, Li, Srikant, "Enhancing the Reliability of Out-of-distribution Image Detection", 2018.
 
     Args:
         network: the network.
         temperature: T, 1000 in the paper.
         epsilon: the step in normalised units, 0.0014 in the paper.
-        known: number of known classes.
+        known: number of closed-set classes.
     """
 
     not_exportable = (
@@ -147,7 +147,7 @@ class McDropout(NetworkWrapper):
     Args:
         network: a network with dropout layers.
         samples: number of passes.
-        known: number of known classes.
+        known: number of closed-set classes.
 
     Raises:
         InputError: if the network has no dropout layer, or fewer than two samples are asked for.
@@ -221,7 +221,7 @@ class Layers(NetworkWrapper):
     Args:
         network: the network.
         names: dotted names of modules inside, such as ``encoder.layers.6``; each gives (N, D, h, w).
-        known: number of known classes.
+        known: number of closed-set classes.
 
     Raises:
         InputError: if the network has no module of that name.

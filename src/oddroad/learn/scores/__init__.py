@@ -1,4 +1,4 @@
-"""SCORES: the table of scores, each ``Outputs -> (N, h, w)``, higher is stranger."""
+"""SCORES: the table of scores, each ``Outputs -> (N, h, w)``, higher means more anomalous."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FITTED: dict[str, Callable[..., Any]] = {
     "mahalanobis": Mahalanobis,
     "embedding_density": EmbeddingDensity,
 }
-"""Scores fitted on known scenes: classes of modules with ``build(outputs, stride)``, ``add``, ``finish`` and ``fit``.
+"""Scores fitted on in-distribution scenes: modules with ``build(outputs, stride)``, ``add``, ``finish`` and ``fit``.
 
 Their buffers and parameters are the fitted state, ``arguments`` is what they were made with.
 """

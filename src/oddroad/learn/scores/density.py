@@ -153,7 +153,9 @@ class EmbeddingDensity(nn.Module):
         for i, flow in enumerate(self.flows):
             assert isinstance(flow, Flow)
             if self.moments[i].count[0] < 2:
-                raise InputError("no labelled pixel to fit embedding_density on; pass known scenes with labels")
+                raise InputError(
+                    "no labelled pixel to fit embedding_density on; pass in-distribution scenes with labels"
+                )
             flow.start(*self.moments[i].pooled())
             self.descend(flow, self.kept[i])
             with torch.no_grad():
@@ -181,7 +183,7 @@ class EmbeddingDensity(nn.Module):
                 each.requires_grad_(False)
 
     def fit(self, stream: Iterable[tuple[Outputs, Tensor]]) -> EmbeddingDensity:
-        """Fit on known scenes: pairs of Outputs and labels (N, H, W) int64."""
+        """Fit on in-distribution scenes: pairs of Outputs and labels (N, H, W) int64."""
         for outputs, labels in stream:
             self.add(outputs, labels)
         self.finish()

@@ -21,12 +21,12 @@ FAR = 1e12
 
 
 class Mahalanobis(nn.Module):
-    """Smallest squared Mahalanobis distance to a class mean; about D for the features of known classes.
+    """Smallest squared Mahalanobis distance to a class mean; about D for the features of closed-set classes.
 
     Statistics are gathered in float64. The covariance gets 1e-6 of its mean variance on its diagonal.
 
     Args:
-        classes: number of known classes.
+        classes: number of closed-set classes.
         channels: D, number of features.
         per_class: a covariance for each class instead of one for all; a class with fewer than 2 D labelled pixels
             uses the shared one.
@@ -64,11 +64,13 @@ class Mahalanobis(nn.Module):
         """Turn the statistics into convolutions.
 
         Raises:
-            InputError: if no pixel of a known class was seen.
+            InputError: if no pixel of a closed-set class was seen.
         """
         count, mean = self.moments.count, self.moments.mean
         if count.sum() < 2:
-            raise InputError("no labelled pixel to fit mahalanobis on; pass a data set of known scenes with labels")
+            raise InputError(
+                "no labelled pixel to fit mahalanobis on; pass a data set of in-distribution scenes with labels"
+            )
         shared, present = self.moments.within(), count > 0
         centre = self.moments.pooled()[0]
         self.centre.copy_(centre)
@@ -87,7 +89,7 @@ class Mahalanobis(nn.Module):
             self.offset.copy_(torch.where(present, means.square().sum(1), FAR))
 
     def fit(self, stream: Iterable[tuple[Outputs, Tensor]]) -> Mahalanobis:
-        """Fit on known scenes: pairs of Outputs and labels (N, H, W) int64."""
+        """Fit on in-distribution scenes: pairs of Outputs and labels (N, H, W) int64."""
         for outputs, labels in stream:
             self.add(outputs, labels)
         self.finish()

@@ -1,7 +1,7 @@
-"""Scores computed from the logits or a head beside them, each ``Outputs -> (N, h, w)``, higher is stranger.
+"""Scores computed from the logits or a head beside them, each ``Outputs -> (N, h, w)``, higher means more anomalous.
 
 They are written as maximum, exponential and sum, never as a softmax over an axis: the same value, and ten times faster
-in ONNX Runtime. The logits are those of the known classes; a void output is in ``Outputs.void``.
+in ONNX Runtime. The logits are those of the closed-set classes; a void output is in ``Outputs.void``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def void(outputs: Outputs) -> Tensor:
     """
     if outputs.void is None:
         raise InputError(
-            "this score needs an output beyond the known classes (void or abstention); this network has none"
+            "this score needs an output beyond the closed-set classes (void or abstention); this network has none"
         )
     return torch.sigmoid(outputs.void + energy(outputs))
 
@@ -111,15 +111,15 @@ def mutual_information(outputs: Outputs) -> Tensor:
 
 
 def outlier_head(outputs: Outputs) -> Tensor:
-    """The log-odds of "odd" by the learned outlier head, in (-inf, inf)."""
+    """The log-odds of "anomaly" by the learned outlier head, in (-inf, inf)."""
     return outlier_logit(outputs)
 
 
 def dense_hybrid(outputs: Outputs) -> Tensor:
-    """Energy plus log-probability of "odd" by the outlier head. Source: Grcic et al., "DenseHybrid", 2022."""
+    """Energy plus log-probability of "anomaly" by the outlier head. Source: Grcic et al., "DenseHybrid", 2022."""
     return energy(outputs) + F.logsigmoid(outlier_logit(outputs))
 
 
 def joint(outputs: Outputs) -> Tensor:
-    """Minus the largest logit plus the log-odds of "odd": both views, neither saturating."""
+    """Minus the largest logit plus the log-odds of "anomaly": both views, neither saturating."""
     return outlier_logit(outputs) - outputs.logits.amax(1)

@@ -1,8 +1,8 @@
-"""Scores of mask networks, each ``Outputs -> (N, h, w)``, higher is stranger.
+"""Scores of mask networks, each ``Outputs -> (N, h, w)``, higher means more anomalous.
 
 Notation: P = softmax of the class logits of a query without "no object", M = sigmoid of its mask logits, S_c = sum over
-the queries of P_c x M, the semantic map. Outputs beyond the known classes (void, or UNO's negative class) are passed
-over. None of the values is clipped: EAM and UNO may leave [0, 1].
+the queries of P_c x M, the semantic map. Outputs beyond the closed-set classes (void, or UNO's negative class) are
+skipped. None of the values is clipped: EAM and UNO may leave [0, 1].
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SURE, INSIDE = 0.95, 0.5
 
 
 def known_semantic_map(outputs: Outputs) -> Tensor:
-    """S (N, C, h, w) of the known classes.
+    """S (N, C, h, w) of the closed-set classes.
 
     Raises:
         InputError: if the network is no mask network.
@@ -69,13 +69,13 @@ def uno(outputs: Outputs) -> Tensor:
     Source: Delic et al., "Outlier Detection by Ensembling Uncertainty with Negative Objectness", 2024.
 
     Raises:
-        InputError: if the network has no class beyond the known ones.
+        InputError: if the network has no class beyond the closed set.
     """
     queries, masks = parts_of(outputs, "uno")
     known = outputs.logits.shape[1]
     if queries.shape[-1] != known + 2:
         raise InputError(
-            f"uno needs a class for what is odd beside the {known} known ones; this network's queries have "
+            f"uno needs a class for anomalies beside the {known} closed-set ones; this network's queries have "
             f"{queries.shape[-1] - 1} classes: train it with network.classes = {known + 1}"
         )
     p = class_probabilities(queries)

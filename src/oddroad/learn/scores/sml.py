@@ -61,7 +61,7 @@ class StandardizedMaxLogit(nn.Module):
     The widths of the paper, 4 and 6 pixels of the full image, are given in pixels of the map: see ``build``.
 
     Args:
-        classes: number of known classes.
+        classes: number of closed-set classes.
         iterations: steps of boundary suppression, each a pixel narrower than the one before; 0 leaves it out.
         dilation: distance of the taps of the smoothing; 0 leaves it out.
     """
@@ -96,7 +96,7 @@ class StandardizedMaxLogit(nn.Module):
             InputError: if fewer than two labelled pixels were seen.
         """
         if self.moments.count.sum() < 2:
-            raise InputError("no labelled pixel to fit sml on; pass a data set of known scenes with labels")
+            raise InputError("no labelled pixel to fit sml on; pass a data set of in-distribution scenes with labels")
         mean, variance = self.moments.pooled()
         enough = self.moments.count >= 2
         own = self.moments.scatter[:, 0, 0] / (self.moments.count - 1).clamp(min=1)
@@ -105,7 +105,7 @@ class StandardizedMaxLogit(nn.Module):
         self.deviation.copy_(torch.where(enough, own, variance[0, 0]).clamp(min=smallest).sqrt())
 
     def fit(self, stream: Iterable[tuple[Outputs, Tensor]]) -> StandardizedMaxLogit:
-        """Fit on known scenes: pairs of Outputs and labels (N, H, W) int64."""
+        """Fit on in-distribution scenes: pairs of Outputs and labels (N, H, W) int64."""
         for outputs, labels in stream:
             self.add(outputs, labels)
         self.finish()

@@ -1,4 +1,4 @@
-"""The state of a run on disk: written whole or not at all, the last two kept, a damaged one noticed and passed over."""
+"""The state of a run on disk: written whole or not at all, the last two kept, a damaged one noticed and skipped."""
 
 from __future__ import annotations
 
