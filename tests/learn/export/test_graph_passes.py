@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,30 @@ def maps(model: onnx.ModelProto, image: np.ndarray, folder: Path, engine: str = 
     return ENGINES[engine](path, 1)[1](image, NAMES[:1], inside=True)[0]
 
 
+@pytest.fixture(scope="module")
+def traced(network: Tiny) -> Callable[[str], onnx.ModelProto]:
+    """The network's graph by its normalisation, traced once; each caller gets a copy."""
+
+    @cache
+    def serialised(kind: str) -> bytes:
+        return trace(Detector(network, TABLE, kind, SIZE).eval()).SerializeToString()
+
+    return lambda kind: onnx.ModelProto.FromString(serialised(kind))
+
+
+@pytest.fixture(scope="module")
+def bordered() -> Callable[[tuple[int, int]], onnx.ModelProto]:
+    """The graph of ``First`` by its size, traced once; each caller gets a copy."""
+    torch.manual_seed(0)
+    network = First()
+
+    @cache
+    def serialised(size: tuple[int, int]) -> bytes:
+        return trace(Detector(network, TABLE, "imagenet", size).eval()).SerializeToString()
+
+    return lambda size: onnx.ModelProto.FromString(serialised(size))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, file: Path) -> Path:
     """A folder with a file whose card is that of the graphs."""
@@ -102,9 +128,10 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
 class TestNormalisation:
     @pytest.mark.parametrize("how", [{}, {"flip_tta": True}])
     @pytest.mark.parametrize("kind", ["unit", "imagenet"])
-    def test_it_is_folded(self, network: Tiny, folder: Path, kind: str, how: dict) -> None:
-        detector = Detector(network, TABLE, kind, SIZE, **how).eval()
-        model = trace(detector)
+    def test_it_is_folded(
+        self, network: Tiny, traced: Callable[[str], onnx.ModelProto], folder: Path, kind: str, how: dict
+    ) -> None:
+        model = trace(Detector(network, TABLE, kind, SIZE, **how).eval()) if how else traced(kind)
         before = maps(model, scene(70, 90, 0), folder)
         looks = 1 + len(how)  # each divides by itself, and the first convolution has one set of weights
         assert [len(each) for each in normalisation(model.graph)] == [looks, looks]
@@ -122,13 +149,13 @@ class TestNormalisation:
         assert kinds(model)["MaxPool"] == 1
         np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
 
-    def test_weights_that_are_stored_in_8_bits_are_left_alone(self, network: Tiny, folder: Path) -> None:
-        model = trace(Detector(network, TABLE, "imagenet", SIZE).eval())
+    def test_weights_that_are_stored_in_8_bits_are_left_alone(self, traced: Callable[[str], onnx.ModelProto]) -> None:
+        model = traced("imagenet")
         fold_normalisation(model, ["network.first.0.weight"])
         assert len(normalisation(model.graph)[1]) == 1
 
-    def test_weights_that_something_else_reads_are_left_alone(self, network: Tiny, folder: Path) -> None:
-        model = trace(Detector(network, TABLE, "imagenet", SIZE).eval())
+    def test_weights_that_something_else_reads_are_left_alone(self, traced: Callable[[str], onnx.ModelProto]) -> None:
+        model = traced("imagenet")
         (convolution,) = (node for node in model.graph.node if "network.first.0.weight" in node.input)
         model.graph.node.append(onnx.helper.make_node("Identity", [convolution.input[1]], ["other"]))
         model.graph.output.append(onnx.helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, None))
@@ -137,8 +164,10 @@ class TestNormalisation:
 
     @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
     @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
-    def test_the_mean_goes_into_a_border(self, network: Tiny, folder: Path, engine: str, size: tuple[int, int]) -> None:
-        model = trace(Detector(First(), TABLE, "imagenet", size).eval())
+    def test_the_mean_goes_into_a_border(
+        self, bordered: Callable[[tuple[int, int]], onnx.ModelProto], folder: Path, engine: str, size: tuple[int, int]
+    ) -> None:
+        model = bordered(size)
         image = scene(80, 100, 0)
         before = maps(model, image, folder, engine)
         fold_normalisation(model)
@@ -176,14 +205,10 @@ class TestCoarse:
 
 class TestQuantised:
     @pytest.fixture(scope="class", params=list(QUANTISERS))
-    def pair(
-        self, request: pytest.FixtureRequest, network: Tiny, tmp_path_factory: pytest.TempPathFactory
-    ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    def pair(self, request: pytest.FixtureRequest, file: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         """The graph before and after quantisation."""
         by = request.param
-        path = tmp_path_factory.mktemp("pair") / "float.onnx"
-        export(network, ABOUT, NAMES, path, size=SIZE)
-        model = onnx.load(path)
+        model = onnx.load(file)
         fold_mean_into_padding(model, SIZE)
         images = [scene(*SIZE, seed) for seed in range(3)]
         return model, QUANTISERS[by](model, images, outside(model))
