@@ -75,8 +75,8 @@ def take_inventory(name: str, root: Path, split: str) -> Inventory:
     lookup = samples[0].lookup
     said = entry.task == "anomaly" and not np.array_equal(lookup, READY)  # by the set's own rule, or by classes.json
     meant = 0 if entry.task == "anomaly" and not said else 34
-    if strange := [each for each in np.flatnonzero(raw).tolist() if lookup[each] == IGNORE and meant < each < IGNORE]:
-        problems.append(f"labels {strange} mean nothing in this set and are not judged")
+    if unmapped := [each for each in np.flatnonzero(raw).tolist() if lookup[each] == IGNORE and meant < each < IGNORE]:
+        problems.append(f"labels {unmapped} mean nothing in this set and are not judged")
     judged = int(ours[KNOWN] + ours[ANOMALY])
     if entry.task == "anomaly" and not ours[ANOMALY]:
         problems.append(f"no anomaly pixel in any label; {found_values(raw, lookup, name)}")

@@ -75,12 +75,12 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
             settings = replace(settings, work=folder)
         pool = stack.enter_context(WorkerPool(settings, predictor, threads))
         for name, split, samples in chosen:
-            telling = partial(tell, f"{name} {split}".strip()) if tell else lambda done, total: None
+            report = partial(tell, f"{name} {split}".strip()) if tell else lambda done, total: None
             where = {"dataset": name, "split": split, "root": str(root.resolve())}
             if DATASETS[name].task == "semantic":
-                yield evaluate_semantic(pool, where, samples, telling)
+                yield evaluate_semantic(pool, where, samples, report)
             else:
-                yield from evaluate_anomaly(pool, where, samples, deployed, telling)
+                yield from evaluate_anomaly(pool, where, samples, deployed, report)
 
 
 def check_options(settings: Settings, anomaly_sets: Sequence[str]) -> None:
@@ -356,7 +356,7 @@ def evaluate_semantic(
 def evaluate_to_file(
     settings: Settings, data: Sequence[str], root: Path, out: Path | None, tell: Tell | None = None
 ) -> list[dict[str, Any]]:
-    """All results; ``out`` is written anew after each, so it always holds what is known, and never half of it.
+    """All results; ``out`` is written anew after each, so that it always holds every result so far, whole.
 
     Raises:
         InputError: see ``evaluate``; or if the file cannot be written.

@@ -94,13 +94,13 @@ def open_saved(folder: Path, scores: Sequence[str] = ()) -> Predictor:
         InputError: if the folder holds no map, or lacks a score.
     """
     places: dict[str, list[tuple[str, Path]]] = {}  # score -> (folder's name for the data set or "", folder)
-    known = {*DATASETS, *(each for names in SMIYC_NAMES.values() for each in names)}
+    set_names = {*DATASETS, *(each for names in SMIYC_NAMES.values() for each in names)}
     for place in [folder, *sorted(each for each in folder.rglob("*") if each.is_dir())]:
         parts = place.relative_to(folder).parts
         if any(part.startswith(".") for part in parts) or not any(is_map(each) for each in place.iterdir()):
             continue
-        sets = [part for part in parts if part in known]
-        score = "/".join(part for part in parts if part not in known)
+        sets = [part for part in parts if part in set_names]
+        score = "/".join(part for part in parts if part not in set_names)
         places.setdefault(score, []).append((sets[-1] if sets else "", place))
     if not places:
         raise InputError(f"folder '{folder}' holds no maps; expected .npy or .hdf5 files named like the images")

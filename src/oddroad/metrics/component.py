@@ -33,10 +33,10 @@ class Components(NamedTuple):
     predicted_sizes: np.ndarray
 
 
-def label_components(mask: np.ndarray, smallest: int) -> tuple[np.ndarray, np.ndarray, int]:
+def label_components(mask: np.ndarray, min_area: int) -> tuple[np.ndarray, np.ndarray, int]:
     """8-connected components: labels (H, W) int32 with 0 for none, (N + 1,) whether each is large enough, and N."""
     number, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    large = boxes[:, cv2.CC_STAT_AREA] >= smallest
+    large = boxes[:, cv2.CC_STAT_AREA] >= min_area
     large[0] = False
     return labels, large, number - 1
 

@@ -89,9 +89,9 @@ def valid_pixels(
     labels = np.ascontiguousarray(labels).reshape(-1)
     anomalous, ignored = labels == ANOMALY, labels == IGNORE
     if not (anomalous | ignored | (labels == KNOWN)).all():
-        strange = sorted(set(np.unique(labels).tolist()) - {KNOWN, ANOMALY, IGNORE})
+        unknown = sorted(set(np.unique(labels).tolist()) - {KNOWN, ANOMALY, IGNORE})
         raise InputError(
-            f"the label of frame '{name}' holds {strange}; expected {KNOWN} (in-distribution), {ANOMALY} (anomaly) "
+            f"the label of frame '{name}' holds {unknown}; expected {KNOWN} (in-distribution), {ANOMALY} (anomaly) "
             f"and {IGNORE} (not judged)"
         )
     if not ignored.any():

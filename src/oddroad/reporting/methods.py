@@ -18,7 +18,7 @@ FIGURES = ("ap", "fpr95", "auroc", "f1", "siou", "ppv", "f1_star", "miou", "accu
 def row_key(result: Result) -> tuple[Any, ...]:
     """What makes the method of a result: content of the model, score, protocol and options.
 
-    A folder of saved maps is known by its place, for its content is another one for each data set; what has neither
+    A folder of saved maps is told by its place, for its content is another one for each data set; what has neither
     hash nor place by the file of results that it stands in.
     """
     saved = result.get("saved_maps", not result["model_hash"])

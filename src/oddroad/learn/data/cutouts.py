@@ -26,7 +26,7 @@ COCO = [
 """The 80 COCO classes in the order of their numbers."""
 
 
-KNOWN_OBJECTS = {
+CLOSED_SET_OBJECTS = {
     "person": 11, "bicycle": 18, "car": 13, "motorcycle": 17, "bus": 15, "truck": 14,
     "traffic_light": 6, "stop_sign": 7,
 }  # fmt: skip
@@ -103,12 +103,12 @@ def short(line: str) -> str:
     return line if len(line) <= 40 else f"{line[:40]}..."
 
 
-def coco_objects(folder: Path, smallest: int = 900) -> list[CutOut]:
+def coco_objects(folder: Path, min_area: int = 900) -> list[CutOut]:
     """Every outlined COCO object of a folder, outliers with the label OUTLIER, closed-set ones with their trainId.
 
     Args:
         folder: has ``images/*/X.jpg`` and ``labels/*/X.txt`` with lines ``class x1 y1 x2 y2 ...`` in 0..1.
-        smallest: objects of fewer pixels are left out.
+        min_area: objects of fewer pixels are left out.
 
     Raises:
         InputError: if there is no such folder or nothing in it, a picture is damaged, or a line of outlines is wrong.
@@ -126,14 +126,14 @@ def coco_objects(folder: Path, smallest: int = 900) -> list[CutOut]:
             outline = (points * (width, height)).round().astype(np.int32)
             mask = np.zeros((height, width), np.uint8)
             cv2.fillPoly(mask, [outline], 1)
-            if int(mask.sum()) < smallest:
+            if int(mask.sum()) < min_area:
                 continue
             x, y, w, h = cv2.boundingRect(outline)
             found.append(
                 CutOut(
                     picture[y : y + h, x : x + w],
                     mask[y : y + h, x : x + w].astype(np.float32),
-                    KNOWN_OBJECTS.get(kind, OUTLIER),
+                    CLOSED_SET_OBJECTS.get(kind, OUTLIER),
                     kind,
                 )
             )
