@@ -13,7 +13,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # before anything imports cv2: its warnings break our lines
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # before anything imports cv2: its lines break ours
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 if TYPE_CHECKING:

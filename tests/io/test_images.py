@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from videos import scene
 
 from oddroad.errors import InputError
-from oddroad.io.images import read_image, write_image
+from oddroad.io.images import decode_image, read_image, write_image
+from oddroad.io.reading import ReadReport
+from oddroad.io.sources import find_sources
+from oddroad.io.video import read
 
 
 def save(path: Path, image: np.ndarray) -> Path:
@@ -69,3 +76,108 @@ class TestImages:
     def test_write_image_round_trip(self, tmp_path: Path, noise: np.ndarray) -> None:
         write_image(tmp_path / "sub" / "a.png", noise)
         assert np.array_equal(read_image(tmp_path / "sub" / "a.png"), noise)
+
+    @pytest.mark.parametrize("tail", [b"\0\0\0\x18ftypmp42", b"", b"\xff\xd8\xff\xe0 another"])
+    def test_data_behind_the_end_of_a_jpeg(self, tmp_path: Path, tail: bytes) -> None:
+        path = save(tmp_path / "a.jpg", scene(0))
+        alone = read_image(path)
+        for seed in range(6):  # by chance, random bytes hold what looks like the start of another scan
+            more = np.random.default_rng(seed).integers(0, 256, 200_000, np.uint8).tobytes()
+            (tmp_path / "b.jpg").write_bytes(path.read_bytes() + tail + more)
+            assert np.array_equal(read_image(tmp_path / "b.jpg"), alone)
+
+    def test_data_behind_the_end_of_a_png(self, tmp_path: Path, noise: np.ndarray) -> None:
+        path = save(tmp_path / "a.png", noise)
+        path.write_bytes(path.read_bytes() + b"#" * 100)
+        assert np.array_equal(read_image(path), noise)
+
+    def test_a_progressive_jpeg_with_restarts(self, tmp_path: Path) -> None:
+        pixels = cv2.cvtColor(scene(0, (300, 400)), cv2.COLOR_RGB2BGR)
+        options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 4]
+        data = cv2.imencode(".jpg", pixels, options)[1].tobytes()
+        (tmp_path / "a.jpg").write_bytes(data + b"behind")
+        assert read_image(tmp_path / "a.jpg").shape == (300, 400, 3)
+        for part in (3, 5, 9):
+            (tmp_path / "a.jpg").write_bytes(data[: len(data) * part // 10])
+            with pytest.raises(InputError, match="cut off"):
+                read_image(tmp_path / "a.jpg")
+
+    @pytest.mark.parametrize("bits", [10, 12, 14, 16])
+    @pytest.mark.parametrize("ending", [".png", ".tif"])
+    def test_bits_in_files_of_sixteen(self, tmp_path: Path, bits: int, ending: str) -> None:
+        image = scene(0)
+        image[0, 0] = 255
+        path = save(tmp_path / f"a{ending}", image.astype(np.uint16) << (bits - 8))
+        notes: list[str] = []
+        found = read_image(path, note=notes.append)
+        assert np.array_equal(found, image)
+        expected = [f"pictures of 16 bits with values up to {2**bits - 1} are read as {bits} bits"]
+        assert notes == (expected if bits < 16 else [])
+
+    def test_a_palette_is_read_as_its_colours(self, tmp_path: Path) -> None:
+        from PIL import Image
+
+        colours = Image.fromarray(scene(0)).quantize(16)
+        colours.save(tmp_path / "a.png")
+        assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(colours.convert("RGB")))
+
+    def test_a_gamma_chunk_is_not_applied(self, tmp_path: Path, noise: np.ndarray) -> None:
+        data = save(tmp_path / "a.png", noise).read_bytes()
+        body = b"gAMA" + struct.pack(">I", 100_000)
+        chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+        (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+        assert np.array_equal(read_image(tmp_path / "a.png"), noise)
+
+    @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".bmp", ".tif", ".ppm"])
+    def test_pictures_above_the_limit_are_refused_before_they_are_decoded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    ) -> None:
+        path = save(tmp_path / f"a{ending}", scene(0, (60, 100)))
+        assert read_image(path, max_pixels=6000).shape == (60, 100, 3)
+        monkeypatch.setattr("oddroad.io.images.cv2.imdecode", lambda *given: pytest.fail("decoded"))
+        with pytest.raises(InputError, match=r"has 100 x 60 = 0 megapixels, more than the limit of 0.005999"):
+            read_image(path, max_pixels=5999)
+
+    def test_a_small_file_of_a_huge_picture(self, tmp_path: Path) -> None:
+        header = struct.pack(">IIBBBBB", 30_000, 20_000, 8, 2, 0, 0, 0)
+        path = tmp_path / "a.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(100))
+        with pytest.raises(InputError, match="30000 x 20000 = 600 megapixels, more than the limit of 100; scale"):
+            read_image(path)
+
+    def test_values_without_a_range_are_refused(self, tmp_path: Path) -> None:
+        assert cv2.imwrite(str(tmp_path / "a.tif"), np.random.default_rng(0).random((20, 30, 3)).astype(np.float32))
+        with pytest.raises(InputError, match="holds float32 values"):
+            read_image(tmp_path / "a.tif")
+
+    def test_an_animated_webp_is_said(self) -> None:
+        from PIL import Image
+
+        data = io.BytesIO()
+        first, *rest = [Image.fromarray(scene(number)) for number in range(3)]
+        first.save(data, "WEBP", save_all=True, append_images=rest, lossless=True)
+        notes: list[str] = []
+        assert decode_image(data.getvalue(), "a.webp", note=notes.append).shape == (96, 160, 3)
+        assert notes == ["animated pictures are read as their first picture"]
+
+    @pytest.mark.parametrize(("level", "reason"), [(90, "of one colour"), (2, "nearly black")])
+    def test_a_picture_that_shows_nothing_is_damaged(self, tmp_path: Path, level: int, reason: str) -> None:
+        path = save(tmp_path / "a.png", np.full((48, 64, 3), level, np.uint8))
+        report = ReadReport()
+        (found,) = read(find_sources([str(path)]), report=report)
+        assert (found.status, found.index, report.damaged) == ("damaged", None, {"a.png": 1})
+        assert reason in found.reason
+
+    def test_a_dim_picture_is_not_damaged(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "a.png", (scene(0) // 4).astype(np.uint8))
+        assert next(read(find_sources([str(path)]))).status == "ok"
+
+    def test_no_library_writes_between_our_lines(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        for shape in ((20, 30), (20, 30, 3)):
+            assert cv2.imwrite(str(tmp_path / "a.tif"), np.random.default_rng(0).random(shape).astype(np.float32))
+            with pytest.raises(InputError):
+                read_image(tmp_path / "a.tif")
+        (tmp_path / "a.png").write_bytes(save(tmp_path / "b.png", scene(0)).read_bytes().replace(b"IDAT", b"IDAX"))
+        with pytest.raises(InputError, match="is not an image"):
+            read_image(tmp_path / "a.png")
+        assert capfd.readouterr() == ("", "")

@@ -11,8 +11,11 @@ HARMLESS = {
 """Names in a query whose values are shown: they say which of a camera's pictures is meant, and open nothing."""
 
 
+NAMES = "user|usr|pass(?:word|wd)?|pwd|token|key|secret|auth|sig(?:nature)?"
+
+
 SECRET_IN_PATH = re.compile(
-    r"(?i)\b((?:user|usr|pass(?:word|wd)?|pwd|token|key|secret|auth|sig(?:nature)?)=)[^_&/;?.]*"
+    rf"(?i)(?<![a-z])((?:{NAMES})=)(?:(?!_(?:channel|stream|subtype)=\d|_(?:{NAMES})=|[&/;?]).)*"
 )
 """What some cameras want in the path: ``/user=admin_password=x_channel=1.sdp``."""
 
