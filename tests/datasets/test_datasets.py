@@ -414,7 +414,9 @@ SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 def test_resizing_an_image_equals_pillow(old, new, seed):
     image = np.random.default_rng(seed).integers(0, 256, (*old, 3)).astype(np.uint8)
     expected = np.asarray(Image.fromarray(image).resize(new[::-1], Image.Resampling.BILINEAR))
-    assert np.abs(resize_area(image, new).astype(int) - expected).max() <= 1
+    apart = np.abs(resize_area(image, new).astype(int) - expected)
+    assert apart.max() <= 2  # both round twice, once for each axis, and halves may fall either way each time
+    assert (apart > 1).sum() <= 1 + apart.size // 1000
 
 
 @given(old=SIZES | st.just((720, 1280)), new=SIZES | st.just((512, 1024)))
