@@ -28,7 +28,16 @@ def help_of(verb: str) -> str:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         main([*verb.split(), "--help"])
-    return re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).strip()
+    return re.sub(r"\x1b\[[0-9;]*m| +$", "", out.getvalue(), flags=re.MULTILINE).strip()
+
+
+def command(verb: str) -> str:
+    """The section of a verb: what it does, an example, its options."""
+    usage, _, rest = help_of(verb).partition("\n\n")
+    match = re.search(r"^ *(positional arguments|options)", rest, re.MULTILINE)
+    start = match.start() if match else len(rest)
+    words = re.sub(r"^Example: (.*)$", r"```sh\n\1\n```", text_of(rest[:start]), flags=re.MULTILINE)
+    return f"## oddroad {verb}\n\n{words}\n\n```text\n{usage}\n\n{rest[start:].rstrip()}\n```\n"
 
 
 def commands() -> str:
@@ -39,7 +48,7 @@ def commands() -> str:
     parts = [
         f"{GENERATED}# Command reference\n\n```text\n{usage()}\n```\n",
         f"## Exit codes\n\n| Code | Meaning |\n| --- | --- |\n{rows}\n",
-        *(f"## oddroad {verb}\n\n```text\n{help_of(verb)}\n```\n" for verb in VERBS),
+        *map(command, VERBS),
     ]
     return "\n".join(parts)
 
