@@ -52,11 +52,14 @@ def intervals(
         for name, values in found.items():
             values.append(result[name])
     shares = [50 - 50 * level, 50 + 50 * level]
-    with np.errstate(all="ignore"):
-        return {
-            name: (float(low), float(high))
-            for name, (low, high) in ((name, np.nanpercentile(values, shares)) for name, values in found.items())
-        }
+    return {name: percentiles(np.array(values), shares) for name, values in found.items()}
+
+
+def percentiles(values: np.ndarray, shares: list[float]) -> tuple[float, float]:
+    """Two percentiles of the values that are numbers; NaN where none is."""
+    values = values[~np.isnan(values)]
+    low, high = np.percentile(values, shares) if len(values) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def aligned(frame: PixelMetric, whole: PixelMetric) -> PixelMetric:
