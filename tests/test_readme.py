@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in PAGES if page.name != "model-card.md"]
 IDS = [page.name for page in PAGES]
+CARD = ROOT / "src/oddroad/inference/weights/README.md"
 PLACEHOLDERS = {"VERB", "SHELL"}
 
 
@@ -125,6 +126,22 @@ def test_these_tests_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert commands(page, fenced=False) == [("data verify", ["--jsn"])]
     with pytest.raises(AssertionError):
         test_every_verb_and_option_in_the_text_exists(page)
+
+
+@pytest.mark.parametrize("page", [*PAGES, CARD, ROOT / "LOG.md"], ids=[*IDS, "card", "LOG.md"])
+def test_every_path_of_the_repository_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.-])((?:recipes|runs|benchmarks|docs|tests|src)/[\w./-]*\w)", text)
+    gone = {"runs/embedded_restore.py"} if page.name == "LOG.md" else set()
+    made = {"runs/encoder", "runs/encoder/model.ckpt", "runs/eiml_fl"}
+        "docs/reference",
+        "docs/model-card.md",
+        "runs/encoder",
+        "runs/eiml_fl",
+        "runs/encoder/model.ckpt",
+        "runs/one",
+    }
+    assert not sorted(name for name in set(named) - gone - made if not (ROOT / name).exists())
 
 
 def test_the_readme_has_two_commands_to_set_up() -> None:
