@@ -1,4 +1,4 @@
-"""The threshold language, and promises that hold on frames never seen."""
+"""The threshold language, and guarantees that hold on frames never seen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from scipy import ndimage
 from scipy.stats import binom
 
 from oddroad.calibration.bounds import frames_needed, most_exceeding, order_statistic
-from oddroad.calibration.fit import RATES, Calibrator, alarm_level, calibrated, pixel_levels
+from oddroad.calibration.calibrator import RATES, Calibrator, alarm_level, pixel_levels
+from oddroad.calibration.fit import calibrated
 from oddroad.calibration.thresholds import Threshold, probability, threshold_for
 from oddroad.card import Card
 from oddroad.errors import InputError
@@ -86,7 +87,7 @@ def test_alarm_level_is_the_smallest_threshold_without_a_region(seed: int, min_a
     assert len(lower) == 0 or largest(lower.max()) >= min_area
 
 
-def test_the_promises_hold_on_new_frames() -> None:
+def test_the_guarantees_hold_on_new_frames() -> None:
     kept_pixels, kept_alarms, trials = 0, 0, 40
     new = frames(3000, seed=10**6)
     new_alarms = np.array([alarm_level(each, np.ones(each.shape, bool), 20) for each in new])
@@ -108,7 +109,7 @@ def test_fpr(card: Card) -> None:
     share = np.array([(each > found.value).mean() for each in frames(300)])
     assert 0.95 < (share <= 0.01).mean() < 1
     assert found.meaning == (
-        f"msp > {found.value:.6g}: at most 0.01 of the known pixels of a frame lie above, in 95% of frames; "
+        f"msp > {found.value:.6g}: at most 0.01 of the in-distribution pixels of a frame lie above, in 95% of frames; "
         "95% confidence, from 300 frames of drives/val (2026-01-02)"
     )
     assert threshold_for(card, "fpr=0.01") == found
@@ -132,9 +133,9 @@ def test_alarms(card: Card) -> None:
     [
         (
             "alarms=1/1000frames",
-            "300 frames cannot promise at 95% confidence; calibrate on 2995 frames or more, or ask",
+            "300 frames cannot guarantee at 95% confidence; calibrate on 2995 frames or more, or ask",
         ),
-        ("alarms=1/hour", "frames a second; write for example 'alarms=1/hour@10fps'"),
+        ("alarms=1/hour", "frames per second; write for example 'alarms=1/hour@10fps'"),
         ("fpr=0.001%", "ask for fpr=0.01% or more"),
         ("fpr=much", "holds 'much'; expected a number above 0"),
         ("alarms=0/100frames", "holds '0'; expected a number above 0"),
@@ -143,7 +144,7 @@ def test_alarms(card: Card) -> None:
         ("nan", "is not understood"),
     ],
 )
-def test_what_cannot_be_promised_or_read_is_refused(card: Card, text: str, says: str) -> None:
+def test_what_cannot_be_guaranteed_or_read_is_refused(card: Card, text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         threshold_for(card, text)
 
@@ -154,8 +155,8 @@ def test_the_offer_in_the_refusal_is_accepted(card: Card) -> None:
     threshold_for(card, str(refusal.value).rpartition("ask for ")[2])
 
 
-def test_a_number_makes_no_promise_and_needs_no_calibration() -> None:
-    assert threshold_for(CARD, "0.42") == Threshold(0.42, "msp > 0.42: a number that was given, without a promise")
+def test_a_number_has_no_guarantee_and_needs_no_calibration() -> None:
+    assert threshold_for(CARD, "0.42") == Threshold(0.42, "msp > 0.42: a number that was given, without a guarantee")
     assert threshold_for(CARD, "-7", "energy").value == -7
     with pytest.raises(InputError, match="carries no calibration of the score 'msp'; run 'oddroad calibrate'"):
         threshold_for(CARD, "fpr=1%")
@@ -172,7 +173,7 @@ def test_the_card_carries_it(card: Card) -> None:
     assert Card.from_json(json.dumps(old)) == replace(CARD, calibration={})
 
 
-def test_probability_is_the_share_of_known_pixels_below(card: Card) -> None:
+def test_probability_is_the_share_of_in_distribution_pixels_below(card: Card) -> None:
     values = np.concatenate([each.ravel() for each in frames(300)])
     heat = np.quantile(values, [0.1, 0.5, 0.99]).astype(np.float32)[None]
     assert np.allclose(probability(card, "msp", heat), [[0.1, 0.5, 0.99]], atol=0.01)
@@ -185,10 +186,10 @@ def test_ignored_pixels_do_not_count() -> None:
     with_ignored, without = Calibrator(5), Calibrator(5)
     with_ignored.add(heat, label)
     without.add(heat[4:])
-    assert np.array_equal(with_ignored.levels[0], without.levels[0])
-    assert with_ignored.alarms == without.alarms
+    assert np.array_equal(with_ignored.frames[0].levels, without.frames[0].levels)
+    assert with_ignored.frames[0].alarm == without.frames[0].alarm
     with_ignored.add(heat, np.full((24, 32), IGNORE, np.uint8))
-    assert len(with_ignored.levels) == 1
+    assert len(with_ignored.frames) == 1
 
 
 def test_the_smallest_alarm_is_that_of_detect_unless_given() -> None:
@@ -197,9 +198,8 @@ def test_the_smallest_alarm_is_that_of_detect_unless_given() -> None:
     usual, given = Calibrator(), Calibrator(min_area=5)
     usual.add(heat)
     given.add(heat)
-    assert (usual.alarms, given.alarms) == ([2], [3])
-    usual.alarms = [2] * 60
-    usual.levels, usual.drawn = usual.levels * 60, usual.drawn * 60
+    assert (usual.frames[0].alarm, given.frames[0].alarm) == (2, 3)
+    usual.frames *= 60
     meaning = threshold_for(calibrated(CARD, {"msp": usual}, ABOUT, "fpr=20%"), "alarms=1/20frames").meaning
     assert "a false alarm of 1 in 10,000 pixels or more" in meaning
 
@@ -208,7 +208,7 @@ def test_bad_frames_are_refused() -> None:
     few = Calibrator()
     for heat in frames(20):
         few.add(heat)
-    with pytest.raises(InputError, match=r"20 frames with known pixels cannot promise .* pass at least 59 frames"):
+    with pytest.raises(InputError, match=r"20 frames with valid pixels cannot guarantee .* pass at least 59 frames"):
         few.result()
     with pytest.raises(InputError, match="no finite numbers"):
         few.add(np.full((4, 4), math.nan, np.float32))

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def most_exceeding(frames: int, rate: float, confidence: float) -> int:
-    """How many calibration frames may exceed a threshold that promises a rate; -1 if not even none of them suffices.
+    """How many calibration frames may exceed a threshold that guarantees a rate; -1 if not even none of them suffices.
 
     The largest k with P(Binomial(frames, rate) <= k) <= 1 - confidence.
 
@@ -30,17 +30,17 @@ def most_exceeding(frames: int, rate: float, confidence: float) -> int:
 
 
 def frames_needed(rate: float, confidence: float) -> int:
-    """Fewest calibration frames that can promise the rate, if none of them exceeds."""
+    """Fewest calibration frames that can guarantee the rate, if none of them exceeds."""
     return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
 def order_statistic(levels: Sequence[float] | np.ndarray, rate: float, confidence: float) -> float | None:
-    """The min_area threshold that at most ``rate`` of new frames exceed, with confidence; None if frames are too few.
+    """The smallest threshold that at most ``rate`` of new frames exceed, with confidence; None if frames are too few.
 
     Args:
-        levels: for each calibration frame, the min_area threshold it does not exceed.
+        levels: for each calibration frame, the smallest threshold it does not exceed.
         rate: share of new frames that may exceed.
-        confidence: probability, over the draw of the calibration frames, that the promise holds.
+        confidence: probability, over the draw of the calibration frames, that the guarantee holds.
     """
     k = most_exceeding(len(levels), rate, confidence)
     return None if k < 0 else float(np.sort(np.asarray(levels))[::-1][k])

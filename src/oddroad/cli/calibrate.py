@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from oddroad.cli.common import parse_size, progress_bar, say
+from oddroad.errors import InputError
 
 
 def calibrate(
@@ -18,10 +20,10 @@ def calibrate(
     scores: tuple[str, ...] = (),
     split: str = "val",
     max_frames: int = 500,
-    size: str = "any",
+    size: str | None = None,
     stride: int | None = None,
-    threshold: str = "fpr=0.1%",
-    confidence: float = 0.95,
+    threshold: str | None = None,
+    confidence: float | None = None,
     min_area: int | None = None,
     out: Path | None = None,
 ) -> None:
@@ -37,44 +39,92 @@ def calibrate(
             mahalanobis, embedding_density; they are fitted on the split "train".
         split: of the data sets, for the thresholds or the temperature; not what the network was trained on.
         max_frames: frames of each data set at most.
-        size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any" for the image's own; as in the export.
+        size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any", the default, for the image's own; as in the
+            export.
         stride: of a checkpoint of erfnet or enet: 1 or 2; as in the export.
-        threshold: of an .onnx, the default threshold: "fpr=0.1%", "alarms=1/100frames".
-        confidence: of an .onnx, the confidence level of the guarantees.
+        threshold: of an .onnx, the default threshold: a number, "fpr=0.1%" (the default), "alarms=1/100frames",
+            "alarms=30/hour@1fps".
+        confidence: of an .onnx, the confidence level of the guarantees; 0.95 by default.
         min_area: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
-        out: file to write; by default the model's name with ".calibrated" before the ending, in this folder.
+        out: file to write; by default the model's name with ".calibrated" before the ending, in this folder. Until it
+            is written, the figures of each frame are kept beside it, and the same command goes on from them.
     """
+    checkpoint = model.endswith(".ckpt")
+    other = {"threshold": threshold, "confidence": confidence, "min_area": min_area}
+    other = other if checkpoint else {"size": size, "stride": stride}
+    if given := next((name for name, value in other.items() if value is not None), None):
+        raise InputError(
+            f"--{given.replace('_', '-')} is for {'an .onnx file' if checkpoint else 'a checkpoint (.ckpt)'}, and "
+            f"'{model}' is {'a checkpoint' if checkpoint else 'an .onnx file'}; leave it out"
+        )
+    out = out or Path(f"{Path(model).stem}.calibrated{'.ckpt' if checkpoint else '.onnx'}")
+    if not out.parent.is_dir():
+        raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
+    if checkpoint:
+        calibrate_network(Path(model), data, root, scores, split, max_frames, size or "any", stride, out)
+    else:
+        options = (threshold or "fpr=0.1%", 0.95 if confidence is None else confidence, min_area)
+        calibrate_detector(model, data, root, scores, split, max_frames, *options, out)
+
+
+def calibrate_network(
+    path: Path,
+    data: tuple[str, ...],
+    root: Path,
+    scores: tuple[str, ...],
+    split: str,
+    max_frames: int,
+    size: str,
+    stride: int | None,
+    out: Path,
+) -> None:
+    """Temperature and fitted scores of a checkpoint; options as ``calibrate``."""
+    from oddroad.calibration.data import calibration_data
+    from oddroad.datasets import class_tables
+    from oddroad.learn.checkpoints.format import read_checkpoint
+    from oddroad.learn.post_hoc import calibrate_checkpoint
+
+    tables = class_tables(read_checkpoint(path)[1]["classes"])
+    val = calibration_data(data, root, split, max_frames, tables)
+    train = calibration_data(data, root, "train", max_frames, tables) if scores else val
+    total = (val.count or 0) + (train.count or 0 if scores else 0)
+    with progress_bar(total) as advance:
+        found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
+    say(f"{found.line()} of {val.words}")
+    say("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
+    say(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
+
+
+def calibrate_detector(
+    model: str,
+    data: tuple[str, ...],
+    root: Path,
+    scores: tuple[str, ...],
+    split: str,
+    max_frames: int,
+    threshold: str,
+    confidence: float,
+    min_area: int | None,
+    out: Path,
+) -> None:
+    """Thresholds of an .onnx file; options as ``calibrate``."""
     from oddroad.calibration.data import calibration_data
     from oddroad.calibration.fit import find_thresholds, write_card
-    from oddroad.datasets import class_tables
-
-    if model.endswith(".ckpt"):
-        from oddroad.learn.checkpoints.format import read_checkpoint
-        from oddroad.learn.post_hoc import calibrate_checkpoint
-
-        path = Path(model)
-        tables = class_tables(read_checkpoint(path)[1]["classes"])
-        val = calibration_data(data, root, split, max_frames, tables)
-        train = calibration_data(data, root, "train", max_frames, tables) if scores else val
-        out = out or Path(f"{path.stem}.calibrated.ckpt")
-        total = (val.count or 0) + (train.count or 0 if scores else 0)
-        with progress_bar(total) as advance:
-            found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
-        say(f"{found.line()} of {val.words}")
-        say("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
-        say(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
-        return
     from oddroad.calibration.thresholds import threshold_for
     from oddroad.inference.model import Model
 
     detector = Model(model)
-    known = calibration_data(data, root, split, max_frames)
-    out = out or Path(f"{detector.path.stem}.calibrated.onnx")
-    with progress_bar(known.count) as advance:
+    frames = calibration_data(data, root, split, max_frames)
+    out = out if out.name != "default.calibrated.onnx" else out.with_name(f"{detector.path.stem}.calibrated.onnx")
+    keep = out.with_name(f"{out.name}.frames")
+    with progress_bar(frames.count) as advance:
         card = find_thresholds(
-            detector, known.frames(), known.words, scores, threshold, confidence, min_area=min_area, progress=advance
+            detector, frames, scores, threshold, confidence, min_area=min_area, progress=advance, keep=keep
         )
     write_card(detector.path, card, out)
+    shutil.rmtree(keep, ignore_errors=True)
     for name in card.calibration["scores"]:
         say(threshold_for(card, threshold, name).meaning)
+    if frames.damaged:
+        say(f"left out, damaged: {len(frames.damaged)} frames, such as {frames.damaged[0]}")
     say(f"written: {out}")

@@ -123,8 +123,18 @@ class Model:
         """
         name = self.pick_score(score)
         if name not in self.card.thresholds:
-            raise InputError(f"{self.path.name} has no threshold for score '{name}'; pass --threshold")
+            raise InputError(
+                f"{self.path.name} has no threshold for score '{name}'{self.range_words(name)}; run 'oddroad calibrate "
+                f"{self.path.name} --data SCENES' on scenes without an anomaly, or pass --threshold NUMBER"
+            )
         return self.card.thresholds[name]
+
+    def range_words(self, score: str) -> str:
+        """Where a score lies on the picture whose scores the card keeps, in words; "" where it keeps none."""
+        values = [each for row in self.card.reference.get(score, ()) for each in row]
+        return (
+            f", which lies between {min(values):.4g} and {max(values):.4g} on its reference picture" if values else ""
+        )
 
     def maps(self, image: np.ndarray, scores: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Score maps (H, W) float32 of an image (H, W, 3) uint8 RGB, by name.

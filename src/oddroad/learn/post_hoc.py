@@ -150,7 +150,15 @@ def calibrate_checkpoint(
     """
     for name in names:
         pick(FITTED, name, "fitted score")
+    import matplotlib  # noqa: F401 - what is missing is said before the work
+    import scipy  # noqa: F401
+
     network, about = load_network(path, **({} if stride is None else {"stride": stride}))
+    probe = seen(network, about, size)
+    with torch.no_grad():
+        outputs = probe.outputs(torch.zeros(1, 2 * probe.multiple, 2 * probe.multiple, 3, dtype=torch.uint8))
+    for name in names:
+        FITTED[name].build(outputs, probe.stride)  # a score that this network cannot give says so here
     found = fit_temperature(network, about, val.frames(), size, progress)
     seen_at = "the image's own size" if size is None else f"{size[0]}x{size[1]}"
     about = {
