@@ -11,6 +11,8 @@ import numpy as np
 from oddroad.errors import InputError
 from oddroad.io.headers import end_of, is_animated, size_of
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its lines would be printed between ours
+
 MAX_PIXELS = 100_000_000
 """Pixels of a picture that is read without asking: a small file can hold one that fills the memory."""
 

@@ -4,74 +4,117 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from oddroad.errors import InputError
 from oddroad.io.log_types import NANO, Log, Message, recount, unbroken
 
 
-def open_bag(path: Path) -> Log:
-    """What a bag of ROS 1, or the SQLite file of one of ROS 2, holds.
+def open_with(path: Path, reader: Callable[[], Any], encoding: str) -> Log:
+    """What a bag holds that one of rosbags' readers opens whole.
 
-    Raises:
-        InputError: if not one message of it can be read.
+    Args:
+        path: of the bag.
+        reader: makes the reader, a context manager.
+        encoding: of its messages, "ros1" or "cdr".
     """
-    import sqlite3
-
-    from rosbags.highlevel import AnyReader, AnyReaderError
-    from rosbags.typesys import Stores, get_typestore
-
     log = Log(path)
-    first = is_ros1(path)
-
-    def reader() -> Any:
-        return AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
 
     def messages(topics: Sequence[str]) -> Iterator[Message]:
         log.ended.clear()
         with reader() as opened:
             wanted = [each for each in opened.connections if not topics or each.topic in topics]
             for connection, time, data in unbroken(iter(opened.messages(wanted)) if wanted else iter(()), log.ended):
-                yield Message(connection.topic, connection.msgtype, time, "ros1" if first else "cdr", b"", bytes(data))
+                yield Message(connection.topic, connection.msgtype, time, encoding, b"", bytes(data))
 
-    try:
-        with reader() as opened:
-            for each in opened.connections:
-                log.topics[each.topic] = each.msgtype
-                log.counts[each.topic] = log.counts.get(each.topic, 0) + each.msgcount
-            log.start, log.end = opened.start_time, opened.end_time
-        log.messages = messages
-    except (AnyReaderError, sqlite3.Error):
-        salvage = read_cut_bag if first else read_cut_database
-        log.messages = lambda topics: salvage(path, topics, log.ended)
-        return recount(log)
+    with reader() as opened:
+        for each in opened.connections:
+            log.topics[each.topic] = each.msgtype
+            log.counts[each.topic] = log.counts.get(each.topic, 0) + each.msgcount
+        log.start, log.end = opened.start_time, opened.end_time
+    log.messages = messages
     return log
 
 
-def is_ros1(path: Path) -> bool:
-    """Whether a file is a bag of ROS 1."""
-    with path.open("rb") as opened:
-        return opened.read(12) == b"#ROSBAG V2.0"
+def open_ros1(path: Path) -> Log:
+    """What a bag of ROS 1 holds, by its index, or message after message where it has none."""
+    from rosbags.rosbag1 import Reader, ReaderError
+
+    try:
+        return open_with(path, lambda: Reader(path), "ros1")
+    except ReaderError:
+        log = Log(path)
+        log.messages = lambda topics: read_cut_bag(path, topics, log.ended)
+        return recount(log)
 
 
-def read_cut_database(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
-    """The messages of the SQLite file of a bag of ROS 2 that is cut off, as far as its pages are there."""
+def open_compressed(folder: Path) -> Log:
+    """What a bag folder of ROS 2 with compressed files or messages holds; its ``metadata.yaml`` says which.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    from rosbags.highlevel import AnyReader, AnyReaderError
+    from rosbags.typesys import Stores, get_typestore
+
+    try:
+        store = get_typestore(Stores.ROS2_HUMBLE)
+        return open_with(folder, lambda: AnyReader([folder], default_typestore=store), "cdr")
+    except AnyReaderError as error:
+        raise InputError(f"'{folder}' cannot be read: {' '.join(str(error).split())}") from None
+
+
+def open_database(path: Path) -> Log:
+    """What the SQLite file of a bag of ROS 2 holds, also one that is cut off."""
     import sqlite3
 
-    ended[:] = ["the file ends before its last page"]
-    database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    log = Log(path)
+    log.messages = lambda topics: read_database(path, topics, log.ended)
     try:
-        database.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file with fewer pages than it says
+        database = connect(path)
+        try:
+            counts = "SELECT name, type, COUNT(m.id), MIN(m.timestamp), MAX(m.timestamp) FROM topics t"
+            rows = database.execute(f"{counts} LEFT JOIN messages m ON m.topic_id = t.id GROUP BY t.id").fetchall()
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return recount(log)
+    for name, kind, count, first, last in rows:
+        log.topics[name] = kind
+        log.counts[name] = count
+        if count:
+            log.start = first if log.start is None else min(log.start, first)
+            log.end = last if log.end is None else max(log.end, last)
+    return log
+
+
+def connect(path: Path) -> Any:
+    """An open SQLite database, which is not written to."""
+    import sqlite3
+
+    database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    database.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file with fewer pages than it says
+    return database
+
+
+def read_database(path: Path, topics: Sequence[str], ended: list[str]) -> Iterator[Message]:
+    """The messages of the SQLite file of a bag of ROS 2, as far as its pages are there."""
+    import sqlite3
+
+    ended.clear()
+    database = connect(path)
+    try:
         kinds = {number: (name, kind) for number, name, kind in database.execute("SELECT id, name, type FROM topics")}
-        rows = database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED")
-        for number, time, data in unbroken(iter(rows), []):
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY id")
+        for number, time, data in unbroken(iter(rows), ended):
             name, kind = kinds.get(number, ("", ""))
             if name and (not topics or name in topics):
                 yield Message(name, kind, time, "cdr", b"", data)
-    except sqlite3.Error:
-        return
+    except sqlite3.Error as error:
+        ended.append(str(error))
     finally:
         database.close()
 

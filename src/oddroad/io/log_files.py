@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oddroad.errors import InputError
-from oddroad.io.log_bags import open_bag
+from oddroad.io.log_bags import open_compressed, open_database, open_ros1
 from oddroad.io.log_mcap import open_mcap
 from oddroad.io.log_types import Log, Message
 
@@ -18,6 +18,8 @@ def open_log(path: Path) -> Log:
     Raises:
         InputError: if it is none of them, or holds nothing.
     """
+    if path.is_dir() and is_compressed(path):
+        return open_compressed(path)
     files = parts_of(path) if path.is_dir() else [path]
     logs = [open_part(each) for each in files]
     if len(logs) == 1:
@@ -39,6 +41,13 @@ def open_log(path: Path) -> Log:
 
     whole.messages = messages
     return whole
+
+
+def is_compressed(folder: Path) -> bool:
+    """Whether the ``metadata.yaml`` of a bag of ROS 2 says that rosbag2 compressed its files or messages."""
+    described = folder / "metadata.yaml"
+    text = described.read_text(encoding="utf-8", errors="replace") if described.is_file() else ""
+    return re.search(r"compression_mode:\s*[\"']?(file|message)", text, re.IGNORECASE) is not None
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -66,6 +75,8 @@ def open_part(path: Path) -> Log:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
     if head.startswith(b"\x89MCAP0"):
         return open_mcap(path)
-    if head.startswith(b"#ROSBAG V2.0") or head.startswith(b"SQLite format 3\0"):
-        return open_bag(path)
+    if head.startswith(b"#ROSBAG V2.0"):
+        return open_ros1(path)
+    if head.startswith(b"SQLite format 3\0"):
+        return open_database(path)
     raise InputError(f"'{path}' is no driving log; expected an MCAP file or a bag of ROS 1 or ROS 2")

@@ -115,7 +115,7 @@ def with_topics(sources: Sequence[Source], topics: Sequence[str], report: ReadRe
 def is_bag(folder: Path) -> bool:
     """Whether a folder is a bag of ROS 2: with its ``metadata.yaml``, or with nothing but parts of one."""
     files = [each for each in folder.iterdir() if not each.name.startswith(".")]
-    parts = [each for each in files if each.suffix.lower() in (".db3", ".mcap")]
+    parts = [each for each in files if each.suffix.lower() in (".db3", ".mcap", ".zstd")]
     if any(each.name == "metadata.yaml" for each in files) and parts:
         return True
     numbered = {each.stem.rpartition("_")[0] for each in parts if each.stem.rpartition("_")[2].isdigit()}
