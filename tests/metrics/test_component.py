@@ -98,3 +98,45 @@ def test_nothing_to_find_is_no_figure():
 def test_nan_is_named():
     with pytest.raises(InputError, match="frame 'b' holds 1 NaN"):
         ComponentMetric(0.5, 1, 1).add(np.float32([[np.nan]]), np.uint8([[1]]), "b")
+
+
+def test_a_set_worked_out_by_hand():
+    """Of two true components one is found whole and one by half; one of three predicted ones lies on nothing."""
+    frames = [
+        (np.float32([[0.9, 0.1, 0.0, 0.9, 0.1]]), np.uint8([[1, 1, 0, 0, 255]])),
+        (np.float32([[0.9, 0.1, 0.9]]), np.uint8([[1, 0, 255]])),
+    ]
+    whole, parts = ComponentMetric(0.5, 1, 1), [ComponentMetric(0.5, 1, 1) for _ in frames]
+    for part, (scores, labels) in zip(parts, frames, strict=True):
+        whole.add(scores, labels)
+        part.add(scores, labels, "named")
+    parts[0].merge(parts[1])
+    for metric in (whole, parts[0]):
+        found = metric.result()
+        assert found == {
+            "siou": 0.75, "ppv": pytest.approx(2 / 3), "f1_star": pytest.approx((6 * 4 / 5 + 5 * 2 / 4) / 11),
+            "components": 2, "predicted_components": 3,
+        }  # fmt: skip
+        assert {type(value) for value in found.values()} == {float}
+        counts = metric.true_positives, metric.false_negatives, metric.false_positives, metric.numbers
+        assert all(each.dtype == np.int64 for each in counts)
+
+
+def test_the_smallest_sizes_count():
+    scores, labels = np.float32([[0.9, 0.9, 0, 0.9, 0]]), np.uint8([[1, 1, 0, 1, 0]])
+    assert [ComponentMetric(0.5, least, 1).min_predicted for least in (1, 2)] == [1, 2]
+    for predicted, truth, expected in ((1, 1, (2, 2)), (2, 1, (2, 1)), (3, 1, (2, 0)), (1, 2, (1, 1)), (1, 3, (0, 0))):
+        metric = ComponentMetric(0.5, predicted, truth)
+        metric.add(scores, labels)
+        assert tuple(metric.numbers) == expected, (predicted, truth)
+
+
+def test_a_frame_without_a_name_has_an_empty_one():
+    with pytest.raises(InputError, match="frame ''"):
+        ComponentMetric(0.5, 1, 1).add(np.float32([[np.nan]]), np.uint8([[1]]))
+
+
+def test_nothing_added_is_no_figure():
+    found = ComponentMetric(0.5, 1, 1).result()
+    assert np.isnan([found["siou"], found["f1_star"]]).all()
+    assert (found["ppv"], found["components"], found["predicted_components"]) == (0, 0, 0)

@@ -207,3 +207,39 @@ def test_exactly_95_percent_found_is_enough(kind):
     odd = np.array([True] * 19 + [False] * 10 + [True])
     result = added(kind(), -np.arange(30, dtype=np.float32), odd).result()
     assert result["fpr95"] == 0
+
+
+def frames_of_all_kinds(draw, count):
+    """Frames with continuous scores, clipped ones, few values, infinities, and frames of one kind of pixel."""
+    for number in range(count):
+        label = draw.choice([0, 1, 255], p=[0.85, 0.1, 0.05], size=(40, 60)).astype(np.uint8)
+        heat = (draw.normal(size=label.shape) * 10.0 ** draw.integers(-3, 3) + 2.0 * (label == 1)).astype(np.float32)
+        if number % 3 == 0:
+            heat = heat.clip(-0.5, draw.choice([0.7, 1.0]))
+        if number % 4 == 1:
+            heat[:10] = np.round(heat[:10], 1)
+            heat[0, :3] = -np.inf, np.inf, -0.0
+        if number % 5 == 2:
+            label[:] = draw.choice([0, 1, 255])
+        yield heat, label
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_counting_into_spanned_bins_equals_sorting(seed):
+    draw = np.random.default_rng(seed)
+    bins = int(draw.choice([64, 256, 1000]))
+    one, parts = PixelMetric(bins), []
+    for heat, label in frames_of_all_kinds(draw, 9):
+        one.add(heat, label)
+        parts.append(PixelMetric(bins))
+        parts[-1].add(heat, label)  # alone, so that it is sorted
+    merged = PixelMetric(bins)
+    for part in draw.permutation(np.array(parts, object)):
+        merged.merge(part)
+    assert (one.shift, one.apart) == (merged.shift, merged.apart)
+    assert one.shift > 0
+    for name in ("lowest", "highest", "counts", "ties", "tie_counts"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(merged, name), err_msg=name)
+    assert one.result() == merged.result()
+    assert np.isfinite(one.quantiles([0.01, 0.5, 0.99])[1])
+    assert not np.isnan(one.quantiles([0.0, 0.5, 1.0])).any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oddroad.metrics import ExactPixelMetric, PixelMetric
 from oddroad.metrics.ranking import Ranking
 
 
@@ -48,3 +49,51 @@ def test_a_long_curve_keeps_even_recalls_and_even_ratios_of_the_false_positive_r
     assert curve["fpr"] == fpr[sorted(kept)].tolist()
     assert curve["precision"] == pytest.approx((found / (found + false))[sorted(kept)].tolist())
     assert points != 400 or curve == whole.curve()
+
+
+def test_figures_of_a_small_ranking_worked_out_by_hand() -> None:
+    """Scores 3 (an anomaly), 2 (a normal pixel and an anomaly), 1 (an anomaly), 0 (two normal pixels)."""
+    metric = ExactPixelMetric()
+    metric.add(np.float32([[3, 2, 2, 1, 0, 0]]), np.uint8([[1, 1, 0, 1, 0, 0]]))
+    found = metric.result()
+    assert found == {
+        "ap": pytest.approx((1 + 2 / 3 + 3 / 4) / 3), "ap_error": 0, "auroc": pytest.approx((3 + 2.5 + 2) / 9),
+        "fpr95": pytest.approx(1 / 3), "fpr95_error": 0, "f1": pytest.approx(6 / 7), "prevalence": 0.5, "pixels": 6,
+        "threshold": pytest.approx(1, rel=1e-6), "anomaly_pixels": 3,
+    }  # fmt: skip
+    assert found["threshold"] < 1
+    assert {type(value) for value in found.values()} == {float}
+
+
+@pytest.mark.parametrize("kind", [PixelMetric, ExactPixelMetric])
+def test_without_one_kind_of_pixel_there_are_counts_alone(kind: type) -> None:
+    for label, prevalence in ((0, 0.0), (1, 1.0)):
+        metric = kind()
+        metric.add(np.zeros((2, 3), np.float32), np.full((2, 3), label, np.uint8))
+        found = metric.result()
+        for name in ("ap", "ap_error", "auroc", "fpr95", "fpr95_error", "f1", "threshold"):
+            assert np.isnan(found.pop(name)), name
+        assert found == {"prevalence": prevalence, "pixels": 6, "anomaly_pixels": 6 * label}
+    assert np.isnan(kind().result()["prevalence"])
+
+
+def test_quantiles_are_scores_that_so_many_valid_pixels_lie_below() -> None:
+    scores = np.float32(np.random.default_rng(0).permutation(100))[None]
+    labels = np.uint8([[1, 255] + [0] * 98])
+    shares = [0, 0.25, 0.5, 0.95, 1]
+    valid = np.sort(scores[labels != 255])
+    for kind in (PixelMetric, ExactPixelMetric):
+        metric = kind()
+        metric.add(scores, labels)
+        found = metric.quantiles(shares)
+        assert found.tolist() == pytest.approx(np.quantile(valid, shares).tolist(), abs=1.01)
+        assert (found[0], found[-1]) == (valid[0], valid[-1])
+        assert np.array_equal(metric.quantiles(np.array(shares)), found)
+
+
+def test_quantiles_count_values_that_fill_a_frame() -> None:
+    metric = PixelMetric()
+    for value, count in ((0.5, 60), (0.25, 20)):
+        metric.add(np.full((1, count), value, np.float32), np.zeros((1, count), np.uint8))
+    metric.add(np.float32([[0.125, 0.75] * 10]), np.uint8([[0, 1] * 10]))
+    assert metric.quantiles([0.05, 0.15, 0.29, 0.31, 0.89, 0.95]).tolist() == [0.125, 0.25, 0.25, 0.5, 0.5, 0.75]

@@ -81,3 +81,60 @@ def test_bad_frames_are_named(predictions, labels, confidence, message):
     confidence = None if confidence is None else np.float32(confidence)
     with pytest.raises(InputError, match=message):
         SemanticMetric(2).add(np.uint8(predictions), np.uint8(labels), confidence, "f")
+
+
+def test_the_messages_say_what_to_do():
+    metric, one = SemanticMetric(2), np.uint8([[0]])
+    cases = [
+        (
+            (np.uint8([[0, 1]]), one),
+            "the classes of frame '' have shape (1, 2) and its label (1, 1); bring them to the size of the label",
+        ),
+        (
+            (one, np.uint8([[7]])),
+            "the label of frame '' holds class 7; expected 0 to 1, or 255 in a label where it is not judged",
+        ),
+        ((one, one, np.float32([[-0.1]])), "the confidence of frame '' is not between 0 and 1 everywhere"),
+        ((one, one, np.float32([[0.5, 0.5]])), "the confidence of frame '' has shape (1, 2); expected (1, 1)"),
+    ]
+    for given_arguments, message in cases:
+        with pytest.raises(InputError) as caught:
+            metric.add(*given_arguments)
+        assert str(caught.value) == message
+    with pytest.raises(InputError) as caught:
+        metric.merge(SemanticMetric(3))
+    assert str(caught.value) == "cannot merge counts of 2 and 3 classes"
+
+
+def test_figures_worked_out_by_hand():
+    metric = SemanticMetric(3)
+    labels, predictions = np.uint8([[0, 0, 0, 1, 255]]), np.uint8([[0, 0, 1, 1, 2]])
+    metric.add(predictions, labels, np.float32([[1.0, 0.5, 0.5, 0.0, 0.3]]))
+    assert metric.iou()[:2].tolist() == [2 / 3, 1 / 2]
+    assert np.isnan(metric.iou()[2])
+    assert metric.result() == {
+        "miou": pytest.approx(7 / 12), "accuracy": 0.75, "ece": pytest.approx((0 + 0 + 1) / 4), "pixels": 4.0,
+    }  # fmt: skip
+    found = metric.reliability()
+    pixels, confidence, accuracy = [0] * 15, [0.0] * 15, [0.0] * 15
+    pixels[0], pixels[7], pixels[14] = 1, 2, 1
+    confidence[7], confidence[14] = 0.5, 1.0
+    accuracy[0], accuracy[7], accuracy[14] = 1.0, 0.5, 1.0
+    assert found == {"pixels": pixels, "confidence": confidence, "accuracy": accuracy}
+    assert metric.confusion.dtype == np.int64
+
+
+def test_a_confidence_that_rounding_lifted_above_one_is_one():
+    metric, one = SemanticMetric(2), np.uint8([[0]])
+    metric.add(one, one, np.float64([[1 + 1e-6]]))
+    assert metric.reliability()["pixels"][14] == 1
+    with pytest.raises(InputError):
+        metric.add(one, one, np.float64([[1 + 2e-6]]))
+
+
+def test_a_frame_of_which_nothing_is_judged_changes_nothing():
+    metric = SemanticMetric(2)
+    metric.add(np.uint8([[0]]), np.uint8([[255]]), np.float32([[0.5]]))
+    found = metric.result()
+    assert np.isnan([found["miou"], found["accuracy"], found["ece"]]).all()
+    assert found["pixels"] == 0
