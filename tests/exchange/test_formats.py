@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_judged_and_nothing_found_is_converted(
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"1 frames judged, 0 with regions, 0 regions; written to {tmp_path / 'a.json'}"
     )
+
+
+def test_numbers_as_json(results_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(results_file, "--to", "csv", "--out", tmp_path / "a.csv", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("notes")[0].startswith(f"{tmp_path / 'a.frames.csv'}: a line a frame")
+    numbers = {"frames": 5, "with_regions": 4, "regions": 8, "not_judged": 1, "gaps": 1}
+    assert found == {**numbers, "out": str(tmp_path / "a.csv")}
 
 
 @pytest.mark.parametrize("to", ["coco", "csv", "mcap"])

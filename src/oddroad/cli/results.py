@@ -10,7 +10,9 @@ import tyro
 from oddroad.cli.common import say
 
 
-def results(source: Annotated[Path, tyro.conf.Positional], /, to: str, out: Path, media: Path | None = None) -> None:
+def results(
+    source: Annotated[Path, tyro.conf.Positional], /, to: str, out: Path, media: Path | None = None, json: bool = False
+) -> None:
     """Convert what 'detect' found to what other tools open.
 
     Example: oddroad results out/drive --to coco --out drive.json
@@ -20,10 +22,16 @@ def results(source: Annotated[Path, tyro.conf.Positional], /, to: str, out: Path
         to: coco, csv, fiftyone, supervision, rerun, mcap or labelme.
         out: the file to write (coco, csv, rerun, mcap), or a new folder (fiftyone, supervision, labelme).
         media: the file or folder that 'detect' read, for formats that hold or show the pictures.
+        json: print one JSON object with the numbers of frames and regions, and with what is to be known.
     """
+    from json import dumps
+
     from oddroad.exchange import convert
 
     found, notes = convert(source, to, out, media)
+    if json:
+        print(dumps({**found.counts(), "out": str(out), "notes": notes}))
+        return
     for line in notes:
         say(line)
     say(f"{found.line()}; written to {out}")

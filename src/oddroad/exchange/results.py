@@ -133,13 +133,22 @@ class Results:
         """Frames that were damaged and not judged: what is in them is not known."""
         return [each for each in self.frames if each.regions is None]
 
+    def counts(self) -> dict[str, int]:
+        """How many frames were judged, how many of them have regions, how many regions, and what was not seen."""
+        judged = self.judged
+        return {
+            "frames": len(judged),
+            "with_regions": sum(bool(each.regions) for each in judged),
+            "regions": sum(len(each.regions or ()) for each in judged),
+            "not_judged": len(self.not_judged),
+            "gaps": len(self.gaps),
+        }
+
     def line(self) -> str:
         """The numbers in one line."""
-        judged, other = self.judged, self.not_judged
-        found = sum(bool(each.regions) for each in judged)
-        regions = sum(len(each.regions or ()) for each in judged)
-        text = f"{len(judged)} frames judged, {found} with regions, {regions} regions"
-        if other:
+        counts = self.counts()
+        text = f"{counts['frames']} frames judged, {counts['with_regions']} with regions, {counts['regions']} regions"
+        if other := self.not_judged:
             text += f"; {len(other)} frames were damaged and not judged, first {other[0].name} ({other[0].reason})"
         if self.gaps:
             text += f"; {len(self.gaps)} gaps without frames"
