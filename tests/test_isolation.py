@@ -17,7 +17,10 @@ RUNTIME = sorted(
     for path in ROOT.rglob("*.py")
     if path.relative_to(ROOT).parts[0] != "learn"
 )
-HEAVY = ("torch", "lightning", "transformers", "matplotlib", "scipy", "openvino", "onnx")
+HEAVY = (
+    "torch", "lightning", "transformers", "albumentations", "matplotlib", "scipy", "sklearn", "h5py", "pandas",
+    "openvino", "onnx", "onnxruntime", "nncf", "av", "PIL", "mcap", "rosbags", "pycocotools", "supervision", "rich",
+)  # fmt: skip
 
 
 def loaded(code: str) -> list[str]:
