@@ -139,6 +139,20 @@ class TestBags:
 
 
 class TestTopics:
+    def test_a_log_among_others_that_lacks_the_topic_is_skipped(self, tmp_path: Path) -> None:
+        (tmp_path / "logs").mkdir()
+        for name, topic in (("a.bag", "/camera"), ("b.bag", "/other")):
+            write_ros1(tmp_path / "logs" / name, images(2, topic, first=True))
+        report = ReadReport()
+        found = find_sources([str(tmp_path / "logs")], ["/camera"], report)
+        assert [each.name for each in found] == ["a.bag/camera"]
+        assert report.skipped == [
+            f"'{tmp_path / 'logs' / 'b.bag'}' has no topic '/camera' with pictures; there is: "
+            "/other (sensor_msgs/msg/Image)"
+        ]
+        with pytest.raises(InputError, match="has no topic '/nope'"):
+            find_sources([str(tmp_path / "logs")], ["/nope"])
+
     def test_two_cameras_lie_side_by_side(self, tmp_path: Path) -> None:
         both = images() + images(6, "/camera/back", late=TENTH * 3) + images(3, "/rear")
         path = write_ros2(tmp_path / "drive", sorted(both, key=lambda message: message[1]))

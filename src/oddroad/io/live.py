@@ -124,9 +124,10 @@ def read_live(source: Source, every: int, report: ReadReport, options: ReadOptio
     kind = Camera if source.kind == "camera" else Stream
     connection = kind(source, options, report)
     if isinstance(connection, Stream) and connection.finite:
-        connection.close()
-        with open_container(source.place, TIMEOUT) as container:
-            yield from read_container(container, source, every, report, options)
+        try:
+            yield from read_container(connection.container, source, every, report, options)
+        finally:
+            connection.close()
         return
     report.rates[source.name] = connection.rate or ASSUMED_RATE
     maker = FrameMaker(source.name, every, report)

@@ -41,24 +41,17 @@ def log_of(source: Source) -> Log:
     return known(path, found.st_size, found.st_mtime_ns)
 
 
-def topics_of(source: Source, wanted: Sequence[str], report: ReadReport) -> list[str]:
+def topics_of(source: Source, wanted: Sequence[str]) -> list[str]:
     """The topics of a log with pictures, by name: those that are wanted, or all.
 
     Args:
         source: the log.
         wanted: names, with * and ?.
-        report: is told if the log cannot be read and the user did not name it.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or the log cannot be read.
     """
-    try:
-        log = log_of(source)
-    except InputError as error:
-        if source.named:
-            raise
-        report.skip(str(error), False)
-        return []
+    log = log_of(source)
     there = ", ".join(f"{topic} ({kind or 'no type'})" for topic, kind in sorted(log.topics.items())) or "no message"
     pictures = [topic for topic, kind in sorted(log.topics.items()) if holds(kind)]
     found = [each for each in pictures if not wanted or any(fnmatch.fnmatchcase(each, word) for word in wanted)]

@@ -83,6 +83,8 @@ def find_sources(given: Sequence[str], topics: Sequence[str] = (), report: ReadR
             sources.append(Source("camera", word, f"camera{word}"))
         elif path.is_dir():
             sources += [Source("log", word, path.resolve().name)] if is_bag(path) else in_folder(path, report)
+        elif path.is_char_device() and path.name.startswith("video") and path.name[5:].isdigit():
+            sources.append(Source("camera", path.name[5:], f"camera{path.name[5:]}"))
         elif path.exists():
             sources.append(Source(kind_of(path) or "image", str(path), path.name))
         elif any(mark in word for mark in "*?["):
@@ -107,8 +109,16 @@ def with_topics(sources: Sequence[Source], topics: Sequence[str], report: ReadRe
             continue
         from oddroad.io.logs import topics_of
 
-        for topic in topics_of(source, topics, report):
-            found.append(replace(source, name=f"{source.name}/{topic.strip('/')}", topic=topic))
+        try:
+            named = topics_of(source, topics)
+        except InputError as error:
+            if source.named or len(sources) == 1:
+                raise
+            report.skip(str(error), False)
+            continue
+        found += [replace(source, name=f"{source.name}/{topic.strip('/')}", topic=topic) for topic in named]
+    if not found:
+        raise InputError(report.skipped[-1])
     return found
 
 
