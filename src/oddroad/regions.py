@@ -197,18 +197,17 @@ def as_letters(numbers: np.ndarray) -> str:
 
 def run_lengths(counts: str) -> np.ndarray:
     """The numbers (n,) int64 of a text from ``encode_rle`` or from pycocotools: outside, inside, outside, ..."""
-    numbers: list[int] = []
-    value = shift = 0
-    for letter in counts.encode("ascii"):
-        bits = letter - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
-            value = shift = 0
-    return np.array(numbers, np.int64)
+    bits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(bits & 32 == 0)  # of each number
+    first = np.r_[0, last[:-1] + 1][: len(last)]
+    if not len(last):
+        return np.zeros(0, np.int64)
+    shifts = 5 * (np.arange(len(bits)) - np.repeat(first, last - first + 1)[: len(bits)])
+    numbers = np.add.reduceat((bits & 31) << shifts, first)
+    numbers -= np.where(bits[last] & 16, np.int64(1) << (shifts[last] + 5), 0)
+    for start in (1, 2):  # from the fourth on, the difference to the last but one
+        numbers[start::2] = np.cumsum(numbers[start::2])
+    return numbers
 
 
 def decode_rle(counts: str, size: tuple[int, int]) -> np.ndarray:

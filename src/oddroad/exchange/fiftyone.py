@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 def to_fiftyone(results: Results, media: Media, pictures: Path, name: str | None = None) -> fiftyone.Dataset:
     """The results as a FiftyOne dataset: a sample a frame.
 
+    >>> results, media = read_results("out/drive"), Media(Path("drive.mp4"))  # doctest: +SKIP
+    >>> fiftyone.launch_app(to_fiftyone(results, media, Path("pictures")))  # doctest: +SKIP
+
     A sample has ``detections`` (label "anomaly", mask, ``confidence`` the peak in the unit of the score, ``index`` the
     track, and ``mean``, ``percentile``, ``area``, ``hits``), ``heatmap`` where maps were saved, all with one ``range``,
     and ``source``, ``frame_index``, ``time``, ``utc``, ``status``. Where a damaged frame was not judged, ``detections``

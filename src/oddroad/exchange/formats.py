@@ -29,7 +29,19 @@ FORMATS: dict[str, Callable[[Results, Path, Media | None], list[str]]] = {
 
 
 def convert(path: Path, to: str, out: Path, media: Path | None = None) -> tuple[Results, list[str]]:
-    """Write the results of ``oddroad detect`` in the format of another tool.
+    r"""Write the results of ``oddroad detect`` in the format of another tool.
+
+    >>> import json, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> run = {"type": "run", "schema_version": 1, "oddroad": "1.0", "model": "m", "score": "energy", "threshold": 4.0}
+    >>> region = {"box": [1, 0, 3, 2], "area": 4, "mean": 5.0, "peak": 6.0,
+    ...           "segmentation": {"size": [2, 4], "counts": "242"}}
+    >>> frame = {"type": "frame", "source": "a.jpg", "index": None, "time": None, "width": 4, "height": 2,
+    ...          "status": "ok", "regions": [region]}
+    >>> _ = (folder / "detections.jsonl").write_text(f"{json.dumps(run)}\n{json.dumps(frame)}\n")
+    >>> results, notes = convert(folder, "coco", folder / "coco.json")
+    >>> [(each["bbox"], each["area"]) for each in json.loads((folder / "coco.json").read_text())["annotations"]]
+    [([1, 0, 2, 2], 4)]
 
     Args:
         path: a ``detections.jsonl``, or a folder of them.

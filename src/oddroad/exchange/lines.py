@@ -182,12 +182,9 @@ def extent(counts: str, size: tuple[int, int]) -> tuple[int, list[int]]:
     """
     height, width = size
     message = f"'counts' {shown(counts)} is no run-length code of {width} x {height} pixels, some of them inside"
-    if not re.fullmatch("[0-o]*[0-O]", counts):  # each letter stands for six bits; the highest says that more follow
+    if not re.fullmatch("([P-o]{0,7}[0-O])+", counts):  # a letter from P on says that the number goes on
         raise LineError(message)
-    try:
-        lengths = run_lengths(counts)
-    except OverflowError:
-        raise LineError(message) from None
+    lengths = run_lengths(counts)
     ends = np.cumsum(lengths)
     if lengths.min() < 0 or ends[-1] != height * width or ends.max() != ends[-1] or not lengths[1::2].any():
         raise LineError(message)

@@ -75,5 +75,5 @@ def write_supervision(results: Results, out: Path, media: Media | None) -> list[
     return [
         f"open it with: sv.DetectionDataset.from_coco('{out / 'images'}', '{out / 'annotations.json'}')",
         "supervision reads boxes, masks and areas from it, not scores and tracks: for these call "
-        "oddroad.exchange.supervision.to_supervision(frame.regions, frame.size, frame.tracks) in Python",
+        "oddroad.exchange.to_supervision(frame.regions, frame.size, frame.tracks) in Python",
     ]
