@@ -128,4 +128,7 @@ def test_media_of_a_shorter_video(
     text = results_file.read_text("utf-8").replace('"index": 3, "time": 0.3', '"index": 9, "time": 0.3')
     results_file.write_text(text, encoding="utf-8")
     assert run(results_file, "--to", "supervision", "--media", media, "--out", tmp_path / "a") == 2
-    assert "has no frame 9; the results are of another video" in capsys.readouterr().err
+    drive = media / "drive.mp4"
+    assert capsys.readouterr().err == (
+        f"oddroad: 'drive.mp4#9' of the results cannot be read from '{drive}'; the results are of another file\n"
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.exchange.results import FrameResult
-from oddroad.io.images import read_image
+from oddroad.io.images import MAX_PIXELS
+from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import Source, find_sources
 from oddroad.io.video import read
 
@@ -56,18 +57,24 @@ class Media:
         for each in frames:
             by_source.setdefault(each.source, {}).setdefault(each.index, []).append(each)
         for name, wanted in by_source.items():
-            source = self.source(name)
-            if None in wanted:
-                for frame in wanted.pop(None):
-                    yield frame, checked(read_image(Path(source.place)), frame)
-            for decoded in read([source]) if wanted else ():
+            source, report = self.source(name), ReadReport()
+            for decoded in read([source], report=report, options=options_of(wanted)):
                 for frame in wanted.pop(decoded.index, ()):
                     yield frame, checked(decoded.image, frame)
                 if not wanted:
                     break
             if wanted:
                 missing = next(iter(wanted.values()))[0]
-                raise InputError(f"'{source.place}' has no frame {missing.index}; the results are of another video")
+                reason = f": {report.skipped[0]}" if report.skipped else "; the results are of another file"
+                raise InputError(f"'{missing.name}' of the results cannot be read from '{source.place}'{reason}")
+
+
+def options_of(frames: Mapping[int | None, Sequence[FrameResult]]) -> ReadOptions:
+    """How frames of one source were read: the number of the video stream, and at least their size is allowed."""
+    each = [frame for same in frames.values() for frame in same]
+    stream = each[0].run.values.get("settings", {}).get("stream")
+    pixels = max(frame.size[0] * frame.size[1] for frame in each)
+    return ReadOptions(stream=stream if type(stream) is int else None, max_pixels=max(pixels, MAX_PIXELS))
 
 
 def checked(image: np.ndarray, frame: FrameResult) -> np.ndarray:
