@@ -17,7 +17,7 @@ import pytest
 from oddroad.cli import main
 from oddroad.cli.common import say, with_quiet
 from oddroad.cli.completion import SHELLS
-from oddroad.errors import InputError
+from oddroad.errors import InputError, LostSource
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
@@ -119,6 +119,26 @@ def test_errors_of_the_system_say_what_to_do(
     assert capsys.readouterr().err.startswith(message)
 
 
+def test_a_lost_source_has_its_own_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def verb() -> None:
+        """Loses. Example: oddroad lose"""
+        raise LostSource("'camera0' stayed away for 60 s")
+
+    monkeypatch.setitem(main.VERBS, "lose", verb)
+    assert main.main(["lose"]) == 3
+    assert capsys.readouterr().err == "oddroad: 'camera0' stayed away for 60 s\n"
+
+
+def test_a_switch_has_its_opposite_in_recipes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("detect", "train"):
+        with pytest.raises(SystemExit):
+            main.main([verb, "--help"])
+        text = capsys.readouterr().out
+        assert ("--latest" in text) == (verb == "detect")
+        assert "--no-latest" not in text
+        assert ("--recipe.network.no-outlier" in text) == (verb == "train")
+
+
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def verb() -> None:
         """Slow. Example: oddroad slow"""
@@ -192,12 +212,16 @@ def test_the_start_imports_nothing_heavy() -> None:
     assert not {"numpy", "cv2", "onnxruntime", "torch", "yaml", "rich"} & set(loaded)
 
 
-def test_a_reader_that_leaves_early() -> None:
-    code = "import sys; from oddroad.cli.main import main; sys.exit(main(['info']))"
+@pytest.mark.parametrize("words", [["info"], ["--help"], ["detect", "--help"]])
+def test_a_reader_that_leaves_early(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    code = f"import sys; from oddroad.cli.main import main; sys.exit(main({words!r}))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         assert process.wait(60) == 0
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize("words", [["info"], ["data", "verify", "--root", ".", "--data", "folder"]])

@@ -141,6 +141,7 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
             tyro.cli(hold, prog=f"oddroad {verb}", args=list(arguments), config=(*flags, *READABLE))
     except SystemExit as stop:
         if stop.code in (0, None):
+            sys.stdout.flush()
             raise
         said = one_line(errors.getvalue())
         if said.startswith("Required options"):
@@ -180,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     signal.signal(each, signal.default_int_handler)
             length = 2 if words[0] in groups else 1
             parse(" ".join(words[:length]), words[length:])()
+        sys.stdout.flush()  # a reader that has left is noticed here, not after the end
     except LostSource as error:
         return complain(str(error), FAILED)
     except InputError as error:
