@@ -17,7 +17,7 @@ from own_process import start_command
 
 from oddroad.cli.main import main
 from oddroad.learn.checkpoints.format import read_checkpoint
-from oddroad.learn.training.checkpoints import newest_state
+from oddroad.learn.training.checkpoints import newest_state, states_of
 from oddroad.reporting.learning_curves import PLACE, read_curves
 
 RECIPE = """
@@ -66,17 +66,17 @@ def same_weights(one: Path, two: Path) -> bool:
 def test_killed_at_random_and_resumed_is_undisturbed_bit_by_bit(root: Path, tmp_path: Path) -> None:
     words = ("--validate-every", "7")
     assert main(command(root, tmp_path / "whole", RECIPE, *words)) == 0
-    killed = command(root, tmp_path / "killed", RECIPE, *words)
+    killed, state = command(root, tmp_path / "killed", RECIPE, *words), tmp_path / "killed" / "state"
     steps = []
     for wanted in (random.randrange(2, 11), random.randrange(13, 19)):  # in both halves, and twice in one run
         running = start_command(killed, tmp_path / "output.txt")
-        while newest_state(tmp_path / "killed" / "state")[0] < wanted and running.is_alive():
+        while max([0, *(step for step, _ in states_of(state))]) < wanted and running.is_alive():
             time.sleep(0.01)
         running.kill()
         running.join()
         assert running.exitcode == -signal.SIGKILL, (tmp_path / "output.txt").read_text()[-2000:]
         assert not (tmp_path / "killed" / "model.ckpt").exists()
-        steps.append(newest_state(tmp_path / "killed" / "state")[0])
+        steps.append(newest_state(state)[0])
     assert main(killed) == 0
     assert same_weights(tmp_path / "whole", tmp_path / "killed"), f"killed after steps {steps}"
     curves = [read_curves(tmp_path / name / PLACE) for name in ("whole", "killed")]
