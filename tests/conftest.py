@@ -18,8 +18,10 @@ from oddroad.inference.model import Model
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
 
-hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("no deadline")
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_runtest_teardown() -> None:

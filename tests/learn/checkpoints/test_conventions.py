@@ -120,8 +120,15 @@ def test_known_authors(tmp_path: Path) -> None:
     assert {name for each in AUTHORS for name in each.networks} <= set(NETWORKS)
 
 
-@pytest.mark.parametrize("size", [None, (32, 64)])
-@pytest.mark.parametrize("normalisation", ["unit", "imagenet"])
+@pytest.mark.parametrize(
+    ("normalisation", "size"),
+    [
+        ("imagenet", None),
+        ("unit", (32, 64)),
+        pytest.param("unit", None, marks=pytest.mark.slow),
+        pytest.param("imagenet", (32, 64), marks=pytest.mark.slow),
+    ],
+)
 def test_bgr_and_0_to_255_reach_checkpoint_predictor_and_file(
     normalisation: Any, size: tuple[int, int] | None, tmp_path: Path
 ) -> None:
