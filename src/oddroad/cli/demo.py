@@ -10,14 +10,14 @@ from oddroad.cli.common import progress_bar, say
 def demo(
     out: Path = Path("demo"), seed: int = 0, frames: int = 150, model: str = "default", engine: str = "auto"
 ) -> None:
-    """Render a drive with anomalies on the road, detect on it, and write a video, a contact sheet and figures.
+    """Detect on a real drive with rendered anomalies on the road, and write a video, a contact sheet and figures.
 
     Example: oddroad demo --out demo --seed 3
 
     Args:
         out: folder for demo.mp4, contact_sheet.jpg and demo.json.
-        seed: of the drive.
-        frames: its length.
+        seed: chooses which thing lies where.
+        frames: length of the drive, 150 at most.
         model: an oddroad .onnx file, or "default".
         engine: what runs the network: auto, onnxruntime, openvino.
     """
@@ -28,8 +28,12 @@ def demo(
     with progress_bar(frames) as advance:
         values = run_demo(detector, out, seed, frames, progress=advance)
     say(
+        f"in {values['frames_with_a_thing_found']} of {values['frames_with_a_thing']} frames with a thing of 200 pixels or "
+        f"more one is marked; {values['regions_elsewhere']} regions lie elsewhere"
+    )
+    say(
         f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "
         f"(anomaly pixels: {100 * values['prevalence']:.2f} %), {values['fps']:.1f} FPS on "
-        f"{values['engine']} while the drive was rendered beside it ('oddroad benchmark' measures alone)"
+        f"{values['engine']} while the things were rendered beside it ('oddroad benchmark' measures alone)"
     )
     say(f"look at {out / 'contact_sheet.jpg'} and {out / 'demo.mp4'}")

@@ -172,7 +172,7 @@ class Painter:
         when = "" if frame.time is None else f"  {clock(frame.time)}"
         lines = [f"{self.model}  {self.score}", f"{frame.source}{when}"]
         lines.append(
-            "box: # track, share of in-distribution pixels below its peak" if self.calibrated else "not calibrated"
+            "%: in-distribution pixels that score lower; #: track" if self.calibrated else "not calibrated; #: track"
         )
         wide = min(max(text_width(each, size) for each in lines) + 2 * margin, width)
         high = step * (len(lines) + 2) + margin
