@@ -3,7 +3,8 @@
 Scores are counted by the order-preserving integer key of a float32 (smaller key, smaller score). As long as the scores
 seen take at most ``bins`` different values, every value has a count of its own and the figures are exact. Beyond that
 the lowest bits of all keys are dropped, one after the other, until the counts fit again: the state depends on what was
-added, never on its order or on how the images were split. A value that many pixels of a frame share (a clipped score, a
+added, never on its order or on how the images were split. A bin of several values spans its whole slot of keys, so that
+further keys in it need counting and no sorting. A value that many pixels of a frame share (a clipped score, a
 filled region) is counted apart, for a tie must stay a tie. Within a bin of several values both kinds of pixels count
 as evenly spread, and the result carries a proven bound of what that can cost.
 """
@@ -13,7 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.metrics.keys import PIECE, floats_of, just_below, keys_of
 from oddroad.metrics.ranking import Ranking
+from oddroad.metrics.slots import Slots, count_of, heavy, least_of, runs, tally, without
 from oddroad.types import ANOMALY, IGNORE, KNOWN
 
 BINS = 1 << 16
@@ -21,45 +24,6 @@ BINS = 1 << 16
 
 TIES = 1 << 14
 """Most values kept apart because they fill a frame, 20 bytes each."""
-
-HEAVY = 1024
-"""A value that holds this part of the normal or of the anomaly pixels of a frame (at least 16) is kept apart."""
-
-
-PIECE = 1 << 17
-"""Pixels that are worked on at a time, which bounds the memory of a large frame."""
-
-MINUS_ZERO = 0x7FFFFFFF
-"""The one key that no score has."""
-
-
-def keys_of(scores: np.ndarray) -> np.ndarray:
-    """Order-preserving uint32 keys of float32 scores; -0.0 and 0.0 share one.
-
-    >>> keys = keys_of(np.float32([-np.inf, -1, 0, 1e-45, 1, np.inf]))
-    >>> bool((np.diff(keys.astype(np.int64)) > 0).all())
-    True
-    """
-    bits = (scores + np.float32(0)).view(np.int32).reshape(-1)
-    for start in range(0, len(bits), PIECE):  # in place and in pieces that stay in the cache
-        piece = bits[start : start + PIECE]
-        flip = piece >> 31
-        flip |= np.int32(-(2**31))
-        piece ^= flip
-    return bits.view(np.uint32).reshape(scores.shape)
-
-
-def floats_of(keys: np.ndarray) -> np.ndarray:
-    """The float32 scores of uint32 keys; inverse of keys_of."""
-    negative = keys < 0x80000000
-    return np.where(negative, ~keys, keys ^ np.uint32(0x80000000)).astype(np.uint32).view(np.float32)
-
-
-def just_below(keys: np.ndarray) -> np.ndarray:
-    """The float32 thresholds t such that ``score > t`` holds exactly for the scores with at least these keys."""
-    lowest = keys_of(np.array([-np.inf], np.float32))[0]
-    below = np.maximum(keys, lowest + np.uint32(1)) - np.uint32(1)
-    return floats_of(below - (below == MINUS_ZERO))
 
 
 def valid_pixels(
@@ -136,17 +100,47 @@ class PixelMetric:
         values, anomalous = valid_pixels(scores, labels, name)
         keys = keys_of(values)
         del values
-        both = keys[~anomalous], keys[anomalous]
+        positives = int(np.count_nonzero(anomalous))
+        least = least_of(len(keys) - positives), least_of(positives)
+        slots = Slots.of(self.lowest, self.highest, self.shift)
+        if slots is None:
+            both = keys[~anomalous], keys[anomalous]
+            del keys
+            self._add_sorted(both, least)
+            return
+        counts, rest, rest_anomalous, near, near_anomalous = slots.count(keys, anomalous, least if self.apart else None)
         del keys
+        near = near[~near_anomalous], near[near_anomalous]
+        for part in near:
+            part.sort()
+        ties = np.union1d(heavy(near[0], least[0]), heavy(near[1], least[1]))
+        tie_counts = np.array([count_of(part, ties) for part in near])
+        for row in (0, 1):
+            np.subtract.at(counts[row], slots.bins_of(ties), tie_counts[row])
+        self.counts += counts
+        self._join_ties(ties, tie_counts)
+        self._add_sorted((rest[~rest_anomalous], rest[rest_anomalous]), least)
+
+    def _add_sorted(self, both: tuple[np.ndarray, np.ndarray], least: tuple[int, int]) -> None:
+        """Count the keys of normal and of anomaly pixels by sorting them, in place.
+
+        Args:
+            both: all of a frame's keys that may fall into new bins, uint32.
+            least: how often a value of each kind must occur to be kept apart.
+        """
         for part in both:
             part.sort()
-        ties = np.union1d(heavy(both[0]), heavy(both[1])) if self.apart else np.zeros(0, np.uint32)
-        counts = np.zeros((2, len(ties)), np.int64)
-        for row, part in enumerate(both):
-            starts, ends = np.searchsorted(part, ties), np.searchsorted(part, ties, side="right")
-            counts[row] = ends - starts
-            gaps = zip(np.concatenate([[0], ends]), np.concatenate([starts, [len(part)]]), strict=True)
-            self._count(np.concatenate([part[start:end] for start, end in gaps]) if len(ties) else part, row)
+        none = np.zeros(0, np.uint32)
+        ties = np.union1d(*(heavy(*each) for each in zip(both, least, strict=True))) if self.apart else none
+        counts = np.array([count_of(part, ties) for part in both])
+        kept = [without(part, ties) for part in both]
+        if sum(map(len, kept)) <= PIECE:
+            pieces = [tally(part, row, self.shift) for row, part in enumerate(kept)]
+            lowest, highest, found = zip(*pieces, strict=True)
+            self._join(np.concatenate(lowest), np.concatenate(highest), np.concatenate(found, axis=1))
+        else:
+            for row, part in enumerate(kept):
+                self._count(part, row)
         self._join_ties(ties, counts)
 
     def merge(self, other: PixelMetric) -> None:
@@ -207,7 +201,7 @@ class PixelMetric:
         order = np.argsort(keys, kind="stable")
         total = np.cumsum(np.concatenate([self.counts, self.tie_counts], axis=1).sum(0)[order])
         at = np.searchsorted(total, np.asarray(shares) * total[-1]).clip(0, len(total) - 1)
-        return floats_of(keys[order][at])
+        return floats_of(np.clip(keys[order][at], *keys_of(np.array([-np.inf, np.inf], np.float32))))
 
     def _count(self, keys: np.ndarray, row: int) -> None:
         """Count sorted keys of one kind of pixel, joining as soon as there are many bins to join."""
@@ -236,6 +230,10 @@ class PixelMetric:
             self.lowest = self.lowest[starts]
             self.highest = np.maximum.reduceat(self.highest, starts)
             self.counts = np.add.reduceat(self.counts, starts, axis=1)
+        shift = np.uint32(self.shift)
+        mixed = self.lowest != self.highest  # a bin of several values spans its slot, whichever they are
+        self.lowest = np.where(mixed, self.lowest >> shift << shift, self.lowest)
+        self.highest = np.where(mixed, self.lowest | (np.uint32(1) << shift) - np.uint32(1), self.highest)
 
     def _join_ties(self, ties: np.ndarray, counts: np.ndarray) -> None:
         """Take further values in that are counted apart; if there are too many of them, no value is."""
@@ -304,28 +302,3 @@ class ExactPixelMetric:
         """Scores below which these shares of the valid pixels lie."""
         values = np.sort(np.concatenate(self.normal + self.anomalous))
         return values[(np.asarray(shares) * len(values)).astype(int).clip(0, len(values) - 1)]
-
-
-def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends of the runs of equal values in an ordered array."""
-    if len(values) == 0:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    inner = np.flatnonzero(values[1:] != values[:-1]) + 1
-    return np.concatenate([[0], inner]), np.concatenate([inner, [len(values)]])
-
-
-def tally(keys: np.ndarray, row: int, shift: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bins of sorted keys of one kind of pixel: lowest keys, highest keys, counts (2, K) with one row filled."""
-    starts, ends = runs(keys >> np.uint32(shift))
-    counts = np.zeros((2, len(starts)), np.int64)
-    counts[row] = ends - starts
-    return keys[starts], keys[ends - 1], counts
-
-
-def heavy(keys: np.ndarray) -> np.ndarray:
-    """The values that take a 1/HEAVY part, and at least 16, of these sorted keys."""
-    least = max(16, -(-len(keys) // HEAVY))
-    sampled = keys[:: least // 2]
-    likely = np.unique(sampled[1:][sampled[1:] == sampled[:-1]])
-    long = np.searchsorted(keys, likely, side="right") - np.searchsorted(keys, likely) >= least
-    return likely[long]
