@@ -30,7 +30,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from oddroad.learn.export.onnx import constant_slopes, fold_batchnorm, quiet
+from oddroad.learn.export.module_passes import constant_slopes, fold_batchnorm
+from oddroad.learn.export.onnx import quiet
 from oddroad.learn.networks import NETWORKS, enet
 
 FORMS = {name: (name, {}) for name in NETWORKS if not name.endswith(("_frozen", "_lean"))} | {

@@ -46,8 +46,8 @@ def quantise_only(path: Path, out: Path, data: Path) -> None:
     from oddroad.learn.export.graph_passes import drop_output, fold_mean_into_padding
     from oddroad.learn.export.onnx import write
     from oddroad.learn.export.qdq_passes import make_fast
-    from oddroad.learn.export.quantise import calibration_images
     from oddroad.learn.export.quantisers import outside, with_nncf
+    from oddroad.learn.export.validation import calibration_images
 
     model, card = onnx.load(path), read_card(path)
     assert card.size is not None

@@ -49,6 +49,8 @@ def export(
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
         flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
     """
+    target, int8 = parse_size(size), precision == "int8"
+    check_int8_options(int8, quantisation_data, quantiser, weight_storage, flip_tta)
     from oddroad.learn.checkpoints.format import load_networks, load_scores
     from oddroad.learn.export.onnx import export as write
 
@@ -56,21 +58,9 @@ def export(
         from oddroad.learn.plugin import load_plugin
 
         load_plugin(plugin)
-    target, int8 = parse_size(size), precision == "int8"
     network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
-    if int8 != (quantisation_data is not None):
-        raise InputError(
-            "--precision int8 and --quantisation-data DATA go together: ranges and report come from the data"
-        )
-    if int8 and weight_storage != "float32":
-        raise InputError(
-            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in INT8: "
-            "leave one of them out"
-        )
-    if int8 and flip_tta:
-        raise InputError("--flip-tta doubles the time that --precision int8 saves; leave one of them out")
     if int8 and quantisation_data is not None:
         from oddroad.learn.export.quantise import export_int8
 
@@ -89,3 +79,26 @@ def export(
         from oddroad.learn.predictor import flip_tta_cost_line
 
         say(f"  {flip_tta_cost_line(network, table, target, upsample, len(card.classes))}")
+
+
+def check_int8_options(
+    int8: bool, quantisation_data: Path | None, quantiser: str, weight_storage: str, flip_tta: bool
+) -> None:
+    """Refuse options that do not belong to the chosen precision, before any work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if int8 and quantisation_data is None:
+        raise InputError("--precision int8 needs --quantisation-data DATA: ranges and report come from the data")
+    if not int8 and quantisation_data is not None:
+        raise InputError("--quantisation-data is for --precision int8; pass both or leave it out")
+    if not int8 and quantiser != "auto":
+        raise InputError(f"--quantiser {quantiser} is for --precision int8; pass both or leave it out")
+    if int8 and weight_storage != "float32":
+        raise InputError(
+            f"--weight-storage {weight_storage} is for float32 files; an int8 file stores its weights in INT8: "
+            "leave one of them out"
+        )
+    if int8 and flip_tta:
+        raise InputError("--flip-tta doubles the time that --precision int8 saves; leave one of them out")

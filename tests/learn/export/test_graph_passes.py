@@ -26,7 +26,9 @@ from oddroad.learn.export.graph_passes import (
     normalisation,
     tidy,
 )
-from oddroad.learn.export.onnx import export, fold_batchnorm, scene, trace, write
+from oddroad.learn.export.module_passes import fold_batchnorm
+from oddroad.learn.export.onnx import export, trace, write
+from oddroad.learn.export.parity import scene
 from oddroad.learn.export.qdq_passes import back_to_float, make_fast
 from oddroad.learn.export.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.networks.erfnet import Downsampler

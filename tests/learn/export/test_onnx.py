@@ -20,7 +20,9 @@ from oddroad.errors import InputError
 from oddroad.inference.engines import ENGINES
 from oddroad.learn.detector import Detector
 from oddroad.learn.export import onnx as exporter
-from oddroad.learn.export.onnx import export, fold_batchnorm
+from oddroad.learn.export import parity
+from oddroad.learn.export.module_passes import constant_slopes, fold_batchnorm
+from oddroad.learn.export.onnx import export
 from oddroad.learn.networks.wrapped import Odin
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
@@ -62,7 +64,7 @@ def test_the_file_is_the_detector_at_any_size(tiny, tmp_path, size, upsample):
     how = {"upsample": upsample, "temperature": 2.0, "known": 3, "classes": True}
     detector = Detector(tiny, {each: SCORES[each] for each in names[:2]}, "cityscapes", size, **how).eval()
     for height, width in ((64, 96), (37, 53), (5, 3)):
-        image = exporter.scene(height, width, 5)
+        image = parity.scene(height, width, 5)
         with torch.inference_mode():
             expected = detector(torch.from_numpy(image))
         for engine in ("onnxruntime", "openvino"):
@@ -80,12 +82,12 @@ def test_the_file_is_the_detector_at_any_size(tiny, tmp_path, size, upsample):
     first = size or (96, 144)
     for engine in ("onnxruntime", "openvino"):
         for height, width in (first, (first[0] + 11, first[1] - 21)):
-            assert 0 <= card.parity[f"{engine} {height}x{width}"] <= exporter.TOLERANCE
+            assert 0 <= card.parity[f"{engine} {height}x{width}"] <= parity.TOLERANCE
 
 
 def test_any_size_crops_without_drift(tiny):
     detector = Detector(tiny, {"max_logit": SCORES["max_logit"]}, known=3)
-    image = torch.from_numpy(exporter.scene(40, 56, 0))
+    image = torch.from_numpy(parity.scene(40, 56, 0))
     whole, part = detector(image)[0], detector(image[:, :37, :53])[0]
     assert part.shape == (1, 37, 53)
     assert torch.equal(whole[:, :24, :40], part[:, :24, :40])
@@ -96,7 +98,7 @@ def test_void_output_takes_no_part_in_scores(tiny, tmp_path):
         tiny.head.bias[3] += 100
     out = tmp_path / "a.onnx"
     export(tiny, ABOUT, ["max_logit", "void"], out)
-    max_logit, void = run(out, exporter.scene(32, 32, 0))
+    max_logit, void = run(out, parity.scene(32, 32, 0))
     assert max_logit.min() > -50
     assert void.min() > 0.99
 
@@ -192,7 +194,7 @@ def test_a_file_that_differs_is_not_written(tiny, tmp_path, monkeypatch, engine)
 def test_an_older_file_survives_a_refusal(tiny, tmp_path, monkeypatch):
     out = tmp_path / "a.onnx"
     out.write_bytes(b"older")
-    monkeypatch.setattr(exporter, "TOLERANCE", 0.0)
+    monkeypatch.setattr(parity, "TOLERANCE", 0.0)
     with pytest.raises(InputError, match="nothing was written"):
         export(tiny, ABOUT, ["energy"], out)
     assert out.read_bytes() == b"older"
@@ -235,7 +237,7 @@ def test_constant_slopes_are_the_same_function():
     network = nn.Sequential(nn.PReLU(init=0.3), nn.Sequential(nn.PReLU(4)))
     x = torch.randn(2, 4, 3, 3)
     expected = network(x)
-    changed = exporter.constant_slopes(network)
+    changed = constant_slopes(network)
     assert isinstance(changed[0], nn.LeakyReLU)
     assert isinstance(changed[1][0], nn.PReLU)
     assert torch.equal(changed(x), expected)

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fabricated import training_root
 from torch import Tensor, nn
 
 from oddroad.card import describe
@@ -18,7 +17,7 @@ from oddroad.errors import InputError
 from oddroad.inference.model import Model, read_card
 from oddroad.learn.checkpoints.format import save_checkpoint
 from oddroad.learn.data import pasting
-from oddroad.learn.export import quantise
+from oddroad.learn.export import candidates, parity, quantise, trials
 from oddroad.learn.export.onnx import export
 from oddroad.learn.export.quantise import export_int8
 from oddroad.learn.export.quantisers import layers
@@ -90,12 +89,6 @@ ABOUT: dict[str, Any] = {"network": "contrast", "normalisation": "unit", "classe
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of data sets."""
-    return training_root(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The float32 file of a network that 8 bits do not hurt."""
     path = tmp_path_factory.mktemp("plain") / "float.onnx"
@@ -112,12 +105,12 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp
     assert set(report["candidates"]) == {"nncf", "onnxruntime"}
     assert report["by"].split()[0] in report["candidates"]
     assert report["float32"]["ap"] > 0.25  # so that there is something to lose
-    assert abs(report["change"]["ap"]) <= quantise.MOST_COST
+    assert abs(report["change"]["ap"]) <= candidates.MOST_COST
     assert report["change"]["ap"] == pytest.approx(report["int8"]["ap"] - report["float32"]["ap"], abs=2e-4)
     assert report["layers"] == "4 of 4 convolutions in INT8"
     assert report["float_layers"] == []
     assert "quantised" in describe(card)
-    image = quantise.scene(*SIZE, 0)[0]
+    image = parity.scene(*SIZE, 0)[0]
     export(Contrast(), ABOUT, ["max_logit"], tmp_path / "f.onnx", size=SIZE)
     exact = Model(tmp_path / "f.onnx")(image)
     for engine in ("onnxruntime", "openvino"):
@@ -134,9 +127,9 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the engines here, which is quicker; the first test does it in processes of their own."""
-    functions = {"try_engines": quantise.try_engines, "race": quantise.race}
+    functions = {"try_engines": trials.try_engines, "race": trials.race}
     monkeypatch.setattr(
-        quantise, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
+        candidates, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
     )
 
 
@@ -157,24 +150,24 @@ def test_layers_that_cost_too_much_stay_in_float(root: Path, tmp_path: Path) -> 
     out = tmp_path / "c.onnx"
     card = export_int8(network, ABOUT, ["max_logit"], out, root, by="nncf", classes=True, size=SIZE)
     report = card.quantisation
-    assert report["float32"]["ap"] - report["candidates"]["nncf"]["ap"] > quantise.MOST_COST
+    assert report["float32"]["ap"] - report["candidates"]["nncf"]["ap"] > candidates.MOST_COST
     assert report["float_layers"][0] == "smooth"  # whose input 8 bits cannot hold
-    assert report["float32"]["ap"] - report["int8"]["ap"] <= quantise.MOST_COST
+    assert report["float32"]["ap"] - report["int8"]["ap"] <= candidates.MOST_COST
     assert "classes" in [each.name for each in onnx.load(out).graph.output]
 
 
 def test_parts_in_float_are_tried_where_the_engines_agree(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apart(function: str, trial: quantise.Trial) -> dict[str, Any]:
+    def apart(function: str, trial: trials.Trial) -> dict[str, Any]:
         if function.endswith("race"):
-            return quantise.race(trial)
-        return {path: 1.0 if "onnxruntime" in path else found for path, found in quantise.try_engines(trial).items()}
+            return trials.race(trial)
+        return {path: 1.0 if "onnxruntime" in path else found for path, found in trials.try_engines(trial).items()}
 
-    real = quantise.Bench.cost
-    monkeypatch.setattr(quantise, "in_own_process", apart)
+    real = candidates.Bench.cost
+    monkeypatch.setattr(candidates, "in_own_process", apart)
     monkeypatch.setattr(
-        quantise.Bench, "cost", lambda self, each: 0.0 if each.by == "onnxruntime" else real(self, each)
+        candidates.Bench, "cost", lambda self, each: 0.0 if each.by == "onnxruntime" else real(self, each)
     )
     card = export_int8(Contrast(fragile=True), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
     assert card.quantisation["by"].startswith("nncf")
@@ -185,8 +178,8 @@ def test_parts_in_float_are_tried_where_the_engines_agree(
 def test_what_cannot_be_saved_is_refused(
     root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "MOST_COST", -1.0)
-    with pytest.raises(InputError, match=r"points of AP or mean IoU.* in float32, and -100\.0 are allowed"):
+    monkeypatch.setattr(candidates, "MOST_COST", -1.0)
+    with pytest.raises(InputError, match=r"points of AP or mean IoU.* in float32; -100\.0 points"):
         quantise.quantise(plain, tmp_path / "c.onnx", root, by="nncf")
     assert list(tmp_path.iterdir()) == []
 
@@ -195,14 +188,14 @@ def test_what_cannot_be_saved_is_refused(
 def test_a_crash_of_an_engine_is_survived(
     root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = quantise.in_own_process
+    real = candidates.in_own_process
 
-    def crashes(function: str, trial: quantise.Trial) -> dict[str, Any]:
+    def crashes(function: str, trial: trials.Trial) -> dict[str, Any]:
         if "nncf" in trial.paths[0]:
             raise RuntimeError("the measuring process ended with -11: ")
         return real(function, trial)
 
-    monkeypatch.setattr(quantise, "in_own_process", crashes)
+    monkeypatch.setattr(candidates, "in_own_process", crashes)
     card = quantise.quantise(plain, tmp_path / "c.onnx", root)
     assert card.quantisation["by"].startswith("onnxruntime")
     assert "an engine crashes on it (the measuring process ended with -11" in card.quantisation["refused"]["nncf"]
@@ -215,7 +208,15 @@ class TestVerb:
         about = {"network": "enet", "arguments": {}, "normalisation": "unit", "classes": list(CITYSCAPES_CLASSES)}
         save_checkpoint(path, NETWORKS["enet"](), about)
         assert main(["export", str(path), "--precision", "int8", "--out", str(tmp_path / "x.onnx")]) == 2
-        assert "--precision int8 and --quantisation-data DATA go together" in capsys.readouterr().err
+        assert "--precision int8 needs --quantisation-data DATA" in capsys.readouterr().err
+        for words, message in (
+            (["--quantisation-data", "."], "--quantisation-data is for --precision int8"),
+            (["--quantiser", "nncf"], "--quantiser nncf is for --precision int8"),
+            (["--precision", "int8", "--quantisation-data", ".", "--weight-storage", "int8"], "leave one of them out"),
+            (["--precision", "int8", "--quantisation-data", ".", "--flip-tta"], "leave one of them out"),
+        ):
+            assert main(["export", "none.ckpt", *words, "--out", str(tmp_path / "x.onnx")]) == 2
+            assert message in capsys.readouterr().err
         words = [
             "--precision",
             "int8",

@@ -14,7 +14,9 @@ from oddroad.benchmarking.profile import ATTENTION
 from oddroad.errors import InputError
 from oddroad.inference.engines import ENGINES
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
-from oddroad.learn.export.onnx import TOLERANCE, export, fold_batchnorm
+from oddroad.learn.export.module_passes import fold_batchnorm
+from oddroad.learn.export.onnx import export
+from oddroad.learn.export.parity import TOLERANCE
 from oddroad.learn.networks import NETWORKS, enet
 from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners

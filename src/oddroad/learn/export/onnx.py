@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
 from oddroad.card import Card
 from oddroad.errors import InputError, pick
-from oddroad.inference.engines import ENGINES
 from oddroad.inference.integrity import with_card
 from oddroad.inference.self_test import add_reference
 from oddroad.learn.detector import Detector
@@ -31,19 +28,13 @@ from oddroad.learn.export.graph_passes import (
     shorten_weights,
     tidy,
 )
+from oddroad.learn.export.module_passes import constant_slopes, fold_batchnorm, round_weights
+from oddroad.learn.export.parity import compare, rounding
 from oddroad.learn.outputs import Score
 from oddroad.learn.scores import SCORES
 
-TOLERANCE = 1e-4
-"""Largest allowed difference to torch, relative to the largest score (at least 1)."""
-
-
 STORAGE = ("float32", "float16", "int8")
 """How the weights may be stored; the file computes in float32 with each of them."""
-
-
-SMALL = 4096
-"""Weights of fewer values than this stay float32: they are the delicate ones, and not worth the bytes."""
 
 
 def export(
@@ -160,92 +151,6 @@ def export(
     return result
 
 
-def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
-    """A copy in evaluation mode whose batch norms that follow a convolution are part of it: the same function.
-
-    Modules with a method ``folded`` are replaced by what it gives.
-
-    Args:
-        network: any network; a batch norm is found by running it and seeing whose output it normalises.
-        images: (N, 3, H, W), an input to run it on.
-    """
-    network = copy.deepcopy(network).eval()
-    for parent in list(network.modules()):
-        for key, child in list(parent.named_children()):
-            folded: Any = getattr(child, "folded", None)
-            if folded is not None:
-                setattr(parent, key, folded())
-    made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensors are kept so that no address is used twice
-    pairs: dict[nn.Module, nn.Module] = {}
-    calls: dict[nn.Module, int] = {}
-
-    def after_convolution(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
-        calls[module] = calls.get(module, 0) + 1
-        made[id(result)] = (module, result)
-
-    def before_norm(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        calls[module] = calls.get(module, 0) + 1
-        if id(given[0]) in made:
-            pairs[module] = made[id(given[0])][0]
-
-    hooks = []
-    for each in network.modules():
-        if isinstance(each, (nn.Conv2d, nn.ConvTranspose2d)):
-            hooks.append(each.register_forward_hook(after_convolution))
-        elif isinstance(each, nn.BatchNorm2d):
-            hooks.append(each.register_forward_pre_hook(before_norm))
-    with torch.no_grad():
-        network(images)
-    for hook in hooks:
-        hook.remove()
-    merged: dict[nn.Module, nn.Module] = {}
-    for norm, convolution in pairs.items():
-        if calls[norm] == 1 and calls[convolution] == 1:
-            transposed = isinstance(convolution, nn.ConvTranspose2d)
-            merged[convolution] = torch.nn.utils.fuse_conv_bn_eval(convolution, norm, transposed)  # pyright: ignore
-            merged[norm] = nn.Identity()
-    for parent in list(network.modules()):
-        for key, child in list(parent.named_children()):
-            if child in merged:
-                setattr(parent, key, merged[child])
-    return network
-
-
-def constant_slopes(network: nn.Module) -> nn.Module:
-    """Replace, in place, each PReLU of one slope by a leaky ReLU: the same function, in a form that engines fuse."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.PReLU) and child.num_parameters == 1:
-                setattr(parent, name, nn.LeakyReLU(float(child.weight.detach())))
-    return network
-
-
-def round_weights(module: nn.Module, weights: str) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Round the weights of all large convolutions in place to what the storage can hold.
-
-    Returns:
-        for each parameter the stored values, and for int8 the scale of each output channel that they are times.
-    """
-    found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
-    if weights == "float32":
-        return found
-    for name, each in module.named_modules():
-        if not isinstance(each, (nn.Conv2d, nn.ConvTranspose2d)) or each.weight.numel() < SMALL:
-            continue
-        value = each.weight.detach()
-        if weights == "float16":
-            stored, scale = value.half(), None
-            each.weight.data = stored.float()
-        else:
-            axis = 1 if isinstance(each, nn.ConvTranspose2d) else 0
-            others = [other for other in range(4) if other != axis]
-            scale = (value.abs().amax(others, keepdim=True) / 127).clamp(min=1e-12)
-            stored = (value / scale).round().to(torch.int8)
-            each.weight.data = stored.float() * scale
-        found[f"{name}.weight"] = (stored.numpy(), None if scale is None else scale.numpy())
-    return found
-
-
 class OfMultiples(nn.Module):
     """A detector for images whose sides are multiples already; the graph around it pads and crops."""
 
@@ -300,75 +205,3 @@ def write(model: onnx.ModelProto, card: Card, path: Path) -> None:
         file.write(with_card(model.SerializeToString(), card))
         file.flush()
         os.fsync(file.fileno())
-
-
-def scene(height: int, width: int, seed: int) -> np.ndarray:
-    """An image (1, height, width, 3) uint8 to compare on: coarse patches, a slope, and noise."""
-    draw = np.random.default_rng(seed)
-    coarse = draw.random((math.ceil(height / 16), math.ceil(width / 16), 3)).repeat(16, 0).repeat(16, 1)
-    slope = np.linspace(0, 1, height)[:, None, None]
-    image = 0.5 * coarse[:height, :width] + 0.25 * slope + 0.25 * draw.random((height, width, 3))
-    return (255 * image).astype(np.uint8)[None]
-
-
-def compare_sizes(card: Card, multiple: int) -> list[tuple[int, int]]:
-    """The two image sizes on which a file is compared: one that fits the network, and an odd one."""
-    fitting = card.size or (multiple * math.ceil(96 / multiple), multiple * math.ceil(144 / multiple))
-    return [fitting, (fitting[0] + 11, fitting[1] - 21)]
-
-
-def compare(detector: Detector, card: Card, path: Path) -> dict[str, Any]:
-    """Differences of a file to torch, by engine and image size.
-
-    A network whose function jumps (``discontinuous``, such as max-unpooling at ties) may differ by more in up to that
-    share of the pixels.
-
-    Raises:
-        InputError: if a difference is above the tolerance; the message names engine, size, score and difference.
-    """
-    allowed = max((float(getattr(each, "discontinuous", 0.0)) for each in detector.network.modules()), default=0.0)
-    found: dict[str, Any] = {"tolerance": TOLERANCE, "reference": f"torch {torch.__version__}"}
-    outputs = [*card.scores, *(["classes"] if detector.classes else [])]
-    runs = {engine: make(path, 1)[1] for engine, make in ENGINES.items()}
-    for number, (height, width) in enumerate(compare_sizes(card, detector.multiple)):
-        image = scene(height, width, number)
-        with torch.inference_mode():
-            expected = detector(torch.from_numpy(image))
-        for engine, run in runs.items():
-            worst, beyond = 0.0, 0.0
-            both = zip(
-                outputs * 2, expected * 2, [*run(image, outputs), *run(image, outputs, inside=True)], strict=True
-            )
-            for output, ours, theirs in both:
-                wanted = ours.numpy()
-                if theirs.shape != wanted.shape or theirs.dtype != wanted.dtype or not np.isfinite(theirs).all():
-                    raise InputError(
-                        f"{engine} gives {output} as {theirs.dtype} {theirs.shape} at {height} x {width}, with values "
-                        f"that are not numbers or of another shape than torch's {wanted.shape}; nothing was written"
-                    )
-                off = np.abs(theirs.astype(np.float64) - wanted)
-                scale = max(1.0, float(np.abs(wanted).max()))
-                limit = TOLERANCE * scale
-                if output == "classes":
-                    share, most = float((off > 0).mean()), 0.01  # at a tie of two classes either is right
-                else:
-                    share, most = float((off > limit).mean()), allowed
-                    worst, beyond = max(worst, float(off.max() / scale)), max(beyond, share)
-                if share > most:
-                    raise InputError(
-                        f"{engine} differs from torch at {height} x {width}: {output} is off by up to {off.max():.3g}, "
-                        f"by more than {limit:.3g} in {100 * share:.3g} % of the pixels; nothing was written"
-                    )
-            found[f"{engine} {height}x{width}"] = float(f"{worst:.3g}")
-            if beyond:
-                found[f"{engine} {height}x{width} beyond"] = float(f"{beyond:.3g}")
-    return found
-
-
-def rounding(published: Detector, rounded: Detector) -> float:
-    """Mean difference of the first score that comes from rounding the weights, relative to the score's spread."""
-    height, width = published.size or (256, 512)
-    with torch.inference_mode():
-        image = torch.from_numpy(scene(height, width, 0))
-        before, after = published(image)[0], rounded(image)[0]
-    return float(f"{float((after - before).abs().mean() / before.std().clamp(min=1e-12)):.3g}")

@@ -95,7 +95,9 @@ def outside(model: Graph) -> list[str]:
     """
     inside, nodes = set(convolutions(model)), list(model.graph.node)
     if not inside:
-        raise InputError("the network has no convolution, so there is nothing to quantise; export without --int8")
+        raise InputError(
+            "the network has no convolution: there is nothing to quantise; export with --precision float32"
+        )
     fed, feeds = set[str](), set[str]()
     for node in nodes:
         if node.name in inside or fed.intersection(node.input):
