@@ -18,7 +18,7 @@ SHADE = (16, 16, 18)
 """Colours, RGB: of outlines and boxes, of text, and of what text stands on."""
 
 
-BELOW, ABOVE = ((38, 60, 150), (96, 150, 235)), ((255, 150, 0), (255, 40, 40))
+BELOW, ABOVE = ((24, 40, 110), (50, 80, 200)), ((235, 70, 20), (255, 225, 70))
 """First and last colour, RGB, of what lies below the threshold and of what lies above."""
 
 
