@@ -32,12 +32,22 @@ def rows(path: Path, entity: str) -> list[dict[str, Any]]:
                     column = column.cast("int64")
                 columns[name] = column.to_pylist()
             found += [{name: values[row] for name, values in columns.items()} for row in range(chunk.num_rows)]
-    return sorted(found, key=lambda row: row["frame"])
+    return sorted(found, key=lambda row: row.get("frame", -1))
 
 
 def pixels(row: dict[str, Any], kind: str, dtype: Any) -> np.ndarray:
     """The image of a row."""
     return np.array(row[f"{kind}:buffer"][0], np.uint8).view(dtype).reshape(60, 80)
+
+
+def test_tracks_of_a_long_drive(results_file: Path, tmp_path: Path) -> None:
+    text = results_file.read_text("utf-8").replace('"track": {"id": 1,', '"track": {"id": 65537,')
+    results_file.write_text(text, encoding="utf-8")
+    out = tmp_path / "drive.rrd"
+    assert main.main(["results", str(results_file), "--to", "rerun", "--out", str(out)]) == 0
+    boxes = {row["frame"]: row for row in rows(out, "/drive.mp4/boxes")}
+    assert boxes[1]["Boxes2D:class_ids"] == [2]
+    assert boxes[1]["Boxes2D:labels"] == ["anomaly 65537: 3"]
 
 
 def test_a_recording_holds_images_maps_regions_boxes_and_tracks(
@@ -78,6 +88,10 @@ def test_a_recording_holds_images_maps_regions_boxes_and_tracks(
     assert by_frame[1]["Boxes2D:half_sizes"] == [[15.0, 3.0]]
     assert by_frame[1]["Boxes2D:class_ids"] == [1]
     assert by_frame[1]["Boxes2D:labels"] == ["anomaly 1: 3"]
+
+    (context,) = rows(out, "/drive.mp4")
+    (nothing,) = context["AnnotationContext:context"][0]
+    assert (nothing["class_id"], nothing["class_description"]["info"]["color"]) == (0, 0)  # transparent
 
     cleared = [row["frame"] for row in boxes if row.get("Clear:is_recursive") is not None]
     assert cleared == [2]

@@ -27,7 +27,11 @@ class SourceLog:
     """
 
     def __init__(self, recording: Any, path: str, limits: tuple[float, float]):
+        import rerun
+
         self.recording, self.path, self.limits = recording, path, limits
+        nothing = rerun.AnnotationInfo(0, "not anomalous", (0, 0, 0, 0))  # or the viewer tints the whole picture
+        recording.log(path, rerun.AnnotationContext([nothing]), static=True)
         self.trails: dict[int, list[tuple[float, float]]] = {}
 
     def log(self, frame: FrameResult, image: np.ndarray | None, heat: np.ndarray | None) -> None:
@@ -50,11 +54,11 @@ class SourceLog:
         labels: list[str] = []
         for number, (region, track) in enumerate(frame.found(), 1):
             x0, y0, x1, y1 = region.box
-            numbers[y0:y1, x0:x1][mask_in_box(region)] = track.id if track is not None and track.id else number
+            numbers[y0:y1, x0:x1][mask_in_box(region)] = class_id(number if track is None else track.id)
             labels.append(f"{'anomaly' if track is None else f'anomaly {track.id}'}: {region.peak:.3g}")
             if track is not None:
                 self.trails.setdefault(track.id, []).append(((x0 + x1) / 2, (y0 + y1) / 2))
-        ids = [number if track is None else track.id for number, (_, track) in enumerate(frame.found(), 1)]
+        ids = [class_id(number if track is None else track.id) for number, (_, track) in enumerate(frame.found(), 1)]
         boxes = np.array([each.box for each in frame.regions], np.float32).reshape(-1, 4)
         put(f"{self.path}/regions", rerun.SegmentationImage(numbers, opacity=0.4))
         put(
@@ -63,7 +67,15 @@ class SourceLog:
         )
         here = [track.id for _, track in frame.found() if track is not None]
         if self.trails:
-            put(f"{self.path}/tracks", rerun.LineStrips2D([self.trails[each] for each in here], class_ids=here))
+            put(
+                f"{self.path}/tracks",
+                rerun.LineStrips2D([self.trails[each] for each in here], class_ids=list(map(class_id, here))),
+            )
+
+
+def class_id(number: int) -> int:
+    """The number by which the viewer colours a track: 1 to 65535, as it has 16 bits and 0 is what is not anomalous."""
+    return (number - 1) % 65535 + 1
 
 
 def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
