@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from oddroad.regions import mask_in_box
 
 STILLS = "images"
 """Path that all still images share; each moving source has its own."""
+
+
+TRAIL = 100
+"""Frames that the line behind a track goes back."""
 
 
 class SourceLog:
@@ -32,7 +37,7 @@ class SourceLog:
         self.recording, self.path, self.limits = recording, path, limits
         nothing = rerun.AnnotationInfo(0, "not anomalous", (0, 0, 0, 0))  # or the viewer tints the whole picture
         recording.log(path, rerun.AnnotationContext([nothing]), static=True)
-        self.trails: dict[int, list[tuple[float, float]]] = {}
+        self.trails: dict[int, deque[tuple[float, float]]] = {}
 
     def log(self, frame: FrameResult, image: np.ndarray | None, heat: np.ndarray | None) -> None:
         """Log one frame; a frame that was not judged has no regions and a warning."""
@@ -57,7 +62,7 @@ class SourceLog:
             numbers[y0:y1, x0:x1][mask_in_box(region)] = class_id(number if track is None else track.id)
             labels.append(f"{'anomaly' if track is None else f'anomaly {track.id}'}: {region.peak:.3g}")
             if track is not None:
-                self.trails.setdefault(track.id, []).append(((x0 + x1) / 2, (y0 + y1) / 2))
+                self.trails.setdefault(track.id, deque(maxlen=TRAIL)).append(((x0 + x1) / 2, (y0 + y1) / 2))
         ids = [class_id(number if track is None else track.id) for number, (_, track) in enumerate(frame.found(), 1)]
         boxes = np.array([each.box for each in frame.regions], np.float32).reshape(-1, 4)
         put(f"{self.path}/regions", rerun.SegmentationImage(numbers, opacity=0.4))
@@ -69,7 +74,7 @@ class SourceLog:
         if self.trails:
             put(
                 f"{self.path}/tracks",
-                rerun.LineStrips2D([self.trails[each] for each in here], class_ids=list(map(class_id, here))),
+                rerun.LineStrips2D([list(self.trails[each]) for each in here], class_ids=list(map(class_id, here))),
             )
 
 
