@@ -104,6 +104,8 @@ class TestSources:
             ("JPEGImages/x.png", "SegmentationClass/x.png"),
             ("test/cut/000.png", "ground_truth/cut/000_mask.png"),
             ("x.png", "x_labels.png"),
+            ("x.png", "x_mask.png"),
+            ("a/x.jpg", "a/x_GT.png"),
             ("x.png", "x_labelIds.png"),
             ("images/x.png", "labels_masks/x.png"),
             ("701_StillsRaw_full/0001TP_006690.png", "LabeledApproved_full/0001TP_006690_L.png"),
@@ -118,6 +120,11 @@ class TestSources:
         assert [each.name for each in find_sources([str(tmp_path)], report=report)] == [photo]
         assert report.notes == [f"'{tmp_path}': left out 1 of 2 files: 1 labels"]
         assert find_sources([str(tmp_path / label)])[0].path == tmp_path / label  # named, it is read
+
+    def test_a_photo_of_a_mask_is_a_photo(self, tmp_path: Path) -> None:
+        for name in ("oxygen_mask.png", "a_l.png"):
+            save(tmp_path / name, scene(0))
+        assert len(find_sources([str(tmp_path)])) == 2
 
     def test_hidden_files_and_other_kinds_are_left_out_and_counted(self, tmp_path: Path) -> None:
         for name in ("a.png", "._a.png", ".cache/b.png", "__MACOSX/c.png"):

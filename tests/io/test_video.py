@@ -113,9 +113,10 @@ class TestColours:
         assert tagged.width == 320
         self.check(untagged, image)
 
-    def test_ten_bits(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("span", [1, 2])
+    def test_ten_bits(self, tmp_path: Path, span: int) -> None:
         image = patches((96, 160))
-        path = write_video(tmp_path / "a.mkv", [image], codec="ffv1", pixels="yuv420p10le", matrix=(1, 1))
+        path = write_video(tmp_path / "a.mkv", [image], codec="ffv1", pixels="yuv420p10le", matrix=(1, span))
         assert not self.check(path, image).notes
 
     def test_an_av1_video(self, tmp_path: Path) -> None:

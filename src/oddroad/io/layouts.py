@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 LABEL_FOLDERS = {
     "gt", "gtfine", "gtcoarse", "gt_image_2", "gt_bbox", "labels", "label", "labels_masks", "labels_with_invalid_mask",
@@ -16,11 +16,14 @@ LABEL_FOLDERS = {
 
 
 LABEL_FILES = re.compile(
-    r"(?i)(_labels|_labels_semantic(_color)?|_labels_instance\w*|_label|_labelids|_labeltrainids|_instanceids"
-    r"|_instancetrainids|_(gtfine|gtcoarse)_\w+|_mask|_masks|_gt|_groundtruth|_ground_truth|_segmentation|_seg)"
-    r"\.(png|bmp|tiff?|gif|webp)$|^labels_(semantic|instance)\w*\.png$|(?-i:\d_L)\.png$"
+    r"(?i)(_labels|_labels_semantic(_color)?|_labels_instance\w*|_labelids|_labeltrainids|_instanceids"
+    r"|_instancetrainids|_(gtfine|gtcoarse)_\w+)\.(png|bmp|tiff?|gif|webp)$|^labels_(semantic|instance)\w*\.png$"
 )
-"""Files of labels that lie beside their photos."""
+"""Files of labels, wherever they lie."""
+
+
+BESIDE = re.compile(r"(?i)(.+)_(label|mask|masks|gt|groundtruth|ground_truth|segmentation|seg|l)$")
+"""Stems of files that are labels where a photo of the stem before lies beside them: ``x_mask.png`` beside ``x.jpg``."""
 
 
 def holds_labels(folder: str) -> bool:
@@ -33,9 +36,20 @@ def holds_labels(folder: str) -> bool:
     return name in LABEL_FOLDERS or name.endswith((".labels", "annot"))
 
 
-def is_label(parts: Sequence[str]) -> bool:
-    """Whether a file, given as the parts of its path below the folder that was named, is a label image."""
-    return any(map(holds_labels, parts[:-1])) or LABEL_FILES.search(parts[-1]) is not None
+def is_label(parts: Sequence[str], stems: Container[tuple[Sequence[str], str]] = ()) -> bool:
+    """Whether a file is a label image.
+
+    Args:
+        parts: the parts of its path below the folder that was named.
+        stems: (folder's parts, file's stem) of the files that were found with it.
+    """
+    folder, name = parts[:-1], parts[-1]
+    beside = BESIDE.match(name.rpartition(".")[0])
+    return (
+        any(map(holds_labels, folder))
+        or LABEL_FILES.search(name) is not None
+        or (beside is not None and (folder, beside[1]) in stems)
+    )
 
 
 def is_hidden(parts: Sequence[str]) -> bool:

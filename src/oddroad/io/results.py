@@ -171,6 +171,7 @@ class Results:
     def close_part(self) -> None:
         """Close what belongs to one part, with a summary of it."""
         self.close_video()
+        self.videos.clear()
         self.put({"type": "summary", "part": self.part, **self.counts})
         self.counts = dict.fromkeys(self.counts, 0)
         if self.lines is not None:

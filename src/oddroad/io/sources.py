@@ -171,6 +171,8 @@ def in_folder(folder: Path, report: ReadReport) -> list[Source]:
 
 def readable(files: Iterable[tuple[Path, tuple[str, ...], str]], where: str, report: ReadReport) -> list[Source]:
     """The sources among some files, each given as path, parts of the path that count, and name; the rest is noted."""
+    files = list(files)
+    stems = {(parts[:-1], Path(parts[-1]).stem) for _, parts, _ in files}
     kept, left = [], Counter[str]()
     for path, parts, name in files:
         if is_hidden(parts):
@@ -180,7 +182,7 @@ def readable(files: Iterable[tuple[Path, tuple[str, ...], str]], where: str, rep
             left["results of an earlier run"] += 1
         elif (kind := kind_of(path)) is None:
             left["neither image nor video"] += 1
-        elif kind == "image" and is_label(parts):
+        elif kind == "image" and is_label(parts, stems):
             left["labels"] += 1
         else:
             kept.append(Source(kind, str(path), name, named=False))
