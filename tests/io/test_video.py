@@ -329,6 +329,11 @@ class TestDamage:
         found, _ = self.statuses(write_video(tmp_path / "a.mkv", images, "ffv1"))
         assert {each.status for each in found} == {"ok"}
 
+    def test_a_few_equal_pictures_of_a_slow_camera_are_not_frozen(self, tmp_path: Path) -> None:
+        images = [scene(number // 6) for number in range(12)]
+        found, _ = self.statuses(write_video(tmp_path / "a.mkv", images, "ffv1", rate=2))
+        assert {each.status for each in found} == {"ok"}
+
     def test_a_cut_file_is_read_to_its_cut(self, tmp_path: Path) -> None:
         images = [scene(number) for number in range(40)]
         for name, options in (("a.mp4", {"movflags": "faststart"}), ("a.mkv", {}), ("a.avi", {})):
