@@ -99,7 +99,7 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(tmp_path: Path, capsys: pyt
     assert values["regions_elsewhere"] == 0
     assert 0 < values["prevalence"] < 0.05
     assert 0.5 < values["ap"] <= 1
-    assert 0 <= values["fpr95"] < 0.05
+    assert 0 <= values["fpr95"] < 0.2
     assert len(list(read(find_sources([str(tmp_path / "demo" / "demo.mp4")])))) == 4
     with av.open(str(tmp_path / "demo" / "demo.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
