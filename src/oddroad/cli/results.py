@@ -7,11 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import say
+from oddroad.cli.common import JsonTo, say, write_json
 
 
 def results(
-    source: Annotated[Path, tyro.conf.Positional], /, to: str, out: Path, media: Path | None = None, json: bool = False
+    source: Annotated[Path, tyro.conf.Positional], /, to: str, out: Path, media: Path | None = None, json: JsonTo = None
 ) -> None:
     """Convert what 'detect' found to what other tools open.
 
@@ -22,16 +22,13 @@ def results(
         to: coco, csv, fiftyone, supervision, rerun, mcap or labelme.
         out: the file to write (coco, csv, rerun, mcap), or a new folder (fiftyone, supervision, labelme).
         media: the file or folder that 'detect' read, for formats that hold or show the pictures.
-        json: print one JSON object with the numbers of frames and regions, and with what is to be known.
+        json: the numbers of frames and regions and what is to be known as one JSON object: printed, or into FILE.
     """
-    from json import dumps
-
     from oddroad.exchange import convert
 
     found, notes = convert(source, to, out, media)
-    if json:
-        print(dumps({**found.counts(), "out": str(out), "notes": notes}))
-        return
-    for line in notes:
-        say(line)
-    say(f"{found.line()}; written to {out}")
+    write_json(json, {**found.counts(), "out": str(out), "notes": notes})
+    if json is None:
+        for line in notes:
+            say(line)
+        say(f"{found.line()}; written to {out}")
