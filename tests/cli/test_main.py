@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import inspect
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from oddroad.cli import main
+from oddroad.cli import common, main
 from oddroad.cli.common import say, with_quiet
 from oddroad.cli.completion import SHELLS
 from oddroad.errors import InputError, LostSource
@@ -248,3 +249,24 @@ def test_json_never_overwrites_a_detector(tmp_path: Path, capsys: pytest.Capture
     assert main.main(["info", "--json", str(path)]) == 2
     assert capsys.readouterr().err.startswith(f"oddroad: --json '{path}'; expected one file for JSON")
     assert path.read_bytes() == b"a detector"
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_the_same_word_is_the_same_thing_in_every_verb(verb: str) -> None:
+    kinds = {
+        "json": common.JsonTo,
+        "threshold": str | None,
+        "min_area": int | None,
+        "size": (str, str | None),
+        "plugin": Path | None,
+        "every": int,
+        "min_hits": int,
+        "max_frames": (int, int | None),
+        "out": (Path, Path | None),
+        "root": Path,
+        "workers": int,
+    }
+    for each in inspect.signature(main.VERBS[verb]).parameters.values():
+        allowed = kinds.get(each.name)
+        if allowed is not None:
+            assert each.annotation in (allowed if isinstance(allowed, tuple) else (allowed,)), each
