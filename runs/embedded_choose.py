@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,17 +63,15 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
-    parser.add_argument("--second", help="HxW of a second look at the same image")
     parser.add_argument("--scenes", type=int, default=50, help="small scenes of each of the two sets")
     parser.add_argument("--frames", type=int, default=10, help="frames of each rendered drive")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
-    seen, second = parse_size(given.size), None if given.second is None else parse_size(given.second)
+    seen = parse_size(given.size)
     network, about = load_network(given.checkpoint)
     names = len(about["classes"])
     scores = {name: SCORES[name] for name in CANDIDATES}
-    how = {"size": seen, "second": second, "classes": True}
-    detector = Detector(network, scores, about["normalisation"], **how).eval()
+    detector = Detector(network, scores, about["normalisation"], size=seen, classes=True).eval()
     objects, size = "coco128-seg", SIZE
     sets = {
         "small": pasted(Validation(given.data, objects, given.scenes, size)),
@@ -80,23 +79,22 @@ def main() -> None:
         "far": pasted(Validation(given.data, objects, sharp_scenes(given.data), size, heights=FAR)),
         "rendered": rendered(given.frames),
     }
-    looks = given.size if second is None else f"{given.size} and {given.second}"
-    found: dict[str, dict] = {"size": looks, "scenes": 2 * given.scenes, "sets": {}}
+    found: dict[str, Any] = {"size": given.size, "scenes": 2 * given.scenes, "sets": {}}
     medians: dict[str, list[list[float]]] = {name: [[], []] for name in scores}
     for kind, samples in sets.items():
         pixels = {name: PixelMetric() for name in scores}
         on_road = {name: PixelMetric() for name in scores}
         classes = SemanticMetric(names)
-        for number, (image, odd, truth) in enumerate(samples):
+        for number, (image, label, truth) in enumerate(samples):
             with torch.inference_mode():
                 *maps, likely = (each[0].numpy() for each in detector(torch.from_numpy(image)[None]))
             classes.add(likely, np.where(truth < names, truth, IGNORE).astype(np.uint8))
             for heat, name in zip(maps, scores, strict=True):
-                pixels[name].add(heat, odd, f"{kind} {number}")
-                on_road[name].add(heat, np.where((odd == KNOWN) & (truth != ROAD), IGNORE, odd), f"{kind} {number}")
+                pixels[name].add(heat, label, f"{kind} {number}")
+                on_road[name].add(heat, np.where((label == KNOWN) & (truth != ROAD), IGNORE, label), f"{kind} {number}")
                 for value in (KNOWN, ANOMALY) if kind == "small" else ():
-                    if (odd == value).any():
-                        medians[name][value].append(float(np.median(heat[odd == value])))
+                    if (label == value).any():
+                        medians[name][value].append(float(np.median(heat[label == value])))
         found["sets"][kind] = {"images": number + 1}
         if kind != "rendered":
             found["sets"][kind]["miou"] = classes.result()["miou"]

@@ -1,9 +1,9 @@
-"""Write the embedded detector's file from its checkpoint: weights stored in 8 bits, its card filled.
+"""Write the embedded detector's file from its checkpoint: weights stored in INT8, its card filled.
 
 Run as ``python runs/embedded_export.py CHECKPOINT CHOICE OUT --scores NAME ... [--int8 DATA]``; CHOICE is the JSON that
 ``runs/embedded_choose.py`` wrote. Thresholds come afterwards from ``oddroad calibrate``, for each file its own. With
-``--int8`` the file computes in 8 bits, and DATA gives its ranges and the report of what that costs; without it, the
-file is the float twin, which computes in float32.
+``--int8`` the file computes in INT8, and DATA gives its ranges and the report of what that costs; without it, it
+computes in float32.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ START = "; it started from ERFNet's published weights (Eromera/erfnet_pytorch, C
 
 WORDS = {
     "small": "held-out objects pasted on small validation scenes",
-    "small road": "those small scenes with road as the only known thing",
+    "small road": "those small scenes with road as the only in-distribution class",
     "sharp": "held-out objects pasted on sharp validation scenes",
-    "sharp road": "those sharp scenes with road as the only known thing",
+    "sharp road": "those sharp scenes with road as the only in-distribution class",
     "far": "small held-out objects on the road of sharp validation scenes",
-    "far road": "the same with road as the only known thing",
+    "far road": "the same with road as the only in-distribution class",
     "rendered": "rendered drives",
 }
 """What runs/embedded_choose.py calls its sets."""
@@ -45,9 +45,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
-    parser.add_argument("--second", help="HxW of a second look at the same image")
-    parser.add_argument("--name", default="oddroad-lite", help="of the detector; the float twin's ends in -fp32")
-    parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in 8 bits; folder of the data sets")
+    parser.add_argument(
+        "--name", default="oddroad-lite", help="of the detector; that of the float32 version ends in -fp32"
+    )
+    parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in INT8; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
@@ -56,18 +57,25 @@ def main() -> None:
         f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
             name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores
         }
-        | ({"mean IoU of their known pixels": f"{100 * found['miou']:.1f}"} if "miou" in found else {})
+        | ({"mean IoU of their in-distribution pixels": f"{100 * found['miou']:.1f}"} if "miou" in found else {})
         for kind, found in choice["sets"].items()
     }
-    second = None if given.second is None else parse_size(given.second)
-    about_file = {"measured": measured}
-    options: dict[str, Any] = {"size": parse_size(given.size), "second": second, "classes": True, "card": about_file}
+    options: dict[str, Any] = {"size": parse_size(given.size), "card": {"measured": measured}}
     if given.int8 is not None:
-        card = export_int8(network, about, given.scores, given.out, given.int8, say=print, name=given.name, **options)
+        card = export_int8(
+            network, about, given.scores, given.out, given.int8, classes=True, say=print, name=given.name, **options
+        )
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
         card = export(
-            network, about, given.scores, given.out, weight_storage="int8", name=f"{given.name}-fp32", **options
+            network,
+            about,
+            given.scores,
+            given.out,
+            weight_storage="int8",
+            classes=True,
+            name=f"{given.name}-fp32",
+            **options,
         )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")
 

@@ -10,10 +10,10 @@ DATA=${1:?usage: runs/loss_study.sh DATA [OUT] [RESULTS]}
 OUT=${2:-checkpoints/loss_study}
 RESULTS=${3:-runs/loss_study}
 PYTHON=${PYTHON:-python}
+step() { if [ -n "${DRY:-}" ]; then echo "$@"; else "$@"; fi; } # DRY=1 prints the commands and runs nothing
 
-$PYTHON runs/loss_study_train.py "$DATA" "$OUT" ${WORDS:-}
-$PYTHON runs/loss_study.py "$OUT" --root "$DATA" --results "$RESULTS"
-$PYTHON -m oddroad.cli.main report "$RESULTS"/*.json "$OUT"/*/0 --out "$OUT/report"
-cat "$OUT/report/seeds.md" "$OUT/report/temperatures.md"
-$PYTHON runs/loss_study_tables.py "$RESULTS" > "$OUT/tables.md"
-$PYTHON runs/loss_study_figures.py "$RESULTS" --out "$OUT/report" --trained "$OUT"
+step $PYTHON runs/loss_study_train.py "$DATA" "$OUT" ${WORDS:-}
+step $PYTHON runs/loss_study.py "$OUT" --root "$DATA" --results "$RESULTS"
+step $PYTHON -m oddroad.cli report "$RESULTS"/*.json "$OUT"/*/0 --out "$OUT/report"
+step $PYTHON runs/loss_study_tables.py "$RESULTS" | if [ -n "${DRY:-}" ]; then cat; else tee "$OUT/tables.md"; fi
+step $PYTHON runs/loss_study_figures.py "$RESULTS" --out "$OUT/report" --trained "$OUT"

@@ -4,18 +4,20 @@
 #   sh runs/mask2anomaly.sh DATA OUT START [FIRST] [SECOND] [IMAGES]
 #
 # DATA holds cityscapes_small, camvid, coco128-seg and the benchmarks. START is a checkpoint of ddrnet23_slim, whose body
-# all networks start from; runs/embedded_restore.py writes that of the default detector. FIRST and SECOND are the steps
+# all networks start from: published weights by 'oddroad convert --network ddrnet23_slim', or a run of 'oddroad train'
+# with --recipe.network.name ddrnet23_slim. FIRST and SECOND are the steps
 # of the two stages, IMAGES limits every set that is judged on: 8, 4 and 2 to see it work. About an hour on one core.
 # A run that was stopped goes on where it was.
 set -eu
 data=$1 out=$2 start=$3 first=${4:-600} second=${5:-80} images=${6:-0}
 every=${EVERY:-$((second / 2))}
 here=$(dirname "$0") python=${PYTHON:-python}
-mkdir -p "$out"
-[ -d "$out/data/coco_s2" ] || $python "$here/mask2anomaly_subsets.py" "$data" "$out/data"
+step() { if [ -n "${DRY:-}" ]; then echo "$@"; else "$@"; fi; } # DRY=1 prints the commands and runs nothing
+[ -n "${DRY:-}" ] || mkdir -p "$out"
+[ -d "$out/data/coco_s2" ] || step $python "$here/mask2anomaly_subsets.py" "$data" "$out/data"
 for network in mask2former_small mask2anomaly_small ddrnet23_slim; do
     [ -f "$out/$network.start.ckpt" ] ||
-        $python "$here/mask2anomaly_start.py" "$start" "$network" "$out/$network.start.ckpt"
+        step $python "$here/mask2anomaly_start.py" "$start" "$network" "$out/$network.start.ckpt"
 done
 
 train() { # NAME RECIPE START STEPS EVERY FLAGS...
@@ -23,7 +25,7 @@ train() { # NAME RECIPE START STEPS EVERY FLAGS...
     shift 5
     [ -f "$out/$name/model.ckpt" ] && return
     echo "== $name: $steps steps"
-    $python -m oddroad.cli.main train --recipe "$here/../recipes/$recipe.yaml" --root "$out/data" --out "$out/$name" \
+    step $python -m oddroad.cli train --recipe "$here/../recipes/$recipe.yaml" --root "$out/data" --out "$out/$name" \
         --init-from "$from" --validate-every "$interval" --recipe.optim.steps "$steps" "$@"
 }
 pixels="--recipe.network.name ddrnet23_slim --recipe.network.outlier"
@@ -49,5 +51,5 @@ train literal_s1 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$seco
 
 for analysis in compare inference losses stability classes attention ablation failures; do
     echo "== $analysis"
-    $python "$here/mask2anomaly_$analysis.py" "$data" "$out" --images "$images"
+    step $python "$here/mask2anomaly_$analysis.py" "$data" "$out" --images "$images"
 done

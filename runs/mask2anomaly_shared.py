@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from oddroad.datasets import DATASETS, read_image, read_label
-from oddroad.detection.drawing import heat_levels, write
+from oddroad.detection.drawing import write
 from oddroad.errors import InputError
 from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.data.validation import Validation
@@ -181,11 +181,13 @@ def save_text(run: Run, name: str, text: str) -> None:
 
 def heat_picture(heat: np.ndarray, span: tuple[float, float]) -> np.ndarray:
     """(H, W) -> (H, W, 3) uint8 RGB; the range is given, so that pictures of a row can be compared."""
-    return cv2.cvtColor(cv2.applyColorMap(heat_levels(heat, *span), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    low, high = span
+    levels = (255 * (np.clip(heat, low, high) - low) / max(high - low, 1e-6)).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
 def truth_picture(image: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The image in grey, darkened where it is not judged, odd pixels red."""
+    """The image in grey, darkened where it is not judged, anomalous pixels red."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     grey[label == IGNORE] //= 3
     grey[label == ANOMALY] = (230, 30, 30)

@@ -12,14 +12,15 @@ set -eu
 data=$1 out=$2 images=${3:-0}
 most=100
 [ "$images" = 0 ] || most=$images
-mkdir -p "$out"
+step() { if [ -n "${DRY:-}" ]; then echo "$@"; else "$@"; fi; } # DRY=1 prints the commands and runs nothing
+[ -n "${DRY:-}" ] || mkdir -p "$out"
 for name in erfnet:erfnet_cityscapes_20 enet:enet_cityscapes_void_20; do
     network=${name%%:*}
     [ -f "$out/$network.ckpt" ] ||
-        python -m oddroad.cli.main convert "$data/weights/${name##*:}.pth" --network "$network" --out "$out/$network.ckpt"
+        step python -m oddroad.cli convert "$data/weights/${name##*:}.pth" --network "$network" --out "$out/$network.ckpt"
     [ -f "$out/$network.calibrated.ckpt" ] ||
-        python -m oddroad.cli.main calibrate "$out/$network.ckpt" --data cityscapes_small --root "$data" --most "$most" \
+        step python -m oddroad.cli calibrate "$out/$network.ckpt" --data cityscapes_small --root "$data" --max-frames "$most" \
             --scores sml mahalanobis embedding_density --size 512x1024 --out "$out/$network.calibrated.ckpt"
 done
-python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images"
-python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images" --cost 5
+step python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images"
+step python "$(dirname "$0")/post_hoc.py" --root "$data" --out "$out" --images "$images" --cost 5

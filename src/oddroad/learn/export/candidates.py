@@ -166,5 +166,6 @@ class Bench:
         raise InputError(
             f"in INT8 it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU and has a cross-engine "
             f"deviation of {candidate.figures['engine_deviation']}, even with "
-            f"{', '.join(order[:count]) or 'nothing'} in float32; {100 * MOST_COST} points and {MAX_DEVIATION} are allowed; export with --precision float32"
+            f"{', '.join(order[:count]) or 'nothing'} in float32; {100 * MOST_COST} points and "
+            f"{MAX_DEVIATION} are allowed; export with --precision float32"
         )

@@ -1,0 +1,147 @@
+"""The scripts in runs/ on a few rendered scenes and tiny networks: they run to their end and write what they shall."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from fabricated import training_root
+
+from oddroad.cli.main import main
+from oddroad.inference.model import Model, read_card
+from oddroad.learn.checkpoints.format import load_network, read_checkpoint, save_checkpoint
+from oddroad.learn.networks import NETWORKS
+from oddroad.learn.training.fit import fit
+from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes
+from oddroad.types import CITYSCAPES_CLASSES
+
+RUNS = Path(__file__).resolve().parents[2] / "runs"
+
+
+def load(name: str) -> ModuleType:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(f"smoke_{name.removesuffix('.py')}", RUNS / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name: str, *words: object) -> None:
+    """Run a script in this process."""
+    before, path = sys.argv, list(sys.path)
+    sys.argv, sys.path[:0] = [name, *map(str, words)], [str(RUNS)]
+    try:
+        load(name).main()
+    finally:
+        sys.argv, sys.path[:] = before, path
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training sets, the two full-size scenes that embedded_choose.py reads, and Road Anomaly with two frames."""
+    root = training_root(tmp_path_factory.mktemp("data"), 2)
+    from oddroad.synthetic.scenes import Street
+
+    for number in range(2):
+        image, _ = Street(2, (64, 128), odd=1).view(3.0 * number)
+        place = root / "RoadAnomaly_jpg" / "frames"
+        (place / f"{number}.labels").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{number}.jpg"), image[..., ::-1])
+        label = np.zeros((64, 128), np.uint8)
+        label[40:50, 60:80] = 2
+        cv2.imwrite(str(place / f"{number}.labels" / "labels_semantic.png"), label)
+    (root / "RoadAnomaly_jpg" / "frame_list.json").write_text(json.dumps(["0.jpg", "1.jpg"]))
+    return root
+
+
+RECIPE = Recipe(
+    network=Network("erfnet_lite", normalisation="unit"),
+    scenes=Scenes(("cityscapes_small", "camvid"), (32, 64), (0.2, 0.5), validation=("camvid",)),
+    outliers=Outliers(probability=0.5),
+    optim=Optimiser(steps=2, warmup=1, batch=2, precision="fp32", ema=0.5),
+    losses=(("cross_entropy", 1.0), ("outlier_head", 1.0)),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs of the embedded network."""
+    out = tmp_path_factory.mktemp("runs")
+    return [fit(replace(RECIPE, seed=seed), root, out / str(seed), 1, validation_scenes=1) for seed in (1, 2)]
+
+
+def test_the_embedded_detector_from_runs_to_its_card(trained: list[Path], root: Path, tmp_path: Path) -> None:
+    mean, choice, plain, done = (tmp_path / name for name in ("mean.ckpt", "choice.json", "plain.onnx", "done.onnx"))
+    run("embedded_average.py", root, mean, *trained, "--shares", 0.25, 0.75, "--crops", 4)
+    state, about = read_checkpoint(mean)
+    one, two = (read_checkpoint(each)[0] for each in trained)
+    key = next(key for key, each in state.items() if each.is_floating_point() and each.ndim == 4)
+    assert np.allclose(state[key], 0.25 * one[key] + 0.75 * two[key], atol=1e-6)
+    assert [each["share"] for each in about["origin"]["average"]] == [0.25, 0.75]
+    figures = {"ap": 0.5, "fpr95": 0.2}
+    sets = {kind: {"images": 2, "miou": 0.3, "outlier_head": figures} for kind in ("small", "sharp", "rendered")}
+    choice.write_text(json.dumps({"size": "64x128", "sets": sets}))
+    words = ["--size", "64x128", "--name", "tiny", "--scores", "outlier_head"]
+    run("embedded_export.py", mean, choice, plain, *words)
+    card = read_card(plain)
+    assert (card.name, card.weight_storage, card.precision) == ("tiny-fp32", "int8", "float32")
+    assert "AP 50.0, FPR95 20.0" in str(card.measured)
+    assert Model(plain).outputs(np.zeros((64, 128, 3), np.uint8), ["classes"])["classes"].shape == (64, 128)
+    shutil.copy(plain, done)
+    results = tmp_path / "results.json"
+    row = {"dataset": "road_anomaly", "images": 2, "protocol": "native", "score": "outlier_head", "prevalence": 0.1}
+    known = {"dataset": "camvid", "images": 2, "protocol": "native", "miou": 0.4}
+    results.write_text(json.dumps({"results": [{**row, **figures, "f1_star": 0.1}, known]}))
+    run("embedded_card.py", done, results)
+    assert read_card(done).measured["road_anomaly (2 images, native)"] == {
+        "outlier_head": "AP 50.0, FPR95 20.0, F1* 10.0"
+    }
+    run("embedded_curves.py", tmp_path / "curves.png", trained[0].parent, "--seeds", trained[1].parent)
+    assert (tmp_path / "curves.png").is_file()
+
+
+def test_the_spared_blocks(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "erfnet.ckpt"
+    about = {"network": "erfnet", "arguments": {"classes": 20}, "normalisation": "unit"}
+    save_checkpoint(path, NETWORKS["erfnet"](classes=20), {**about, "classes": list(CITYSCAPES_CLASSES)})
+    script = load("embedded_spared.py")
+    images, labels = script.scenes(root, 1)
+    assert images[0].shape == (1, 3, *script.SIZE)
+    assert 0 <= script.mean_iou(load_network(path)[0], images, labels) <= 100
+
+
+def test_the_start_and_the_subsets_of_the_mask_study(root: Path, tmp_path: Path) -> None:
+    start = tmp_path / "ddrnet.ckpt"
+    about = {"network": "ddrnet23_slim", "arguments": {}, "normalisation": "imagenet"}
+    save_checkpoint(start, NETWORKS["ddrnet23_slim"](), {**about, "classes": list(CITYSCAPES_CLASSES)})
+    for name in ("mask2anomaly_small", "ddrnet23_slim"):
+        run("mask2anomaly_start.py", start, name, tmp_path / f"{name}.start.ckpt")
+        assert read_checkpoint(tmp_path / f"{name}.start.ckpt")[1]["network"] == name
+    run("mask2anomaly_subsets.py", root, tmp_path / "data")
+    assert {"coco_s1", "coco_s2"} <= {each.name for each in (tmp_path / "data").iterdir()}
+
+
+def test_random_networks_for_timing_and_their_int8_form(root: Path, tmp_path: Path) -> None:
+    run("speed.py", "random", tmp_path, "ddrnet23_slim")
+    words = ["--scores", "msp", "--size", "64x128", "--out", str(tmp_path / "a.onnx")]
+    assert main(["export", str(tmp_path / "ddrnet23_slim.ckpt"), *words]) == 0
+    run("speed.py", "quantise", tmp_path / "a.onnx", tmp_path / "a.int8.onnx", root)
+    assert read_card(tmp_path / "a.int8.onnx").precision == "int8"
+
+
+def test_the_tables_of_the_loss_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("loss_study_tables.py", RUNS / "loss_study")
+    assert "| --- |" in capsys.readouterr().out
+    run("loss_study_figures.py", RUNS / "loss_study", "--out", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) >= 3
