@@ -21,11 +21,6 @@ from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes
 from oddroad.reporting.learning_curves import PLACE, read_curves
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_root(tmp_path_factory.mktemp("data"))
-
-
 def small(steps: int = 2) -> Recipe:
     """ERFNet's encoder, a recipe that trains in a second."""
     return Recipe(

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from fabricated import training_root
 from safetensors.numpy import save_file
 
 from oddroad.errors import InputError
@@ -32,11 +31,6 @@ from oddroad.learn.training.fit import fit
 from oddroad.learn.training.loader import Labelled
 from oddroad.recipe import Distillation, Network, Optimiser, Outliers, Recipe, Scenes
 from oddroad.types import CITYSCAPES_CLASSES, IGNORE, OUTLIER
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_root(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

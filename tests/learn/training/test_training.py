@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from fabricated import training_root, write_pair
+from fabricated import write_pair
 from golden import DATA, golden, needs_data, needs_golden
 
 from oddroad.errors import InputError
@@ -33,11 +33,6 @@ from oddroad.recipe import ClassWeights, Network, Optimiser, Outliers, Recipe, S
 from oddroad.types import IGNORE, OUTLIER, UNNAMED
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_root(tmp_path_factory.mktemp("data"))
 
 
 def small(steps: int = 4) -> Recipe:
