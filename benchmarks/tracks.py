@@ -2,10 +2,10 @@
 
     python benchmarks/tracks.py [--model default] [--video drive_with_nothing_odd.mp4] [--min-hits 1 2 3 5]
 
-On rendered drives, whose odd objects are known: a false alarm is a reported region that touches no odd object; the
+On rendered drives, whose anomalies are known: a false alarm is a reported region that touches none of them; the
 delay of an object is the number of frames from the first in which at least SEEN of its pixels are seen to the first
-in which a reported region touches it. Objects on which no region is ever reported are counted as time_since_update. On the
-video nothing is odd, so every reported region is a false alarm; distinct ones are counted by their tracks. The last
+in which a reported region touches it. Objects on which no region is ever reported are counted as missed. On the
+video there is no anomaly, so every reported region is a false alarm; distinct ones are counted by their tracks. The last
 line is JSON.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from oddroad import regions
 from oddroad.benchmarking.environment import processor, versions
 from oddroad.concurrency import prefetch
-from oddroad import regions
 from oddroad.detection.tracking import ConfirmedTracks
 from oddroad.inference.model import Model
 from oddroad.io.sources import find_sources
@@ -37,7 +37,7 @@ RATE, SPEED = 25.0, 14.0
 def drive(seed: int, frames: int, size: tuple[int, int]) -> Iterator[tuple[Frame, np.ndarray]]:
     """Frames of a rendered drive and, for each, the number of the odd object at each pixel, 0 where there is none."""
     length = frames / RATE * SPEED
-    street = Street(seed, size, length=max(length + 40, 60), odd=max(2, round(length / 9)))
+    street = Street(seed, size, length=max(length + 40, 60), anomalies=max(2, round(length / 9)))
     odd = [each for each in street.things if each.label == OUTLIER]
     contention = [each for each in street.things if each.label != OUTLIER]
     for number in range(frames):

@@ -21,7 +21,7 @@ def write_pair(image_path: Path, label_path: Path, image: np.ndarray, label: np.
 
 def training_root(root: Path, scenes: int = 3) -> Path:
     """``cityscapes_small``, ``camvid`` and ``idd20k_lite`` with a few scenes each, and ``coco128-seg``."""
-    street = Street(1, (64, 128), odd=0)
+    street = Street(1, (64, 128), anomalies=0)
     for split in ("train", "val"):
         for number in range(scenes):
             image, label = street.view(5.0 * number)

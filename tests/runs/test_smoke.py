@@ -54,7 +54,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from oddroad.synthetic.scenes import Street
 
     for number in range(2):
-        image, _ = Street(2, (64, 128), odd=1).view(3.0 * number)
+        image, _ = Street(2, (64, 128), anomalies=1).view(3.0 * number)
         place = root / "RoadAnomaly_jpg" / "frames"
         (place / f"{number}.labels").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(place / f"{number}.jpg"), image[..., ::-1])

@@ -1,4 +1,4 @@
-"""Rendered drives with odd objects and exact labels, from a seed: the demo's clip and the tests' data.
+"""Rendered drives with anomalies and exact labels, from a seed: the demo's clip and the tests' data.
 
 A pinhole camera moves along a straight street: textured ground, facades, trees, cars, and objects that do not belong
 there and come nearer. Nothing is read from disk.
@@ -59,10 +59,10 @@ class Street:
         seed: of everything random.
         size: (H, W) of the images in pixels.
         length: metres of street that are filled with things.
-        odd: number of odd objects on the road.
+        anomalies: number of anomalies on the road.
     """
 
-    def __init__(self, seed: int, size: tuple[int, int] = (540, 960), length: float = 400.0, odd: int = 8):
+    def __init__(self, seed: int, size: tuple[int, int] = (540, 960), length: float = 400.0, anomalies: int = 8):
         rng = np.random.default_rng(seed)
         self.size = size
         height, width = size
@@ -74,7 +74,7 @@ class Street:
         self.asphalt = rng.uniform(85, 120)
         self.sky = self.render_sky(rng)
         self.light = rng.uniform(0.9, 1.1)
-        self.things = self.furnish(rng, length, odd)
+        self.things = self.furnish(rng, length, anomalies)
 
     def render_sky(self, rng: np.random.Generator) -> np.ndarray:
         """(H, W, 3) float32: a gradient with clouds."""
@@ -86,8 +86,8 @@ class Street:
         )
         return (sky + np.clip(clouds, 0, 1.5)[..., None] * 25).astype(np.float32)
 
-    def furnish(self, rng: np.random.Generator, length: float, odd: int) -> list[Thing]:
-        """Trees and parked cars along both sides, traffic in the other lane, odd objects in ours."""
+    def furnish(self, rng: np.random.Generator, length: float, anomalies: int) -> list[Thing]:
+        """Trees and parked cars along both sides, traffic in the other lane, anomalies in ours."""
         things: list[Thing] = []
         for side in (-1, 1):
             z = 10.0
@@ -100,7 +100,7 @@ class Street:
         for z in np.arange(60, 2 * length, 70.0):
             things.append(Thing(car(rng), -2.6, z + rng.uniform(0, 40), 1.5, CAR, speed=-8.0))
         kinds = list(ANOMALIES)
-        for number, z in enumerate(np.linspace(30, max(length - 40, 60), odd)):
+        for number, z in enumerate(np.linspace(30, max(length - 40, 60), anomalies)):
             make, tall = ANOMALIES[kinds[(number + int(rng.integers(len(kinds)))) % len(kinds)]]
             things.append(
                 Thing(make(rng), rng.uniform(-1.5, 4.0), z + rng.uniform(-5, 5), tall * rng.uniform(0.8, 1.2), OUTLIER)
@@ -211,7 +211,7 @@ class Street:
 def drive(
     seed: int = 0, frames: int = 120, size: tuple[int, int] = (540, 960), rate: float = 25.0, speed: float = 14.0
 ) -> Iterator[Frame]:
-    """A drive along a rendered street; each frame carries its label: ANOMALY on odd objects, KNOWN elsewhere.
+    """A drive along a rendered street; each frame carries its label: ANOMALY on anomalies, KNOWN elsewhere.
 
     >>> first = next(drive(seed=3, frames=1, size=(90, 160)))
     >>> first.image.shape, sorted(set(first.label.ravel().tolist()))
@@ -221,14 +221,14 @@ def drive(
         seed: of the street.
         frames: how many.
         size: (H, W) in pixels.
-        rate: frames a second.
+        rate: frames per second.
         speed: metres a second.
     """
     street = Street(
-        seed, size, length=max(frames / rate * speed + 40, 60), odd=max(2, round(frames / rate * speed / 9))
+        seed, size, length=max(frames / rate * speed + 40, 60), anomalies=max(2, round(frames / rate * speed / 9))
     )
     for number in range(frames):
         seconds = number / rate
         image, label = street.view(seconds * speed, seconds)
-        odd = np.where(label == OUTLIER, ANOMALY, KNOWN).astype(np.uint8)
-        yield Frame(image, f"drive{seed}", number, seconds, odd)
+        anomalies = np.where(label == OUTLIER, ANOMALY, KNOWN).astype(np.uint8)
+        yield Frame(image, f"drive{seed}", number, seconds, anomalies)

@@ -1,4 +1,4 @@
-"""Known scenes under other light and with other surfaces: shadows, tints and grain, marks and patches on the road.
+"""Appearance augmentation of in-distribution scenes: other light, shadows, tints and texture, marks and patches on the road.
 
 The training scenes are 256 pixels high and from few countries; enlarged, their roads are smooth and grey. A network
 that has seen nothing else takes gravel, cobbles, sunlit grass and the edge of a shadow for objects. Nothing here
@@ -24,7 +24,7 @@ def detail_layer(pictures: list[np.ndarray], shape: tuple[int, int], rng: np.ran
 
     Args:
         pictures: (h, w, 3) uint8 each.
-        shape: (H, W); a smaller piece is flip_averaged until it fills that.
+        shape: (H, W); a smaller piece is mirrored until it fills that.
         rng: of all choices.
     """
     picture = pictures[int(rng.integers(len(pictures)))]
