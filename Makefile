@@ -8,7 +8,8 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile -c constrain
 
 # What shows that the runtime needs nothing but its own requirements: reading, running, finding, writing, the command,
 # and the examples of every docstring outside oddroad.learn and the converters for other tools.
-LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tests/inference tests/detection tests/io \
+LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tests/inference/test_model.py \
+	tests/detection/test_pipeline.py tests/io/test_images.py tests/io/test_video.py \
 	src/oddroad --ignore=src/oddroad/learn --ignore=src/oddroad/exchange
 
 .PHONY: demo test test-all environments test-light test-full check docs bench mutate clean
