@@ -1,12 +1,12 @@
 """What `--min-hits` buys and costs: false alarms in a hundred frames, and frames until a true object is reported.
 
-    python benchmarks/tracks.py [--model default] [--video drive_with_nothing_odd.mp4] [--min-hits 1 2 3 5]
+    python benchmarks/tracks.py [--model default] [--video calm_drive.mp4] [--min-hits 1 2 3 5]
 
 On rendered drives, whose anomalies are known: a false alarm is a reported region that touches none of them; the
 delay of an object is the number of frames from the first in which at least SEEN of its pixels are seen to the first
 in which a reported region touches it. Objects on which no region is ever reported are counted as missed. On the
-video there is no anomaly, so every reported region is a false alarm; distinct ones are counted by their tracks. The last
-line is JSON.
+video there is no anomaly, so every reported region is a false alarm; distinct ones are counted by their tracks. The
+last line is JSON.
 """
 
 from __future__ import annotations

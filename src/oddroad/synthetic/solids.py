@@ -219,7 +219,7 @@ def place(
 
 
 def shadow_on_ground(solid: Solid, spot: Points, sun: Points) -> np.ndarray:
-    """What a solid leaves of the light on points of the ground, (3, N): it stands before the sun and a part of the sky."""
+    """What a solid leaves of the light on points of the ground, (3, N): it hides the sun and a part of the sky."""
     if not spot.shape[1]:
         return np.ones_like(spot)
     _, closest = march(solid, spot + np.array([[0], [0.01], [0]], np.float32), sun, 24, 0.02, 3 * solid.radius)
