@@ -90,7 +90,7 @@ def open_container(place: str, timeout: float | None = None) -> Any:
 
     shown = redact(place)
     address = place if "://" in place else f"file:{place}"
-    options = {"rtsp_transport": "tcp"} if place.startswith("rtsp") else {}
+    options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
     try:
         return av.open(address, options=options, timeout=timeout, metadata_errors="replace")
     except av.error.FileNotFoundError:
