@@ -15,7 +15,7 @@ import pytest
 from oddroad.cli.main import main
 from oddroad.concurrency import BackgroundWorker, latest_only, ordered_map
 from oddroad.detection import pipeline
-from oddroad.detection.pipeline import run
+from oddroad.detection.pipeline import Settings, run
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.results import Results
@@ -98,20 +98,21 @@ class TestSideBySide:
         assert len(taken) == 3
 
 
-def test_frames_side_by_side_are_the_same_as_one_by_one(tmp_path: Path, frames: list[Frame], clip: Path) -> None:
+def test_frames_in_parallel_are_the_same_as_one_by_one(tmp_path: Path, frames: list[Frame], clip: Path) -> None:
     """Same regions, same tracks, same order; only milliseconds and the last bit of the scores may differ."""
     lines = {}
     for parallel in (1, 2):
         model = Model(threads=2, parallel=parallel)
         assert model.parallel == parallel
         level = float(np.quantile(model(frames[0].image), 0.98))
-        run(model, find_sources([str(clip)]), tmp_path / str(parallel), threshold=round(level, 3), min_area=5, save=())
+        settings = Settings(threshold=round(level, 3), min_area=5, save=())
+        run(model, find_sources([str(clip)]), tmp_path / str(parallel), settings)
         text = (tmp_path / str(parallel) / "detections.jsonl").read_text()
-        lines[parallel] = [json.loads(line) for line in text.splitlines()]
+        lines[parallel] = [json.loads(line) for line in text.splitlines()[1:-1]]
     assert len(lines[1]) == len(frames)
     assert any(line["regions"] for line in lines[1])
     for one, two in zip(lines[1], lines[2], strict=True):
-        assert one["frame"] == two["frame"]
+        assert one["index"] == two["index"]
         assert [each["track"]["id"] for each in one["regions"]] == [each["track"]["id"] for each in two["regions"]]
         for ours, theirs in zip(one["regions"], two["regions"], strict=True):
             assert ours["box"] == theirs["box"]
@@ -267,7 +268,7 @@ class TestNewest:
 class Slow:
     """A detector that takes its time and finds nothing."""
 
-    scores, parallel = ("msp",), 1
+    scores, parallel, sha256, engine, float_precision = ("msp",), 1, "", "", "float32"
 
     def __init__(self, model: Model, seconds: float):
         self.card, self.seconds = model.card, seconds
@@ -299,9 +300,10 @@ class TestDetect:
             written[0] += 1
 
         monkeypatch.setattr(pipeline, "read", frames)
-        monkeypatch.setattr(Results, "pictures", slow)
+        monkeypatch.setattr(Results, "products", slow)
         sources = [Source("camera", "0", "a")]
-        done = run(Slow(model, 0.0), sources, tmp_path, threshold=1.0, save=())  # type: ignore[arg-type]
+        settings = Settings(threshold=1.0, save=())
+        done = run(Slow(model, 0.0), sources, tmp_path, settings)  # type: ignore[arg-type]
         assert done.frames == written[0] == 40
         assert most[0] <= 9  # 2 ahead, 2 behind, one in each hand and at each hand-over
 
@@ -311,7 +313,7 @@ class TestDetect:
         def full(self: Results, *_: Any) -> None:
             raise InputError("the disk of 'out' is full")
 
-        monkeypatch.setattr(Results, "pictures", full)
+        monkeypatch.setattr(Results, "products", full)
         assert main(["detect", str(clip), "--out", str(tmp_path / "out")]) == 2
         assert capsys.readouterr().err == "oddroad: the disk of 'out' is full\n"
 
@@ -325,11 +327,12 @@ class TestDetect:
 
         monkeypatch.setattr(pipeline, "read", camera)
         sources = [Source("camera", "0", "cam")]
-        done = run(Slow(model, 0.05), sources, tmp_path, threshold=1.0, save=(), latest=True)  # type: ignore[arg-type]
+        settings = Settings(threshold=1.0, save=(), latest=True)
+        done = run(Slow(model, 0.05), sources, tmp_path, settings)  # type: ignore[arg-type]
         assert done.frames + done.dropped == 40
         assert done.dropped > 20
-        assert f"dropped {done.dropped} older frames to keep up" in done.line()
-        assert '"cam#39"' in (tmp_path / "detections.jsonl").read_text().splitlines()[-1]
+        assert f"dropped {done.dropped} older frames to keep up" in done.text()
+        assert '"index": 39,' in (tmp_path / "detections.jsonl").read_text().splitlines()[-2]
 
     def test_latest_is_for_live_sources(self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["detect", str(clip), "--latest", "--out", str(tmp_path)]) == 2
@@ -337,4 +340,4 @@ class TestDetect:
 
     def test_read_errors_still_end_the_run(self, tmp_path: Path, model: Model) -> None:
         with pytest.raises(InputError, match="no camera 61"):
-            run(model, find_sources(["61"]), tmp_path, latest=True)
+            run(model, find_sources(["61"]), tmp_path, Settings(latest=True))

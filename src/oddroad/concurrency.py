@@ -11,7 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from oddroad.io.video import STREAM_TIMEOUT
+JOIN_TIMEOUT = 10.0
+"""Seconds to wait, at the end, for the thread of a source that does not answer."""
 
 
 def available_cores() -> int:
@@ -25,7 +26,14 @@ Item = TypeVar("Item")
 def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
     """The same items in order, produced by a thread that runs up to ``depth`` items ahead.
 
-    An error of the producer is raised here, after the items before it; leaving the loop stops the producer.
+    Leaving the loop stops the producer.
+
+    Args:
+        items: iterated in the thread, and closed there.
+        depth: items that may wait.
+
+    Raises:
+        whatever ``items`` has raised, after the items before it.
     """
     waiting: queue.Queue[tuple[bool, Item | BaseException | None]] = queue.Queue(maxsize=max(depth, 1))
     stop = threading.Event()
@@ -53,7 +61,7 @@ def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
             if close is not None:
                 close()
 
-    worker = threading.Thread(target=produce, daemon=True, name="read-ahead")
+    worker = threading.Thread(target=produce, daemon=True, name="prefetch")
     worker.start()
     try:
         while True:
@@ -67,26 +75,19 @@ def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
                 raise value
     finally:
         stop.set()
-        worker.join(timeout=STREAM_TIMEOUT / 1000)
-
-
-Item = TypeVar("Item")
+        worker.join(timeout=JOIN_TIMEOUT)
 
 
 Done = TypeVar("Done")
 
 
-PATIENCE = 10.0
-"""Seconds to wait, at the end, for a source that does not answer."""
-
-
 class BackgroundWorker(Generic[Item]):
-    """Calls a function on each item in order, in a thread that runs at most ``depth`` items behind.
+    """Calls a function on each item in order, in a thread that lags at most ``depth`` items.
 
     >>> done = []
-    >>> with BackgroundWorker(done.append) as behind:
+    >>> with BackgroundWorker(done.append) as worker:
     ...     for number in range(3):
-    ...         behind.put(number)
+    ...         worker.put(number)
     >>> done
     [0, 1, 2]
 
@@ -102,7 +103,7 @@ class BackgroundWorker(Generic[Item]):
         self.work = work
         self.waiting: queue.Queue[tuple[Item] | None] = queue.Queue(maxsize=max(depth, 1))
         self.error: BaseException | None = None
-        self.worker = threading.Thread(target=self.run, daemon=True, name="work-behind")
+        self.worker = threading.Thread(target=self.run, daemon=True, name="background-worker")
 
     def run(self) -> None:
         """Work until there is nothing more, or the first failure."""
@@ -151,19 +152,20 @@ def ordered_map(work: Callable[[Item], Done], items: Iterable[Item], count: int)
     >>> list(ordered_map(str, range(3), count=2))
     ['0', '1', '2']
 
-    A failure, of the work or of the items, is raised after what came before it.
-
     Args:
         work: called in threads; with a ``count`` of 1, in this one.
         items: taken in this thread, as they are needed.
         count: how many at a time.
+
+    Raises:
+        whatever the work or ``items`` has raised, after what came before it.
     """
     if count <= 1:
         yield from map(work, items)
         return
     iterator, failure = iter(items), None
     running: deque[Future[Done]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="side-by-side") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="ordered-map") as pool:
         try:
             while True:
                 try:
@@ -195,6 +197,9 @@ def latest_only(items: Iterable[Item], dropped: Callable[[], object]) -> Iterato
     Args:
         items: produced in a thread of their own, as fast as they come.
         dropped: called for each item that is dropped.
+
+    Raises:
+        whatever ``items`` has raised, after the last item.
     """
     changed = threading.Condition()
     held: list[Item] = []
@@ -224,7 +229,7 @@ def latest_only(items: Iterable[Item], dropped: Callable[[], object]) -> Iterato
                 ended.append(failure)
                 changed.notify()
 
-    worker = threading.Thread(target=produce, daemon=True, name="read-newest")
+    worker = threading.Thread(target=produce, daemon=True, name="latest-only")
     worker.start()
     try:
         while True:
@@ -238,4 +243,4 @@ def latest_only(items: Iterable[Item], dropped: Callable[[], object]) -> Iterato
             yield item
     finally:
         stop.set()
-        worker.join(timeout=PATIENCE)
+        worker.join(timeout=JOIN_TIMEOUT)

@@ -138,6 +138,19 @@ class TestPainter:
         heat[2, 2:4] = 2
         assert Painter(1.0)(frame, heat, find(heat, 1.0)).shape == (5, 7, 3)
 
+    def test_lines_and_letters_grow_with_the_picture(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[float] = []
+        monkeypatch.setattr(drawing, "write", lambda image, words, place, size: sizes.append(size))
+        for scale in (1, 2):
+            frame = grey(540 * scale, 960 * scale)
+            heat = np.full(frame.image.shape[:2], -9, np.float32)
+            heat[200 * scale : 260 * scale, 300 * scale : 400 * scale] = 9
+            painter = Painter(4.0, CALIBRATED, style=Style(legend=False))
+            drawn = painter(frame, heat, find(heat, 4.0))
+            row = drawn[230 * scale, : 300 * scale]
+            assert (row == OUTLINE).all(1).sum() == pytest.approx(3.5 * scale, abs=1.5)
+        assert sizes[1] == 2 * sizes[0]
+
 
 class TestLegend:
     def test_it_names_model_source_time_and_threshold(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,19 @@ class TestTracker:
         assert (x, y) == (pytest.approx(-5, abs=0.2), pytest.approx(3, abs=0.2))
         assert shift_between(picture, np.random.default_rng(1).random((96, 160)).astype(np.float32)) == (0.0, 0.0)
 
+    def test_velocity_is_smoothed(self) -> None:
+        tracker = Tracker()
+        for x, velocity in ((20, 0.0), (30, 10.0), (44, 12.0), (54, 11.0)):
+            (track,) = tracker.update(FLAT, [box(x, 50)])
+            assert track.velocity == (velocity, 0.0)
+        assert (track.id, track.hits) == (1, 4)
+
+    def test_the_shift_is_in_pixels_of_the_picture(self) -> None:
+        world = np.random.default_rng(3).integers(0, 256, (40, 90, 3), np.uint8).repeat(12, 0).repeat(12, 1)
+        tracker = Tracker()
+        tracker.update(world[:360, :640], [box(300, 200)])
+        assert tracker.shift(world[8:368, 24:664]) == (pytest.approx(-24, abs=2), pytest.approx(-8, abs=2))
+
     def test_what_gathers_speed_is_followed(self) -> None:
         tracker, x = Tracker(), 10
         for step in (0, 6, 12, 18, 24, 30, 36, 42):

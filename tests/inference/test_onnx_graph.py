@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 
+from oddroad.card import Card
+from oddroad.inference import onnxruntime_engine
+from oddroad.inference.common import SESSIONS
+from oddroad.inference.host_resize import HostResize
 from oddroad.inference.model import Model, find_model
 from oddroad.inference.onnx_graph import as_number, metadata, number_at, output_names, with_outputs
 from oddroad.inference.onnxruntime_engine import onnx_session
@@ -49,6 +57,52 @@ def test_what_is_no_onnx_file() -> None:
     for data in (b"\x07\x01", b"\x0a\x7f\x00", b"\x80"):
         with pytest.raises(ValueError, match="not a protocol buffer"):
             with_outputs(data, ["x"])
+
+
+def test_the_oldest_session_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, ...]] = []
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    class Session:
+        """Notes that it was made."""
+
+        def __init__(self, path: object, threads: int, names: tuple[str, ...] = ()):
+            made.append(tuple(names))
+            alive.add(self)
+
+        def run(self, names: list[str], given: dict[str, np.ndarray]) -> list[np.ndarray]:
+            """Nothing but zeros."""
+            return [np.zeros((1, 4, 4), np.float32) for _ in names]
+
+    monkeypatch.setattr(onnxruntime_engine, "onnx_session", Session)
+    run = onnxruntime_engine.onnxruntime_engine(find_model("default"), 1)[1]
+    image, names = np.zeros((1, 4, 4, 3), np.uint8), ["outlier_head", "classes"]
+    asked = [[names[0]], [names[1]], names, names[::-1], [names[0], names[0]]]
+    for each in asked:
+        run(image, each, inside=True)
+    gc.collect()
+    assert len(alive) == SESSIONS == 4
+    before = len(made)
+    run(image, asked[-1], inside=True)
+    assert len(made) == before  # still there
+    run(image, asked[0], inside=True)
+    assert len(made) == before + 1  # made again
+
+
+@pytest.mark.parametrize(("precision", "size"), [("float32", None), ("int8", (8, 16))])
+def test_images_are_resized_beforehand_for_int8_files_alone(precision: str, size: tuple[int, int] | None) -> None:
+    card = Card("a", "n", ("s",), (8, 16), 4, (), precision=precision)
+    host = HostResize.of(card, ["s", "s.low_res", "classes"])
+    image = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), np.uint8)
+    assert host.size == size
+    assert host.before(image).shape == ((1, 8, 16, 3) if size else (1, 20, 30, 3))
+    assert host.asked(["s", "classes"]) == ["s.low_res", "classes"]
+    low = np.float32([[[[0, 8], [0, 8]]]])
+    wide = host.after(low, image)
+    assert wide.shape == (1, 20, 30)
+    assert 3 < wide[0, 10, 14] < 5  # linear between the two
+    classes = host.after(np.uint8([[[0, 8], [0, 8]]]), image)
+    assert set(np.unique(classes).tolist()) == {0, 8}  # classes are never mixed
 
 
 def test_sessions_are_kept_for_each_set_of_outputs(model: Model, frames: list[Frame]) -> None:
