@@ -12,7 +12,7 @@ LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tes
 	tests/detection/test_pipeline.py tests/io/test_images.py tests/io/test_video.py \
 	src/oddroad --ignore=src/oddroad/learn --ignore=src/oddroad/exchange
 
-.PHONY: demo test test-all environments test-light test-full check docs bench mutate clean
+.PHONY: demo test test-all test-light test-full check docs bench mutate clean
 
 $(VENV)/.light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,11 +35,9 @@ demo: $(VENV)/.light
 
 # All but the tests marked slow, which repeat at length what others check in small; `make test-all` runs them too.
 test: MARKED = -m "not slow"
-test test-all: environments
-	@$(MAKE) --no-print-directory test-light test-full MARKED='$(MARKED)'
-
-environments:
-	@$(MAKE) --no-print-directory -j2 .venv-light/.ready $(VENV)/.full
+test test-all: .venv-light/.ready
+	@$(MAKE) --no-print-directory -j2 test-light $(VENV)/.full MARKED='$(MARKED)'
+	@$(MAKE) --no-print-directory test-full MARKED='$(MARKED)'
 
 test-light: .venv-light/.ready
 	.venv-light/bin/python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"

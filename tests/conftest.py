@@ -18,9 +18,12 @@ from oddroad.inference.model import Model
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
 
+# A busy machine is no failure, and mutation tests run the same test several times in one process.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)  # a busy machine is no failure
+    "patient",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.differing_executors],
+)
 hypothesis.settings.load_profile("patient")
 
 
