@@ -60,11 +60,11 @@ docs: $(VENV)/.full
 bench: $(VENV)/.full
 	$(BIN)/python benchmarks/runtime.py
 
-# PARTS="oddroad.metrics.*" for a part of it; `.venv/bin/mutmut show NAME` shows a change that no test noticed.
+# PARTS="oddroad.metrics.*" for a part; `.venv/bin/python benchmarks/mutation.py --survivors` shows what no test noticed.
 mutate: $(VENV)/.full
 	$(BIN)/$(PIP) 'mutmut>=3.8'
 	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/mutmut run --max-children $(JOBS) $(PARTS)
-	$(BIN)/mutmut results
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
 	rm -rf $(VENV) .venv-light build dist demo out site mutants
