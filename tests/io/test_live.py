@@ -184,3 +184,30 @@ class TestLive:
         with pytest.raises(LostSource):
             list(read([Source("stream", "rtsp://h/x", "x")], report=ReadReport()))
         assert waits == [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8]  # in all less than 60 s
+
+    def test_waits_begin_anew_after_a_frame(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waits: list[float] = []
+        tries = iter([True, False, False, True, True] + [False] * 99)
+
+        class Flapping:
+            finite, rate = False, 10.0
+
+            def __init__(self, *given: object) -> None:
+                if not next(tries):
+                    raise InputError("not there")
+                self.ended: list[str] = []
+
+            def pictures(self) -> Iterator[tuple[np.ndarray, str]]:
+                yield scene(0), ""
+
+            def convert(self, image: np.ndarray) -> np.ndarray:
+                return image
+
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr(live, "Stream", Flapping)
+        monkeypatch.setattr(live.time, "sleep", waits.append)
+        with pytest.raises(LostSource):
+            list(read([Source("stream", "rtsp://h/x", "x")], report=ReadReport(), options=ReadOptions(patience=7)))
+        assert waits == [0.5, 1, 2, 0.5, 0.5, 1, 2, 4]

@@ -220,6 +220,15 @@ class TestCut:
             check(found, f"drive{number}/a")
             assert report.skipped == []
 
+    def test_a_whole_file_whose_summary_lacks_a_channel(self, tmp_path: Path) -> None:
+        """The index is read only if it names every channel: here it names none of those that have messages."""
+        raw = {"encoding": "rgb8", "width": 64, "height": 48, "step": 192, "frame_id": "a", "timestamp": {}}
+        rows = [("/a", "foxglove.RawImage", START + n * TENTH, {**raw, "data": scene(n).tobytes()}) for n in range(12)]
+        path = write_json_mcap(tmp_path / "drive", rows, repeat_channels=False)
+        found, report = everything(path)
+        check(found, "drive/a")
+        assert report.skipped == []
+
     def test_a_file_cut_before_its_first_message(self, tmp_path: Path) -> None:
         path = KINDS["bare mcap"](tmp_path)
         path.write_bytes(path.read_bytes()[:60])
