@@ -137,6 +137,15 @@ def test_results_of_one_content_on_several_sets_share_a_row_and_a_repeated_one_i
     assert len(cells(markdown(sheet_of(table(*results))))) == 2
 
 
+def test_models_of_other_content_on_other_sets_do_not_share_a_row():
+    results = [
+        result("msp", model_hash="1" * 64, file="r.json"),
+        result("msp", "road_anomaly", model_hash="2" * 64, file="r.json"),
+    ]
+    assert method_names(results) == ["net msp [111111111111]", "net msp [222222222222]"]
+    assert [row[1:].count("-") for row in cells(markdown(sheet_of(table(*results))))] == [2, 2]
+
+
 def test_learning_curves_have_both_panels(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr("oddroad.reporting.figures.save", lambda figure, path: shown.append(figure) or path)
