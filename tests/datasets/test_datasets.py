@@ -256,7 +256,7 @@ def test_every_loader_says_what_it_left_out(tmp_path):
     for number in (0, 1, 9):
         put(tmp_path / f"own/masks/{number}.png", [1])
     (tmp_path / "own/images/notes.txt").write_text("")
-    put(tmp_path / "own/images/7_mask.png", [1])
+    put(tmp_path / "own/images/5_mask.png", [1])
     for hidden in ("own/images/._0.png", "own/images/.x.png", "own/masks/._0.png"):
         (tmp_path / hidden).write_bytes(b"no image")
     found = DATASETS["folder"].load(tmp_path / "own", "")
@@ -264,7 +264,7 @@ def test_every_loader_says_what_it_left_out(tmp_path):
     assert found.remarks() == [
         "2 of 6 images: 4 left out, no mask of the same name (2.png, 3.png, 4.png, ...)",
         "1 labels left out, no image to this label (9.png)",
-        "2 of 3 images: 1 left out, labels by their name (7_mask.png)",
+        "2 of 3 images: 1 left out, labels by their name (5_mask.png)",
         "2 of 3 images: 1 left out, no images (notes.txt)",
     ]
     for name, layouts in LAYOUTS.items():

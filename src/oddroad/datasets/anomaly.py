@@ -265,7 +265,8 @@ def folder(root: Path, split: str = "") -> Samples:
         raise InputError(f"no folders 'images' and 'masks' in '{home}'; a set of one's own has both")
     labels = labels_in(masks)
     files = images_in(images)
-    beside = [each for each in files if is_label((each.name,)) and each.stem not in labels]
+    stems = {((), each.stem) for each in files}
+    beside = [each for each in files if is_label((each.name,), stems) and each.stem not in labels]
     every = [each for each in files if each not in beside]
     named: dict[str, Path] = {}
     for image in every:
