@@ -49,7 +49,7 @@ class TestScale:
         painter = Painter(4.0, CALIBRATED)
         bright = luminance(painter.colours[:, 0])
         assert bright[:HALF].max() < bright[HALF:].min()
-        strength = painter.added.astype(int).sum((1, 2))
+        strength = luminance(painter.added[:, 0])
         assert strength[:HALF].max() < strength[HALF:].min()
 
     def test_the_embedded_detector_has_one(self, model: Model) -> None:

@@ -120,7 +120,10 @@ class TestVideo:
         clip.write_bytes(data)
         assert main(["detect", str(clip), "--out", str(tmp_path / "out")]) == 0
         assert "skipped 1: drive.mp4: 1 of 8 frames could not be decoded" in capsys.readouterr().out
-        assert len(lines(tmp_path / "out")) == 7
+        found = lines(tmp_path / "out")
+        assert len(found) == 7
+        assert [each["index"] for each in found] == list(range(7))  # frames that were decoded are counted
+        assert [each["time"] for each in found] == pytest.approx([0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7], abs=0.01)
 
 
 class TestBadInput:

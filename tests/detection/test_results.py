@@ -105,7 +105,9 @@ class TestOwnInput:
         trip.mkdir()
         shutil.copy(picture, trip / "a.jpg")
         for out in (trip / "out", trip):
-            for _ in range(2):
+            for again in range(2):
+                if again and out != trip:
+                    shutil.copy(picture, out / "extra.jpg")
                 assert main(["detect", str(trip), "--out", str(out)]) == 0
                 assert [each["source"] for each in lines(out, "frame")] == ["a.jpg"]
             assert "left out" in capsys.readouterr().out
@@ -350,6 +352,13 @@ class TestDefaults:
         assert [each["index"] for each in lines(tmp_path / "out", "frame")] == list(range(0, 24, 3))
         assert length(tmp_path / "out" / "overlay" / "a.mp4") == pytest.approx(2.4, abs=0.02)
 
+    def test_a_single_frame_is_shown_for_all_that_it_stands_for(self, tmp_path: Path, frames: list[Frame]) -> None:
+        from tests.conftest import write_clip
+
+        clip = write_clip(tmp_path / "a.mp4", frames[:2], rate=10.0)
+        assert main(["detect", str(clip), "--every", "3", "--out", str(tmp_path / "out")]) == 0
+        assert length(tmp_path / "out" / "overlay" / "a.mp4") == pytest.approx(0.3, abs=0.02)
+
 
 class TestRotation:
     def test_limits(self) -> None:
@@ -473,6 +482,19 @@ class TestResume:
         self.interrupted(out, 2)
         assert main(["detect", str(folder), "--out", str(out), "--resume"]) == 0
         assert [each["source"] for each in lines(out, "frame")] == ["a.jpg", "b.jpg", "c.jpg", *["d.mp4"] * 8]
+
+    def test_what_was_counted_goes_on(self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def read(*_: Any) -> Iterator[Frame]:
+            for frame in stream([0.0, 0.1, 0.2, 0.3], "a.mp4")():
+                yield replace(frame, status="damaged", reason="black") if frame.index == 1 else frame
+
+        monkeypatch.setattr(pipeline, "read", read)
+        sources = [Source("video", "a.mp4", "a.mp4")]
+        run(Heat(model), sources, tmp_path, SETTINGS)  # type: ignore[arg-type]
+        self.interrupted(tmp_path, 3)
+        done = run(Heat(model), sources, tmp_path, replace(SETTINGS, resume=True))  # type: ignore[arg-type]
+        assert (done.frames, done.with_regions, done.damaged) == (3, 3, 1)
+        assert [each["index"] for each in lines(tmp_path, "frame")] == [0, 1, 2, 3]
 
     def test_other_settings_are_refused(self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = tmp_path / "out"

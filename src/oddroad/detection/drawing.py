@@ -18,7 +18,7 @@ SHADE = (16, 16, 18)
 """Colours, RGB: of outlines and boxes, of text, and of what text stands on."""
 
 
-BELOW, ABOVE = ((24, 40, 110), (50, 80, 200)), ((235, 70, 20), (255, 225, 70))
+BELOW, ABOVE = ((30, 60, 160), (40, 90, 240)), ((235, 70, 20), (255, 225, 70))
 """First and last colour, RGB, of what lies below the threshold and of what lies above."""
 
 
@@ -112,7 +112,7 @@ class Painter:
         colours = np.concatenate(
             [(1 - steps) * first + steps * last for first, last in np.array([BELOW, ABOVE], float)]
         )
-        opacity = np.concatenate([0.7 * steps, np.ones_like(steps)]) * np.clip(self.style.alpha, 0, 1)
+        opacity = np.concatenate([0.9 * steps, np.ones_like(steps)]) * np.clip(self.style.alpha, 0, 1)
         self.colours = colours.round().astype(np.uint8)[:, None]
         self.kept = np.repeat(255 * (1 - opacity), 3, 1).round().astype(np.uint8)[:, None]
         self.added = (colours * opacity).round().astype(np.uint8)[:, None]
