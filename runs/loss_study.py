@@ -28,7 +28,7 @@ from oddroad.files import sha256_of
 from oddroad.io.images import resize_area, resize_nearest
 from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.outputs import Outputs
-from oddroad.learn.post_hoc import LogitSample, seen
+from oddroad.learn.post_hoc import LogitSample, bare_detector
 from oddroad.learn.scores import SCORES
 from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import ExactPixelMetric, PixelMetric, SemanticMetric
@@ -112,7 +112,7 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if about["network"] == "erfnet":
         network.encoder = Remembered(network.encoder, kept)  # pyright: ignore
-    detector = seen(network, about, SIZE)
+    detector = bare_detector(network, about, SIZE)
     if getattr(network, "isomax", None) is not None:
         network.isomax.train()  # the quicker of its two ways, which give the same  # pyright: ignore
     seed = int(about["recipe"]["seed"])

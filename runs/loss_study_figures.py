@@ -90,7 +90,7 @@ def maps_figure(trained: Path, path: Path) -> None:
     import torch
 
     from oddroad.learn.checkpoints.format import load_network
-    from oddroad.learn.post_hoc import seen
+    from oddroad.learn.post_hoc import bare_detector
     from oddroad.learn.scores import SCORES as FUNCTIONS
     from oddroad.synthetic.scenes import drive
 
@@ -111,7 +111,9 @@ def maps_figure(trained: Path, path: Path) -> None:
     for axis, name, score, title in shown:
         network, about = load_network(trained / name / "0" / "model.ckpt")
         with torch.inference_mode():
-            heat = FUNCTIONS[score](seen(network, about, None).outputs(torch.from_numpy(frame.image)[None]))[0].numpy()
+            heat = FUNCTIONS[score](bare_detector(network, about, None).outputs(torch.from_numpy(frame.image)[None]))[
+                0
+            ].numpy()
         low, high = np.quantile(heat, [0.5, 0.995])
         axis.imshow(heat, cmap="inferno", vmin=low, vmax=max(high, low + 1e-9), aspect="equal")
         axis.set_title(title, fontsize=8)

@@ -110,8 +110,8 @@ def main() -> None:
     torch.manual_seed(0)
     results = {name: judged(name, run) for name in dict.fromkeys(name for _, name, _ in ROWS)}
     rows = [(title, results[name], score) for title, name, score in ROWS]
-    flip_averaged = judged(MAIN, run, flip_tta=True)
-    rows.append(("Mask2Anomaly, stage two, refined, flip_tta average", flip_averaged, "mask2anomaly"))
+    mirrored = judged(MAIN, run, flip_tta=True)
+    rows.append(("Mask2Anomaly, stage two, refined, flip TTA", mirrored, "mask2anomaly"))
     save_text(run, "compare", by_set(rows))
     segmentations(run)
     qualities(run)

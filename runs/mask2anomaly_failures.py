@@ -1,9 +1,9 @@
-"""The supplement's figure 6: failures, picked by the tool: the min_area missed objects and the largest false alarms.
+"""The supplement's figure 6: failures, picked by the tool: the smallest missed objects and the largest false alarms.
 
     python runs/mask2anomaly_failures.py DATA OUT [--images N]
 
 The threshold is that of the best F1 over the set, as SegmentMeIfYouCan's component metrics take it. An object is missed
-if no pixel of it lies above; a false alarm is a region without an odd or an unjudged pixel.
+if no pixel of it lies above; a false alarm is a region without an anomalous or an ignored pixel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from oddroad.metrics.component import label_components
 from oddroad.types import ANOMALY, KNOWN
 
 NETWORK, SCORE, SMALLEST = "mask2anomaly_s1", "mask2anomaly", 50
-"""Regions of fewer pixels are passed over."""
+"""Regions of fewer pixels are skipped."""
 
 
 def around(image: np.ndarray, box: tuple[int, int, int, int], colour: tuple[int, int, int]) -> np.ndarray:

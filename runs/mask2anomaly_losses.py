@@ -1,4 +1,4 @@
-"""The supplement's figure 1: outlier losses by their histograms of known and odd pixels, and by AP against steps.
+"""The supplement's figure 1: outlier losses by histograms of in-distribution and anomalous pixels, by AP against steps.
 
     python runs/mask2anomaly_losses.py DATA OUT [--images N]
 

@@ -27,7 +27,7 @@ from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks.wrapped import Layers, McDropout, Odin
 from oddroad.learn.outputs import Outputs, Score
-from oddroad.learn.post_hoc import look, seen
+from oddroad.learn.post_hoc import bare_detector, outputs_with_labels
 from oddroad.learn.scores import SCORES
 from oddroad.learn.scores.density import EmbeddingDensity
 from oddroad.learn.scores.distance import Mahalanobis
@@ -165,7 +165,7 @@ class Network:
 
     def __init__(self, name: str, checkpoint: Path, root: Path, train: int):
         network, self.about = load_network(checkpoint)
-        self.layered = seen(Layers(network, ON_LAYERS[name]), self.about, SIZE)
+        self.layered = bare_detector(Layers(network, ON_LAYERS[name]), self.about, SIZE)
         self.scores: dict[str, Score] = {named(each): at_temperature(each) for each in TEMPERATURES}
         self.scores |= {each: SCORES[each] for each in UNFITTED} | load_scores(checkpoint, FITTED)
         self.scores |= self.further(checkpoint.with_suffix(".further.pt"), root, train)
@@ -197,7 +197,9 @@ class Network:
                 score.load_state_dict(states[row])
             return made
         torch.manual_seed(0)
-        for outputs, labels in look(self.layered, ((read_image(each), lookup[read_label(each)]) for each in chosen)):
+        for outputs, labels in outputs_with_labels(
+            self.layered, ((read_image(each), lookup[read_label(each)]) for each in chosen)
+        ):
             for row, score in made.items():
                 score.add(outputs if row == SMALLEST else outputs._replace(layers=()), labels)
         for score in made.values():
@@ -271,7 +273,7 @@ def cost(network: Network, calls: int) -> dict[str, float]:
             spent.append((time.perf_counter() - began) * 1e3)
         return float(np.median(spent[1:]))
 
-    bare = seen(network.layered.network.network, network.about, SIZE)
+    bare = bare_detector(network.layered.network.network, network.about, SIZE)
     with torch.no_grad():
         found["network alone"] = clock(lambda: bare.outputs(pixels))
         found |= {row: clock(make) for row, make in network.makers(network.outputs(pixels)).items()}

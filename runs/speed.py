@@ -1,4 +1,4 @@
-"""Helper of runs/speed.sh: checkpoints with random weights, their 8-bit forms, and the table of everything measured.
+"""Steps of runs/speed.sh: checkpoints with random weights, their INT8 forms, and the table of everything measured.
 
 python runs/speed.py random OUT NETWORK ...
 python runs/speed.py quantise FLOAT OUT DATA
@@ -37,7 +37,7 @@ def random_checkpoint(path: Path, name: str) -> None:
 
 
 def quantise_only(path: Path, out: Path, data: Path) -> None:
-    """The 8-bit form of a float file by NNCF, not judged: for networks with random weights, whose times alone count."""
+    """The INT8 form of a float file by NNCF, not validated: for random weights, whose times alone count."""
     from dataclasses import replace
 
     import onnx
@@ -56,7 +56,7 @@ def quantise_only(path: Path, out: Path, data: Path) -> None:
     make_fast(graph)
     if "classes" in [each.name for each in graph.graph.output]:
         drop_output(graph, "classes")
-    words = {"by": "nncf, for timing only: not judged"}
+    words = {"by": "nncf, for timing only: not validated"}
     write(graph, replace(card, weight_storage="int8", precision="int8", quantisation=words), out)
 
 

@@ -22,7 +22,7 @@ KEY = "key.json"
 
 
 class KeptFigures:
-    """A folder with the figures of each frame that was judged, one file each, written whole.
+    """A folder with the figures of each frame that was run, one file each, written whole.
 
     Args:
         folder: where they lie; it is made with the first figures, and emptied if it belongs to something else.

@@ -1,4 +1,4 @@
-"""What a checkpoint learns from known data after its training: a temperature, and the statistics of fitted scores."""
+"""What is fitted to a checkpoint on in-distribution data after training: a temperature, statistics of scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from oddroad.learn.scores.moments import known_pixels
 from oddroad.metrics import SemanticMetric
 
 Frames = Iterable[tuple[np.ndarray, np.ndarray | None]]
-"""RGB images (H, W, 3) uint8 with labels (H, W): classes, IGNORE, and other values for known pixels without a class."""
+"""RGB images (H, W, 3) uint8 with labels (H, W): classes, IGNORE, and other values for pixels without one."""
 
 
 @dataclass
@@ -88,7 +88,9 @@ class LogitSample:
 
         logits, labels = torch.cat(self.logits), torch.cat(self.labels)
         if not len(labels):
-            raise InputError("no pixel with a class to fit the temperature on; pass known data labelled in our classes")
+            raise InputError(
+                "no pixel with a class to fit the temperature on; pass in-distribution data labelled in its classes"
+            )
 
         def nll(log_t: float) -> float:
             return float(nn.functional.cross_entropy(logits / float(np.exp(log_t)), labels))
@@ -114,7 +116,7 @@ def confidence_metric(logits: Tensor, labels: Tensor) -> SemanticMetric:
     return metric
 
 
-def look(detector: Detector, frames: Frames) -> Iterable[tuple[Outputs, Tensor]]:
+def outputs_with_labels(detector: Detector, frames: Frames) -> Iterable[tuple[Outputs, Tensor]]:
     """Outputs of the detector's network and labels (1, H, W) int64 of each frame."""
     for image, label in frames:
         assert label is not None
@@ -136,10 +138,10 @@ def calibrate_checkpoint(
     """Write a checkpoint with a temperature from ``val`` and fits of scores from ``train``, and a reliability diagram.
 
     Args:
-        path: a checkpoint of ours.
+        path: an oddroad checkpoint.
         out: path of the new one; the diagram gets its name with ``.reliability.png``.
-        train: known data with classes, for the scores.
-        val: known data with classes that the network was not trained on, for the temperature.
+        train: in-distribution data with classes, for the scores.
+        val: in-distribution data with classes that the network was not trained on, for the temperature.
         names: keys in FITTED.
         size: (H, W) the network sees; None for the image's own.
         stride: of networks that offer several: the one that will be exported; None for the checkpoint's.
@@ -154,7 +156,7 @@ def calibrate_checkpoint(
     import scipy  # noqa: F401
 
     network, about = load_network(path, **({} if stride is None else {"stride": stride}))
-    probe = seen(network, about, size)
+    probe = bare_detector(network, about, size)
     with torch.no_grad():
         outputs = probe.outputs(torch.zeros(1, 2 * probe.multiple, 2 * probe.multiple, 3, dtype=torch.uint8))
     for name in names:
@@ -183,7 +185,7 @@ def fit_temperature(
     size: tuple[int, int] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Temperature:
-    """The temperature of a network on known data.
+    """The temperature of a network on in-distribution data.
 
     Args:
         network: in evaluation mode.
@@ -196,7 +198,7 @@ def fit_temperature(
         InputError: if no pixel has a class.
     """
     sample = LogitSample()
-    for outputs, labels in look(seen(network, about, size), frames):
+    for outputs, labels in outputs_with_labels(bare_detector(network, about, size), frames):
         sample.add(outputs, labels)
         progress()
     return sample.fit()
@@ -210,13 +212,13 @@ def fit_scores(
     size: tuple[int, int] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, nn.Module]:
-    """Fit scores on known data in one pass.
+    """Fit scores on in-distribution data in one pass.
 
     Args:
         network: in evaluation mode.
         about: metadata of its checkpoint: ``normalisation``, ``classes``, and ``temperature`` where it has one.
         names: keys in FITTED.
-        frames: training data of the known classes.
+        frames: training data of the closed-set classes.
         size: (H, W) the network sees; None for the image's own.
         progress: called after each frame.
 
@@ -224,22 +226,22 @@ def fit_scores(
         InputError: if a score does not exist, needs what the network does not give, or there is nothing to fit on.
     """
     kinds = {name: pick(FITTED, name, "fitted score") for name in names}
-    detector = seen(network, about, size, float(about.get("temperature", 1.0)))
+    detector = bare_detector(network, about, size, float(about.get("temperature", 1.0)))
     fitted: dict[str, Any] = {}
-    for outputs, labels in look(detector, frames):
+    for outputs, labels in outputs_with_labels(detector, frames):
         for name, kind in kinds.items():
             if name not in fitted:
                 fitted[name] = kind.build(outputs, detector.stride)
             fitted[name].add(outputs, labels)
         progress()
     if len(fitted) < len(kinds):
-        raise InputError("no frame to fit on; pass a data set of known scenes with labels")
+        raise InputError("no frame to fit on; pass a data set of in-distribution scenes with labels")
     for each in fitted.values():
         each.finish()
     return fitted
 
 
-def seen(
+def bare_detector(
     network: nn.Module, about: Mapping[str, Any], size: tuple[int, int] | None, temperature: float = 1.0
 ) -> Detector:
     """A detector without scores, for the Outputs of its network."""

@@ -219,7 +219,7 @@ def test_bad_requests_are_one_line(tiny, tmp_path):
             "weight_storage 'int4'; expected one of: float32, float16, int8",
         ),
         ({"scores": ["msp"], "upsample": "maps"}, "expected 'score' or 'logits'"),
-        ({"scores": ["mutual_information"]}, "several opinions"),
+        ({"scores": ["mutual_information"]}, "several members"),
         ({"scores": ["msp"], "network": Odin(tiny, known=3)}, "export --scores max_logit"),
         ({"scores": ["msp"], "out": tmp_path / "none" / "a.onnx"}, "there is no such folder"),
         ({"scores": ["msp"], "about": {**ABOUT, "classes": ["a"]}}, "the network has 4 outputs; expected 1 classes"),

@@ -13,7 +13,7 @@ from golden import GOLDEN, golden, golden_weight, needs_golden
 
 from oddroad.errors import InputError
 from oddroad.learn.checkpoints.convert import convert
-from oddroad.learn.checkpoints.detectron2_names import from_detectron2, from_others, our_name
+from oddroad.learn.checkpoints.detectron2_names import from_detectron2, from_others, network_name
 from oddroad.learn.checkpoints.format import load_network, read_checkpoint
 from oddroad.learn.export.onnx import export
 from oddroad.learn.mask_ops import semantic_map
@@ -214,7 +214,7 @@ def test_the_authors_checkpoints_convert(name: str, kind: str, tmp_path: Path) -
     own = NETWORKS[name](queries=10).state_dict()
     shapes = {f"sem_seg_head.predictor.{each}": tuple(shape) for each, shape in listed}
     for each in detectron2_names():
-        shapes[each] = tuple(own[our_name(each)].shape) if our_name(each) else (3,)
+        shapes[each] = tuple(own[network_name(each)].shape) if network_name(each) else (3,)
     draw = torch.Generator().manual_seed(0)
     state = {each: torch.randn(shape, generator=draw) for each, shape in shapes.items()}
     torch.save({"model": state, "iteration": 89999, "trainer": {}}, tmp_path / "model_final.pth")

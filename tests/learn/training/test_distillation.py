@@ -49,8 +49,8 @@ def test_a_map_lies_on_its_crop(root: Path, tmp_path: Path) -> None:
     scenes = Scenes(sets=("cityscapes_small", "camvid"), crop=(64, 128), scale=(0.5, 0.9))
     crops = Crops(root, scenes, Outliers(probability=1.0, in_distribution=1.0), 40, 3)
     maps = {}
-    for number, sample in enumerate(crops.known_scenes.samples):
-        scene = crops.known_scenes[number]
+    for number, sample in enumerate(crops.scene_list.samples):
+        scene = crops.scene_list[number]
         scene.label[5:15, 20:30] = IGNORE
         size = (round(HEIGHT * scene.aspect), HEIGHT)
         label = cv2.resize(scene.label, size, interpolation=cv2.INTER_NEAREST)[CELL // 2 :: CELL, CELL // 2 :: CELL]
@@ -58,7 +58,7 @@ def test_a_map_lies_on_its_crop(root: Path, tmp_path: Path) -> None:
     save_file(maps, tmp_path / "maps.safetensors")
     taught = Labelled(crops, 19, Teacher(tmp_path / "maps.safetensors", 2))
     moves = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
-    agrees = {flip_averaged: np.zeros(len(moves)) for flip_averaged in (False, True)}
+    agrees = {mirrored: np.zeros(len(moves)) for mirrored in (False, True)}
     silent, pasted = 0, 0
     for index in range(len(crops)):
         _, label, _, soft = taught[index]

@@ -141,8 +141,8 @@ class TestData:
             Crops(root, recipe.scenes, recipe.outliers, 1, 0),
             Validation(root, "coco128-seg", 2, (64, 128)),
         )
-        assert not {each.kind for each in crops.odd} & {each.kind for each in held_out.odd}
-        assert {each.kind for each in held_out.odd} <= HELD_OUT
+        assert not {each.kind for each in crops.outlier_cutouts} & {each.kind for each in held_out.outlier_cutouts}
+        assert {each.kind for each in held_out.outlier_cutouts} <= HELD_OUT
         assert sum((label == OUTLIER).any() for _, label in (held_out[i] for i in range(len(held_out)))) >= 3
         far = Validation(root, "coco128-seg", 3, (64, 128), sets=("camvid",), heights=(8, 12))
         for _, label in (far[i] for i in range(len(far))):

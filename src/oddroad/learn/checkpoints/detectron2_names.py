@@ -1,4 +1,4 @@
-"""Names of published mask networks -> ours, which are those of Hugging Face: checkpoints of detectron2.
+"""Names of published mask networks -> those of NETWORKS, which are Hugging Face's: checkpoints of detectron2.
 
 The authors of Mask2Former and of Mask2Anomaly publish checkpoints of detectron2, with ResNet-50 or Swin behind them.
 """
@@ -84,11 +84,11 @@ RULES: list[tuple[str, str]] = [
     (r"backbone\.layers\.(\d+)\.downsample\.", PIXEL + r"encoder.encoder.layers.\1.downsample."),
     (r"backbone\.norm(\d)\.", PIXEL + r"encoder.hidden_states_norms.stage\1."),
 ]  # fmt: skip
-"""Beginnings of detectron2's names, its ``sem_seg_head.`` and ``predictor.`` taken off, and of ours."""
+"""Beginnings of detectron2's names, its ``sem_seg_head.`` and ``predictor.`` taken off, and of NETWORKS."""
 
 
 LOWERED = (r"(encoder\.encoder\.stages\.)(\d)", r"(layers\.\d+\.layer\.)(\d)", r"(hidden_states_norms\.stage)(\d)")
-"""Where detectron2 counts from 2 (res2) or 1 (conv1) and we from 0; Swin's norms the other way round."""
+"""Where detectron2 counts from 2 (res2) or 1 (conv1) and Hugging Face from 0; Swin's norms the other way round."""
 
 
 TORCHVISION: list[tuple[str, str]] = [
@@ -107,7 +107,7 @@ UNTRAINED = (PIXEL + "decoder.", DECODER, "class_predictor.")
 
 
 def number_of_queries(state: Mapping[str, Tensor], path: Path) -> int:
-    """How many queries a state dict under our names has.
+    """How many queries a state dict under the names of NETWORKS has.
 
     Raises:
         InputError: if it holds no queries.
@@ -119,7 +119,7 @@ def number_of_queries(state: Mapping[str, Tensor], path: Path) -> int:
 
 
 def is_backbone(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict under our names has a backbone and nothing behind it."""
+    """Whether a state dict under the names of NETWORKS has a backbone and nothing behind it."""
     return any(name.startswith(PIXEL + "encoder.") for name in state) and not any(
         name.startswith(UNTRAINED) for name in state
     )
@@ -130,8 +130,8 @@ def is_detectron2(state: Mapping[str, Tensor]) -> bool:
     return "backbone.stem.conv1.weight" in state or any("transformer_cross_attention_layers." in name for name in state)
 
 
-def our_name(name: str) -> str | None:
-    """Our name of a parameter of detectron2's Mask2Former, or None where there is none."""
+def network_name(name: str) -> str | None:
+    """The name in NETWORKS of a parameter of detectron2's Mask2Former, or None where there is none."""
     bare = re.sub(r"^(module\.)?(sem_seg_head\.)?(predictor\.)?", "", name)
     return renamed(bare, RULES, (-2, -1, 1))
 
@@ -148,45 +148,45 @@ def renamed(name: str, rules: list[tuple[str, str]], shifts: tuple[int, int, int
 
 
 def from_others(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """A state dict under our names: from those of detectron2, of torchvision's ResNet-50, or as it is.
+    """A state dict under the names of NETWORKS: from those of detectron2, of torchvision's ResNet-50, or as it is.
 
     Returns:
-        the entries that have a place in ours, the names of the others, and what was recognised, in words.
+        the entries that have a place in NETWORKS, the names of the others, and what was recognised, in words.
     """
     if "stem.conv1.weight" in state and any(name.startswith("res5.") for name in state):  # a backbone of its zoo
         state = {f"backbone.{name}": value for name, value in state.items()}
     if is_detectron2(state):
-        ours, left = from_detectron2(state)
+        renamed_state, left = from_detectron2(state)
         words = ["the names of detectron2, brought to those of Hugging Face"]
         if unused := sum(".fusion_layer." in each for each in left):
             words.append(f"{unused} values of fusion_layer, which Mask2Anomaly's own code never uses; left out")
-        return ours, left, words
+        return renamed_state, left, words
     bare = {name: re.sub(r"^(module\.|backbone\.)*", "", name) for name in state}
     if "layer4.2.bn3.weight" in bare.values() and "layer4.2.conv3.weight" in bare.values():
         names = {name: renamed(each, TORCHVISION, (-1, -1, 0)) for name, each in bare.items()}
-        ours = {to: state[name] for name, to in names.items() if to}
+        renamed_state = {to: state[name] for name, to in names.items() if to}
         words = ["the names of torchvision's ResNet-50, brought to those of Hugging Face"]
-        return ours, [name for name, to in names.items() if not to], words
+        return renamed_state, [name for name, to in names.items() if not to], words
     return dict(state), [], []
 
 
 def from_detectron2(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """A state dict of detectron2's Mask2Former or Mask2Anomaly under our names; and what has no place in ours.
+    """A state dict of detectron2's Mask2Former or Mask2Anomaly under NETWORKS' names; and what has no place there.
 
     Attention projections that are stacked there and separate here are cut in three. Unused there too, and left out:
     Mask2Anomaly's ``fusion_layer``, the loss's ``criterion``, and what is computed anew (``relative_position_index``).
     """
-    ours: dict[str, Tensor] = {}
+    renamed_state: dict[str, Tensor] = {}
     left: list[str] = []
     for name, value in state.items():
-        to = our_name(name)
+        to = network_name(name)
         if to is None or ".fusion_layer." in name or to.endswith("relative_position_index"):
             left.append(name)
         elif ".self_attn.in_proj_" in to or ".attention.self.qkv." in to:
             kinds = ("q_proj.", "k_proj.", "v_proj.") if "in_proj_" in to else ("query.", "key.", "value.")
             stacked = "in_proj_" if "in_proj_" in to else "qkv."
             for kind, part in zip(kinds, torch.chunk(value, 3), strict=True):
-                ours[to.replace(stacked, kind)] = part
+                renamed_state[to.replace(stacked, kind)] = part
         else:
-            ours[to] = value
-    return ours, left
+            renamed_state[to] = value
+    return renamed_state, left

@@ -1,4 +1,4 @@
-"""Our checkpoints: safetensors with the recipe as JSON metadata. Nothing in them can run code."""
+"""Oddroad's checkpoints: safetensors with the recipe as JSON metadata. Nothing in them can run code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state dict and the metadata of one of our checkpoints.
+    """The state dict and the metadata of an oddroad checkpoint.
 
     Raises:
         InputError: if there is no such file, or it is not an oddroad checkpoint.

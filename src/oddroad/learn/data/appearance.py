@@ -1,4 +1,4 @@
-"""Appearance augmentation of in-distribution scenes: other light, shadows, tints and texture, marks and patches on the road.
+"""Appearance augmentation of in-distribution scenes: light, shadows, tints, texture, marks and patches on the road.
 
 The training scenes are 256 pixels high and from few countries; enlarged, their roads are smooth and grey. A network
 that has seen nothing else takes gravel, cobbles, sunlit grass and the edge of a shadow for objects. Nothing here

@@ -81,16 +81,16 @@ class Crops(Dataset):
 
     def __init__(self, root: Path, scenes: Scenes, outliers: Outliers, count: int, seed: int):
         self.scenes, self.outliers, self.count, self.seed = scenes, outliers, count, seed
-        self.known_scenes = SceneList(root, scenes.sets, "train")
+        self.scene_list = SceneList(root, scenes.sets, "train")
         objects = coco_objects(root / outliers.objects) if pastes(outliers) else []
-        self.odd = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
-        self.known = [each for each in objects if each.label != OUTLIER]
+        self.outlier_cutouts = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
+        self.class_cutouts = [each for each in objects if each.label != OUTLIER]
         self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
         self.chances = balanced(root, scenes) if scenes.class_balance else None
 
     @cached_property
-    def distort(self):
-        """The distortions, made when the first crop is."""
+    def photometric(self):
+        """The photometric augmentations, made when the first crop is."""
         return distortions(self.scenes.photometric)
 
     def __len__(self) -> int:
@@ -104,36 +104,36 @@ class Crops(Dataset):
         """Image and label of a crop; the number of its scene, the scene's label with what was pasted, its matrix."""
         rng = np.random.default_rng((self.seed, index))
         number = self.draw_scene(rng)
-        scene = self.known_scenes[number]
+        scene = self.scene_list[number]
         objects: list[CutOut] = []
         if rng.random() < self.outliers.in_distribution:
-            objects += [draw(self.known, rng) for _ in range(int(rng.integers(1, 4)))]
+            objects += [draw(self.class_cutouts, rng) for _ in range(int(rng.integers(1, 4)))]
         if rng.random() < self.outliers.probability:
             for _ in range(int(rng.integers(1, self.outliers.max_objects + 1))):
                 if rng.random() < self.outliers.shapes:
                     own = rng.random() < 0.3
                     objects.append(random_shape(rng, [scene.image] if own else self.textures))
                 else:
-                    objects.append(draw(self.odd, rng))
+                    objects.append(draw(self.outlier_cutouts, rng))
         image, whole = with_objects(scene, objects, self.outliers.on_road, rng)
         matrix = crop_matrix((image.shape[0], image.shape[1]), scene.aspect, self.scenes, rng)
         image, label = crop(image, whole, matrix, self.scenes.crop)
         if rng.random() < self.scenes.appearance:
             image = vary(image, label, self.textures or [scene.image], rng)
         if self.scenes.photometric:
-            self.distort.set_random_seed(int(rng.integers(2**31)))
-            image = self.distort(image=image)["image"]
+            self.photometric.set_random_seed(int(rng.integers(2**31)))
+            image = self.photometric(image=image)["image"]
         return (*as_tensors(image, label), number, whole, matrix)
 
     def draw_scene(self, rng: np.random.Generator) -> int:
         """The first draw of each crop: which scene."""
         if self.chances is not None:
             return int(np.searchsorted(self.chances, rng.random(), side="right").clip(max=len(self.chances) - 1))
-        return int(rng.integers(len(self.known_scenes)))
+        return int(rng.integers(len(self.scene_list)))
 
     def named(self, index: int, classes: int) -> Tensor:
         """(classes,) bool: the classes that the set of crop ``index`` can name."""
-        name, _ = self.known_scenes.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
+        name, _ = self.scene_list.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
         return torch.from_numpy(named_classes(name, classes))
 
 

@@ -41,7 +41,7 @@ class Validation(Dataset):
     ):
         self.size, self.clean, self.heights = size, clean, heights
         self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
-        self.odd = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
+        self.outlier_cutouts = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -52,7 +52,9 @@ class Validation(Dataset):
         rng = np.random.default_rng((2026, index))
         count = 0 if self.clean else int(rng.integers(1, 4))
         on_road = 0.8 if self.heights is None else 1.0
-        image, label = with_objects(scene, [draw(self.odd, rng) for _ in range(count)], on_road, rng, self.heights)
+        image, label = with_objects(
+            scene, [draw(self.outlier_cutouts, rng) for _ in range(count)], on_road, rng, self.heights
+        )
         rows, columns = self.size
         way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
         image = cv2.resize(image, (columns, rows), interpolation=way)

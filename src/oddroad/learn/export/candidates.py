@@ -20,7 +20,13 @@ from oddroad.learn.export.onnx import write
 from oddroad.learn.export.qdq_passes import back_to_float, make_fast
 from oddroad.learn.export.quantisers import QUANTISERS, Graph, layers, outside
 from oddroad.learn.export.trials import Trial
-from oddroad.learn.export.validation import CALIBRATION_FRAMES, RANKING_FRAMES, calibration_images, judge, judged_scenes
+from oddroad.learn.export.validation import (
+    CALIBRATION_FRAMES,
+    RANKING_FRAMES,
+    calibration_images,
+    validate,
+    validation_scenes,
+)
 
 MOST_COST = 0.005
 """AP or mean IoU, as a fraction, that quantisation may cost before layers are left in float32."""
@@ -58,7 +64,7 @@ class Candidate:
 
 
 class Bench:
-    """Makes and judges quantised graphs of one float file.
+    """Makes and validates quantised graphs of one float file.
 
     Args:
         path: an exported float32 file with the output ``classes``.
@@ -75,8 +81,8 @@ class Bench:
         self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
         fold_mean_into_padding(self.model, size)
         self.images = calibration_images(root, CALIBRATION_FRAMES, size)
-        self.scenes = judged_scenes(root, size)
-        self.float_figures = judge(path, card, self.scenes)
+        self.scenes = validation_scenes(root, size)
+        self.float_figures = validate(path, card, self.scenes)
         self.say(f"float32: {in_words(self.float_figures)}")
         self.quantised: dict[str, Graph] = {}
 
@@ -92,7 +98,7 @@ class Bench:
         return graph
 
     def candidate(self, by: str, float_layers: Sequence[str]) -> Candidate:
-        """Quantise and judge.
+        """Quantise and validate.
 
         Raises:
             InputError: if an engine cannot run the file.
@@ -102,10 +108,10 @@ class Bench:
         write(graph, replace(self.card, precision="int8"), path)
         try:
             trial = Trial((str(path),), self.size, available_cores())
-            apart = in_own_process("oddroad.learn.export.trials:try_engines", trial)[str(path)]
+            deviation = in_own_process("oddroad.learn.export.trials:try_engines", trial)[str(path)]
         except RuntimeError as error:
             raise InputError(f"an engine crashes on it ({str(error).splitlines()[0][:120]})") from None
-        figures = judge(path, self.card, self.scenes) | {"engine_deviation": apart}
+        figures = validate(path, self.card, self.scenes) | {"engine_deviation": deviation}
         self.say(f"{by}: {in_words(figures)}, float32 in {', '.join(float_layers) or 'no part'}")
         return Candidate(by, path, graph, list(float_layers), figures)
 

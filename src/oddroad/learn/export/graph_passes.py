@@ -97,7 +97,7 @@ def bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
 
 
 def normalisation(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
-    """The nodes that take off the mean colour and those that divide by its deviation: one of each for each look."""
+    """The nodes that take off the mean colour and those that divide by its deviation: one of each in a pass."""
     subtract, divide = (
         [node for node in graph.node if len(node.input) > 1 and node.input[1].endswith(each)]
         for each in ("colour_mean", "colour_std")
@@ -110,7 +110,7 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
 
     The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
     A maximum may be taken before the convolution. Where something else reads the normalised image, or the weights,
-    nothing is changed. A graph that looks at the mirror image too has two divisions, and one convolution's weights for
+    nothing is changed. A graph that runs on the mirror image too has two divisions, and one convolution's weights for
     both.
 
     Args:
@@ -164,7 +164,7 @@ def add_low_res_outputs(model: onnx.ModelProto, names: Collection[str]) -> None:
 def fold_mean_into_padding(model: onnx.ModelProto, size: tuple[int, int]) -> None:
     """Put the mean colour around the image and the subtraction of it into the first convolution's bias. In place.
 
-    The same function. What the convolution then reads are the pixels themselves, 0 to 255, which 8 bits hold without
+    The same function. What the convolution then reads are the pixels themselves, 0 to 255, which INT8 holds without
     any error but the rounding of what resizing interpolated. Where the graph does not begin with one convolution that
     extends the image by one pixel, nothing is changed.
 

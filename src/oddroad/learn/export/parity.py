@@ -55,8 +55,8 @@ def compare(detector: Detector, card: Card, path: Path) -> dict[str, Any]:
             both = zip(
                 outputs * 2, expected * 2, [*run(image, outputs), *run(image, outputs, inside=True)], strict=True
             )
-            for output, ours, theirs in both:
-                wanted = ours.numpy()
+            for output, reference, theirs in both:
+                wanted = reference.numpy()
                 if theirs.shape != wanted.shape or theirs.dtype != wanted.dtype or not np.isfinite(theirs).all():
                     raise InputError(
                         f"{engine} gives {output} as {theirs.dtype} {theirs.shape} at {height} x {width}, with values "

@@ -88,7 +88,7 @@ def convolutions(model: Graph) -> dict[str, str]:
 
 
 def outside(model: Graph) -> list[str]:
-    """Names of the nodes that no convolution is before, or none behind: resizing and scores, at each look at the image.
+    """Names of the nodes with no convolution before or behind them: resizing and scores, in each pass over the image.
 
     Raises:
         InputError: if there is no convolution.

@@ -35,7 +35,7 @@ class Trial:
 
 
 def try_engines(trial: Trial) -> dict[str, Any]:
-    """How far the maps of each file's first score lie apart in the engines: mean difference over standard deviation.
+    """The cross-engine deviation of each file's first score: mean difference of the maps over their standard deviation.
 
     Raises:
         InputError: if a map holds values that are no numbers.

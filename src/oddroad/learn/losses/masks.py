@@ -163,8 +163,8 @@ def mask_contrastive(outputs: Outputs, labels: Tensor, margin: float = MARGIN) -
 
     Source: Rai et al., "Unmasking Anomalies in Road-Scene Segmentation", 2023. See ``mask_contrastive_literal``.
     """
-    strange = at_labels(1 - largest_share(outputs, "mask_contrastive")[:, None], labels)[:, 0]
-    return halves(strange.square(), F.relu(margin - strange).square(), labels)
+    anomalous = at_labels(1 - largest_share(outputs, "mask_contrastive")[:, None], labels)[:, 0]
+    return halves(anomalous.square(), F.relu(margin - anomalous).square(), labels)
 
 
 def mask_contrastive_literal(outputs: Outputs, labels: Tensor, margin: float = 1.0) -> Tensor:

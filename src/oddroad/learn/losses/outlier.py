@@ -60,8 +60,8 @@ def outlier_head(outputs: Outputs, labels: Tensor) -> Tensor:
 def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     """Binary cross-entropy of the outlier logit, every valid pixel weighing the same.
 
-    Odd pixels are few, so that a false alarm costs what it costs in the field's metrics; outlier_head weighs both kinds
-    alike and finds more, with more false alarms. Source: the last term of Grcic et al., "DenseHybrid", 2022.
+    Anomalous pixels are few, so that a false alarm costs what it costs in the field's metrics; outlier_head weighs both
+    kinds alike and finds more, with more false alarms. Source: the last term of Grcic et al., "DenseHybrid", 2022.
 
     Raises:
         InputError: if the network has no outlier head.

@@ -40,7 +40,7 @@ def max_pool_corners(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     upper_left, upper_right, lower_left, lower_right = corners(x)
     upper, lower = torch.maximum(upper_left, upper_right), torch.maximum(lower_left, lower_right)
-    # a knock-out: each comparison is between values of one kind, so that exactly one corner wins in 8 bits too
+    # a knock-out: each comparison is between values of one kind, so that exactly one corner wins in INT8 too
     in_upper = (upper >= lower).to(x.dtype)
     left_of_upper = (upper_left >= upper_right).to(x.dtype)
     left_of_lower = (lower_left >= lower_right).to(x.dtype)

@@ -1,8 +1,8 @@
 """Networks around a network: ODIN, MC dropout, ensembles, temperature, and inner layers.
 
-Each has the signature of a network, ``(N, 3, H, W) normalised -> Outputs``, and its ``stride``. Where several opinions
-are averaged, the logits are the logarithm of the mean probability, so that every score on logits keeps its meaning,
-and ``mutual_information`` is the mutual information in nats.
+Each has the signature of a network, ``(N, 3, H, W) normalised -> Outputs``, and its ``stride``. Where several members
+or samples are averaged, the logits are the logarithm of the mean probability, so that every score on logits keeps its
+meaning, and ``mutual_information`` is in nats.
 
 ``known`` is the number of closed-set classes: an output beyond them (void) is split off before any softmax. It may be
 left out for a network without such an output.
@@ -31,7 +31,7 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 
 class EnsembleAccumulator:
-    """Mean probability and mutual information of several opinions, one at a time, in constant memory.
+    """Mean probability and mutual information of several accumulator, one at a time, in constant memory.
 
     Sources: Gal and Ghahramani, "Dropout as a Bayesian Approximation", 2016; Lakshminarayanan et al., "Simple and
     Scalable Predictive Uncertainty Estimation using Deep Ensembles", 2017.
@@ -55,7 +55,7 @@ class EnsembleAccumulator:
         self.count += 1
 
     def outputs(self) -> Outputs:
-        """The mean opinion: logits are its log-probabilities, ``mutual_information`` is H(mean p) - mean H(p) >= 0."""
+        """The members' mean: logits are its log-probabilities, ``mutual_information`` is H(mean p) - mean H(p) >= 0."""
         assert self.log_sum is not None
         assert self.entropies is not None
         log_p = log_probabilities(self.log_sum)
@@ -100,7 +100,7 @@ class Tempered(NetworkWrapper):
 
 
 class Odin(NetworkWrapper):
-    """Moves the image a small step towards a surer answer and looks at the tempered logits there.
+    """Moves the image a small step towards a surer answer and takes the tempered logits there.
 
     x' = x - epsilon * sign(gradient of the sum over pixels of -log max softmax(z / T)); logits = z(x') / T. Known
     scenes become surer by the step than outliers. Costs a forward, a backward and a forward pass.
@@ -172,16 +172,16 @@ class McDropout(NetworkWrapper):
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) -> Outputs of the mean over the samples, with ``mutual_information``."""
         was = [each.training for each in self.dropouts]
-        opinions = EnsembleAccumulator()
+        accumulator = EnsembleAccumulator()
         try:
             for each in self.dropouts:
                 each.train()
             for _ in range(self.samples):
-                opinions.add(self.inner(images).logits)
+                accumulator.add(self.inner(images).logits)
         finally:
             for each, training in zip(self.dropouts, was, strict=True):
                 each.train(training)
-        return opinions.outputs()
+        return accumulator.outputs()
 
 
 class Ensemble(nn.Module):
@@ -208,15 +208,15 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) -> Outputs of the mean over the members, with ``mutual_information``."""
-        opinions = EnsembleAccumulator()
+        accumulator = EnsembleAccumulator()
         for network in self.networks:
             outputs = network(images)
-            opinions.add((outputs if self.known is None else split_void(outputs, self.known)).logits)
-        return opinions.outputs()
+            accumulator.add((outputs if self.known is None else split_void(outputs, self.known)).logits)
+        return accumulator.outputs()
 
 
 class Layers(NetworkWrapper):
-    """Adds the outputs of inner modules to ``Outputs.layers``, for scores that look at more than the last layer.
+    """Adds the outputs of inner modules to ``Outputs.layers``, for scores that read more than the last layer.
 
     Args:
         network: the network.

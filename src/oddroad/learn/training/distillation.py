@@ -39,7 +39,7 @@ CELL = 4
 
 
 STEP = 0.1
-"""Logits are kept as multiples of this below the largest of their pixel, in 8 bits: down to 25.4 below it."""
+"""Logits are kept as multiples of this below the largest of their pixel, in one byte: down to 25.4 below it."""
 
 
 SILENT = 255

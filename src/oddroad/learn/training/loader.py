@@ -30,7 +30,7 @@ class Labelled(Dataset):
         given = image, label, self.crops.named(index, self.classes)
         if self.teacher is None:
             return given
-        scenes, size = self.crops.known_scenes, self.crops.scenes.crop
+        scenes, size = self.crops.scene_list, self.crops.scenes.crop
         return (*given, self.teacher.crop(place_of(*scenes.samples[number]), scenes[number], whole, matrix, size))
 
 
