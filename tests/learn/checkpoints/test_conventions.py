@@ -123,10 +123,10 @@ def test_known_authors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("normalisation", "size"),
     [
-        ("imagenet", None),
+        ("imagenet", (32, 64)),
         ("unit", (32, 64)),
+        pytest.param("imagenet", None, marks=pytest.mark.slow),
         pytest.param("unit", None, marks=pytest.mark.slow),
-        pytest.param("imagenet", (32, 64), marks=pytest.mark.slow),
     ],
 )
 def test_bgr_and_0_to_255_reach_checkpoint_predictor_and_file(
