@@ -1,10 +1,10 @@
-"""The floor of each network on this machine: its operations over the highest rate that any engine reached here.
+"""The roofline bound of each network on this machine: its operations over the highest rate of any engine here.
 
-    python benchmarks/floor.py --size 512x1024 --seconds 2
+    python benchmarks/roofline.py --size 512x1024 --seconds 2
 
 The rate is that of six 3x3 convolutions of 128 channels on 64x128 in ONNX Runtime and OpenVINO, in float32, bfloat16
-and 8 bits, after a warm-up; the best counts. Operations are two for each multiplication with addition, counted by
-PyTorch. A time of `oddroad benchmark` over its floor says how far it is from it. The last line is JSON.
+and INT8, after a warm-up; the best counts. Operations are two for each multiplication with addition, counted by
+PyTorch. A time of `oddroad benchmark` over this bound says how far it is from it. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OPERATIONS = 2 * 9 * CHANNELS * CHANNELS * ROWS * COLUMNS * REPEATS
 
 
 def convolutions(eight_bits: bool) -> onnx.ModelProto:
-    """Six convolutions with ReLU, one after another; in 8 bits as quantised files have them."""
+    """Six convolutions with ReLU, one after another; in INT8 as quantised files have them."""
     rng = np.random.default_rng(0)
     nodes: list[onnx.NodeProto] = []
     values: list[onnx.TensorProto] = []
@@ -66,7 +66,7 @@ def convolutions(eight_bits: bool) -> onnx.ModelProto:
     nodes.append(helper.make_node("Identity", [last], ["y"]))
     graph = helper.make_graph(
         nodes,
-        "floor",
+        "roofline",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         values,
@@ -158,7 +158,7 @@ def main() -> None:
     for name, values in rows.items():
         print(f"  {name:<15} " + "  ".join(f"{key} {value}" for key, value in values.items()))
     machine = {"processor": processor(), "versions": versions(), "threads": given.threads, "size": given.size}
-    print(json.dumps(machine | {"rates": found, "floor": rows, "cpu_contention": contention.share}))
+    print(json.dumps(machine | {"rates": found, "roofline_bound": rows, "cpu_contention": contention.share}))
 
 
 if __name__ == "__main__":

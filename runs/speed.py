@@ -143,7 +143,7 @@ def main() -> None:
     files = {
         each.stem: json.loads(each.read_text()) for each in sorted(Path(out).glob("*.json")) if each.stem != "speed"
     }
-    for name in ("floor", "tracks"):
+    for name in ("roofline", "tracks"):
         if (Path(out) / f"{name}.txt").exists():
             files[name] = json.loads((Path(out) / f"{name}.txt").read_text().splitlines()[-1])
     (Path(out) / "speed.json").write_text(json.dumps(files) + "\n")

@@ -18,6 +18,7 @@ from fabricated import training_root
 from oddroad.cli.main import main
 from oddroad.inference.model import Model, read_card
 from oddroad.learn.checkpoints.format import load_network, read_checkpoint, save_checkpoint
+from oddroad.learn.data.scenes import SceneList
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.training.fit import fit
 from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes
@@ -37,12 +38,15 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def run(name: str, *words: object) -> None:
-    """Run a script in this process."""
+def run(name: str, *words: object, **changes: object) -> None:
+    """Run a script in this process, some of its names replaced."""
     before, path = sys.argv, list(sys.path)
     sys.argv, sys.path[:0] = [name, *map(str, words)], [str(RUNS)]
     try:
-        load(name).main()
+        script = load(name)
+        for key, value in changes.items():
+            setattr(script, key, value)
+        script.main()
     finally:
         sys.argv, sys.path[:] = before, path
 
@@ -89,6 +93,12 @@ def test_the_embedded_detector_from_runs_to_its_card(trained: list[Path], root: 
     key = next(key for key, each in state.items() if each.is_floating_point() and each.ndim == 4)
     assert np.allclose(state[key], 0.25 * one[key] + 0.75 * two[key], atol=1e-6)
     assert [each["share"] for each in about["origin"]["average"]] == [0.25, 0.75]
+    sharp = SceneList(root, ("camvid",), "val", 1)
+    words = [mean, root, "--size", "64x128", "--scenes", 1, "--frames", 1, "--json", choice]
+    run("embedded_choose.py", *words, sharp_scenes=lambda _: sharp)
+    chosen = json.loads(choice.read_text())
+    assert {"small", "sharp", "far", "rendered", "small road"} <= chosen["sets"].keys()
+    assert 0 <= chosen["sets"]["small"]["miou"] <= 1
     figures = {"ap": 0.5, "fpr95": 0.2}
     sets = {kind: {"images": 2, "miou": 0.3, "outlier_head": figures} for kind in ("small", "sharp", "rendered")}
     choice.write_text(json.dumps({"size": "64x128", "sets": sets}))
@@ -145,3 +155,13 @@ def test_the_tables_of_the_loss_study(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "| --- |" in capsys.readouterr().out
     run("loss_study_figures.py", RUNS / "loss_study", "--out", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) >= 3
+
+
+def test_the_benchmarks_measure_something(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("..") / "benchmarks"
+    run(str(folder / "roofline.py"), "--size", "32x64", "--seconds", "0.01", "--networks", "enet")
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["roofline_bound"]["enet"]["gflop"] > 0
+    tiny = ["--networks", "enet", "--size", "32x64", "--batch", "1", "--repeats", "1", "--json", tmp_path / "t.json"]
+    run(str(folder / "training.py"), "--root", root, *tiny)
+    assert (tmp_path / "t.json").is_file()
