@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import pytest
 from oddroad.inference.model import Model
 from oddroad.synthetic.scenes import drive
 from oddroad.types import Frame
+
+gc.set_threshold(20_000, 20, 20)  # exports make millions of objects that live; a tenth of their time is saved
 
 # A busy machine is no failure, and mutation tests run the same test several times in one process.
 hypothesis.settings.register_profile(
