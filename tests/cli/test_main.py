@@ -6,6 +6,7 @@ import contextlib
 import errno
 import inspect
 import json
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -270,3 +271,22 @@ def test_the_same_word_is_the_same_thing_in_every_verb(verb: str) -> None:
         allowed = kinds.get(each.name)
         if allowed is not None:
             assert each.annotation in (allowed if isinstance(allowed, tuple) else (allowed,)), each
+
+
+def test_a_library_that_answers_ctrl_c_with_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb() -> None:
+        """Is stopped while it loads. Example: oddroad loading"""
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setitem(main.VERBS, "loading", verb)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert main.main(["loading"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "oddroad: interrupted; what was finished is kept\n"

@@ -176,9 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif words[0] in groups and words[1:] in ([], ["-h"], ["--help"]):
             print(usage(words[0]))
         else:
-            for each in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # a closed terminal is one too
+            STOPPED.clear()
+            for each in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # a closed terminal
                 if signal.getsignal(each) is not signal.SIG_IGN:
-                    signal.signal(each, signal.default_int_handler)
+                    signal.signal(each, stop)
             length = 2 if words[0] in groups else 1
             parse(" ".join(words[:length]), words[length:])()
         sys.stdout.flush()  # a reader that has left is noticed here, not after the end
@@ -202,8 +203,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted; what was finished is kept", INTERRUPTED)
     except Exception:
-        return bug()
+        # a library that is being loaded answers Ctrl-C with an error of its own (onnxruntime: ImportError)
+        return complain("interrupted; what was finished is kept", INTERRUPTED) if STOPPED else bug()
     return 0
+
+
+STOPPED: list[int] = []
+"""Signals that have told this run to stop."""
+
+
+def stop(number: int, frame: Any) -> None:
+    """Stop the run as Ctrl-C does, and remember it."""
+    STOPPED.append(number)
+    raise KeyboardInterrupt
 
 
 def complain(message: str, code: int = BAD_INPUT) -> int:
