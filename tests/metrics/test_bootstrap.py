@@ -96,3 +96,10 @@ def test_values_apart_in_a_frame_but_not_in_the_whole(monkeypatch: pytest.Monkey
     for each in counts:
         whole.merge(each)
     assert not whole.apart
+
+
+def test_one_frame_has_no_spread() -> None:
+    (frame,) = counted(scenes(1, 1))
+    expected = frame.result()
+    for name, (low, high) in intervals([frame], 5).items():
+        assert low == high == pytest.approx(expected[name])

@@ -140,3 +140,20 @@ def test_nothing_added_is_no_figure():
     found = ComponentMetric(0.5, 1, 1).result()
     assert np.isnan([found["siou"], found["f1_star"]]).all()
     assert (found["ppv"], found["components"], found["predicted_components"]) == (0, 0, 0)
+
+
+def test_double_precision_is_compared_as_it_is():
+    threshold = 0.1
+    scores = np.float64([[threshold, np.nextafter(threshold, 1), 0, 1e300]])
+    metric = ComponentMetric(threshold, 1, 1)
+    metric.add(scores, np.uint8([[0, 1, 0, 1]]))
+    assert metric.result()["f1_star"] == 1
+    assert metric.numbers.tolist() == [2, 2]
+
+
+def test_a_share_at_a_step_counts_as_reached():
+    metric = ComponentMetric(0.5, 1, 1)
+    metric.add(np.float32([[0.9, 0.9, 0]]), np.uint8([[1, 0, 0]]))
+    assert metric.result()["ppv"] == metric.result()["siou"] == TAUS[5] == 0.5
+    assert metric.true_positives.tolist() == [1] * 6 + [0] * 5
+    assert metric.false_positives.tolist() == [0] * 6 + [1] * 5

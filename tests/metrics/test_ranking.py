@@ -97,3 +97,10 @@ def test_quantiles_count_values_that_fill_a_frame() -> None:
         metric.add(np.full((1, count), value, np.float32), np.zeros((1, count), np.uint8))
     metric.add(np.float32([[0.125, 0.75] * 10]), np.uint8([[0, 1] * 10]))
     assert metric.quantiles([0.05, 0.15, 0.29, 0.31, 0.89, 0.95]).tolist() == [0.125, 0.25, 0.25, 0.5, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("kind", [PixelMetric, ExactPixelMetric])
+def test_shares_beyond_the_ends_give_the_ends(kind: type) -> None:
+    metric = kind()
+    metric.add(np.float32([[1, 2, 3, 4]]), np.uint8([[0, 1, 0, 0]]))
+    assert metric.quantiles([-0.5, 0, 1, 1.5]).tolist() == [1, 1, 4, 4]
