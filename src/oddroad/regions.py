@@ -60,7 +60,7 @@ def default_min_area(heat: np.ndarray) -> int:
 
 
 def find(
-    heat: np.ndarray, threshold: float, min_area: int = 0, in_distribution: InDistribution | None = None
+    heat: np.ndarray, threshold: float, min_area: int | None = 0, in_distribution: InDistribution | None = None
 ) -> list[Region]:
     """Regions whose score lies above the threshold, the largest first.
 
@@ -76,8 +76,9 @@ def find(
     Args:
         heat: (H, W) float32 score map.
         threshold: in the unit of the map; a pixel counts if it is strictly above.
-        min_area: regions without a part of at least so many pixels are left out. Joining parts therefore never
-            changes whether a frame has a region at all, and a calibrated rate of alarms holds with it.
+        min_area: regions without a part of at least so many pixels are left out; None for 1 in 10,000 of the map's.
+            Joining parts therefore never changes whether a frame has a region at all, and a calibrated rate of alarms
+            holds with it.
         in_distribution: what in-distribution pixels score, for joining and for the percentiles.
     """
     above = heat > threshold
@@ -88,8 +89,8 @@ def find(
     groups = [[number] for number in range(1, count)]
     if level is not None and count > 2:
         groups = joined(heat > level, labels, count)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    kept = [group for group in groups if areas[group].max() >= min_area]
+    areas, least = stats[:, cv2.CC_STAT_AREA], default_min_area(heat) if min_area is None else min_area
+    kept = [group for group in groups if areas[group].max() >= least]
     kept.sort(key=lambda group: -int(areas[group].sum()))
     return [region(heat, labels, group, stats, in_distribution) for group in kept]
 

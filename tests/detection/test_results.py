@@ -23,6 +23,7 @@ from oddroad.detection.pipeline import Settings, run
 from oddroad.errors import InputError, LostSource
 from oddroad.inference.model import Model
 from oddroad.io.folder_lock import LOCK, FolderLock
+from oddroad.io.images import read_image
 from oddroad.io.reading import Gap, ReadReport
 from oddroad.io.results import base_names
 from oddroad.io.rotation import Rotation, parse_rotation
@@ -546,6 +547,22 @@ def test_a_killed_run_leaves_a_playable_overlay_and_goes_on(how: signal.Signals,
     done = (out / "detections.jsonl").read_text().count("\n") - 1
     assert done - 6 <= count_frames(out / "overlay" / "long.mp4") <= done + 1
     assert done < 400
+
+
+def test_the_style_of_the_overlay(picture: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for name, words in {"plain": [], "double": ["--side-by-side"], "bare": ["--no-legend", "--alpha", "0"]}.items():
+        assert main(["detect", str(picture), "--out", str(tmp_path / name), *words]) == 0
+        sizes[name] = read_image(tmp_path / name / "overlay" / "scene.jpg")
+    assert sizes["double"].shape == (180, 640, 3)
+    assert np.abs(sizes["bare"].astype(int) - read_image(picture)).max() < 60
+    assert np.abs(sizes["plain"][-30:, :60].astype(int) - sizes["bare"][-30:, :60]).mean() > 20
+    assert main(["detect", str(picture), "--alpha", "2", "--out", str(tmp_path / "x")]) == 2
+
+
+def test_a_stop_after_some_frames(clip: Path, tmp_path: Path) -> None:
+    assert main(["detect", str(clip), "--max-frames", "3", "--out", str(tmp_path / "out")]) == 0
+    assert [each["index"] for each in lines(tmp_path / "out", "frame")] == [0, 1, 2]
 
 
 def test_all_lines_are_of_the_schema(clip: Path, picture: Path, tmp_path: Path) -> None:

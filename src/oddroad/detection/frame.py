@@ -10,7 +10,7 @@ import numpy as np
 from oddroad.detection.drawing import Painter, Style
 from oddroad.detection.tracking import Track
 from oddroad.inference.model import Model
-from oddroad.regions import InDistribution, default_min_area, find
+from oddroad.regions import InDistribution, find
 from oddroad.types import Frame, Region
 
 
@@ -78,8 +78,7 @@ class FrameProcessor:
         start = time.perf_counter()
         judged.heat = self.model(frame.image, self.score)
         middle = time.perf_counter()
-        least = default_min_area(judged.heat) if self.min_area is None else self.min_area
-        judged.regions = find(judged.heat, self.threshold, least, self.in_distribution)
+        judged.regions = find(judged.heat, self.threshold, self.min_area, self.in_distribution)
         judged.milliseconds["model"] = (middle - start) * 1e3
         judged.milliseconds["regions"] = (time.perf_counter() - middle) * 1e3
         return judged

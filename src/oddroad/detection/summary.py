@@ -21,6 +21,7 @@ class Summary:
         seconds: from the first frame to the last.
         milliseconds: sum over the frames, by stage.
         reading: what could not be read, and why; gaps; notes.
+        earlier: of the frames, those that an interrupted run had done before this one went on with it.
     """
 
     frames: int = 0

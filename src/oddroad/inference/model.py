@@ -15,7 +15,7 @@ from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.inference.common import PRECISIONS, read_head
 from oddroad.inference.engines import ENGINES, choose_engine
-from oddroad.regions import InDistribution, default_min_area, find
+from oddroad.regions import InDistribution, find
 from oddroad.types import Region
 
 EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
@@ -182,9 +182,7 @@ class Model:
         """
         name = self.pick_score(score)
         level = self.threshold(name) if threshold is None else threshold
-        heat = self(image, name)
-        least = default_min_area(heat) if min_area is None else min_area
-        return find(heat, level, least, InDistribution.of(self.card, name))
+        return find(self(image, name), level, min_area, InDistribution.of(self.card, name))
 
     def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
         """The map (H, W) float32 of one score, by default the first, of an image (H, W, 3) uint8 RGB."""
