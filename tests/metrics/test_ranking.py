@@ -104,3 +104,13 @@ def test_shares_beyond_the_ends_give_the_ends(kind: type) -> None:
     metric = kind()
     metric.add(np.float32([[1, 2, 3, 4]]), np.uint8([[0, 1, 0, 0]]))
     assert metric.quantiles([-0.5, 0, 1, 1.5]).tolist() == [1, 1, 4, 4]
+
+
+def test_thresholds_of_double_precision_lie_between_scores_that_single_precision_joins() -> None:
+    low, high = 0.1, float(np.nextafter(0.1, 1))
+    metric = ExactPixelMetric()
+    metric.add(np.float64([[low, high, 0.0]]), np.uint8([[0, 1, 0]]))
+    found = metric.result()
+    assert (found["ap"], found["f1"], found["fpr95"]) == (1, 1, 0)
+    assert low <= found["threshold"] < high
+    assert metric.quantiles([0.5, 1]).tolist() == [low, high]
