@@ -138,3 +138,19 @@ def test_a_frame_of_which_nothing_is_judged_changes_nothing():
     found = metric.result()
     assert np.isnan([found["miou"], found["accuracy"], found["ece"]]).all()
     assert found["pixels"] == 0
+
+
+def test_frames_add_up():
+    metric, frames = SemanticMetric(2), [([[0, 1]], [[0, 0]]), ([[1, 1]], [[1, 0]])]
+    for predictions, labels in frames:
+        metric.add(np.uint8(predictions), np.uint8(labels), np.full((1, 2), 0.5, np.float32))
+    assert metric.confusion.tolist() == [[1, 2], [0, 1]]
+    assert metric.reliability()["pixels"][7] == 4
+    assert metric.reliability()["accuracy"][7] == 0.5
+
+
+def test_one_pixel_of_a_class_is_a_class():
+    metric = SemanticMetric(2)
+    metric.add(np.uint8([[1]]), np.uint8([[1]]))
+    assert metric.iou()[1] == 1
+    assert metric.result()["miou"] == 1
