@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.exchange.results import FrameResult
-from oddroad.io.images import write_image
+from oddroad.io.images import encode_image, write_image
 
 
 def safe_parts(source: str) -> list[str]:
@@ -72,5 +71,4 @@ def save_picture(path: Path, image: np.ndarray) -> None:
 
 def as_jpeg(image: np.ndarray) -> bytes:
     """An image (H, W, 3) uint8 RGB as a JPEG file."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return data.tobytes()
+    return encode_image(image, ".jpg", 90)

@@ -149,12 +149,32 @@ def used_bits(image: np.ndarray, least: int = 8) -> int:
     return next(each for each in (8, 10, 12, 14, 16) if each >= least and highest < 2**each)
 
 
-def write_image(path: Path, image: np.ndarray, quality: int = 92) -> None:
-    """Write (H, W, 3) uint8 RGB or (H, W) uint8 in the format of the path's ending; raises OSError if it cannot."""
+def encode_image(image: np.ndarray, ending: str, quality: int = 92) -> bytes:
+    """An image as the bytes of a file.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8.
+        ending: of the format, such as ".png".
+        quality: of a JPEG, 0 to 100.
+
+    Raises:
+        InputError: if it cannot be encoded so.
+    """
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    lossy = path.suffix.lower() in (".jpg", ".jpeg")
-    good, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, quality] if lossy else [])
+    lossy = ending.lower() in (".jpg", ".jpeg")
+    good, data = cv2.imencode(ending, pixels, [cv2.IMWRITE_JPEG_QUALITY, quality] if lossy else [])
     if not good:
-        raise InputError(f"cannot encode '{path}'")
+        raise InputError(f"cannot encode an image of shape {image.shape} as '{ending}'")
+    return data.tobytes()
+
+
+def write_image(path: Path, image: np.ndarray, quality: int = 92) -> None:
+    """Write (H, W, 3) uint8 RGB or (H, W) uint8 in the format of the path's ending; its folders are made.
+
+    Raises:
+        InputError: if it cannot be encoded in that format.
+        OSError: if it cannot be written.
+    """
+    data = encode_image(image, path.suffix, quality)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    path.write_bytes(data)

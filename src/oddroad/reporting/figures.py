@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from oddroad.datasets.read import read_numbers
 from oddroad.errors import InputError
-from oddroad.io.images import resize_nearest
+from oddroad.io.images import read_image, resize_nearest
 from oddroad.types import ANOMALY, IGNORE
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -174,15 +175,15 @@ def of_heat(heat: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def load(path: Path) -> np.ndarray:
-    """A picture that the evaluation kept, (H, W) or (H, W, 3) uint8 BGR.
+    """A picture that the evaluation kept: numbers (H, W) uint8 of a .png, (H, W, 3) uint8 RGB of a .jpg.
 
     Raises:
         InputError: if it is gone or damaged.
     """
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise InputError(f"cannot read picture '{path}'; run 'oddroad evaluate' again, it writes the pictures")
-    return pixels
+    try:
+        return read_numbers(path) if path.suffix == ".png" else read_image(path)
+    except InputError as error:
+        raise InputError(f"{error}; run 'oddroad evaluate' again, it writes the pictures of a report") from None
 
 
 def heat_path(folder: Path, frame: str, result: Mapping[str, Any]) -> Path:
@@ -225,7 +226,7 @@ def grid(results: Results, names: Sequence[str], folders: Sequence[Path], path: 
     )
     for row, (which, frame) in zip(axes, frames, strict=True):
         place = shown[0][2]
-        image = cv2.cvtColor(load(place / f"{frame}.image.jpg"), cv2.COLOR_BGR2RGB)
+        image = load(place / f"{frame}.image.jpg")
         label = load(place / f"{frame}.truth.png")
         row[0].imshow(image)
         row[1].imshow(of_truth(label))

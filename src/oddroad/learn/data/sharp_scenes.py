@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from oddroad.datasets import driving
+from oddroad.io.sources import find_sources
+from oddroad.io.video import read
 from oddroad.learn.data.scenes import Scene, read_scene
 from oddroad.types import UNNAMED
 
@@ -37,17 +39,11 @@ def at_height(scene: Scene, height: int = HEIGHT) -> Scene:
 
 def drive_scenes(path: Path, every: int) -> list[Scene]:
     """Every n-th frame of the drive; its road has the label of road, the rest is UNNAMED."""
-    capture = cv2.VideoCapture(str(path))
     found: list[Scene] = []
-    number = 0
-    while capture.grab():
-        if number % every == 0:
-            image = cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
-            label = np.full(image.shape[:2], UNNAMED, np.uint8)
-            cv2.fillPoly(label, [np.array(CLIP_ROAD)], 0)
-            found.append(at_height(Scene(image, label, image.shape[1] / image.shape[0])))
-        number += 1
-    capture.release()
+    for frame in read(find_sources([str(path)]), every):
+        label = np.full(frame.image.shape[:2], UNNAMED, np.uint8)
+        cv2.fillPoly(label, [np.array(CLIP_ROAD)], 0)
+        found.append(at_height(Scene(frame.image, label, frame.image.shape[1] / frame.image.shape[0])))
     return found
 
 
