@@ -22,7 +22,7 @@ LIBRARIES = ("oddroad", "numpy", "opencv-python-headless", "onnxruntime", "openv
 
 
 BUSY = 0.05
-"""Share of the processor that contention may take before timings are called disturbed."""
+"""Share of the processor that others may take before a timing counts as CPU contended."""
 
 
 def processor() -> dict[str, Any]:

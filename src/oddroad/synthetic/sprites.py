@@ -164,4 +164,4 @@ ANOMALIES: dict[str, tuple[Callable[[Rng], Picture], float]] = {
     "boulder": (boulder, 0.8),
     "mattress": (mattress, 1.0),
 }
-"""Odd objects: their picture, and their height in metres."""
+"""Anomalies: their picture, and their height in metres."""

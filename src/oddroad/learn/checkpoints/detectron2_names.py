@@ -84,7 +84,7 @@ RULES: list[tuple[str, str]] = [
     (r"backbone\.layers\.(\d+)\.downsample\.", PIXEL + r"encoder.encoder.layers.\1.downsample."),
     (r"backbone\.norm(\d)\.", PIXEL + r"encoder.hidden_states_norms.stage\1."),
 ]  # fmt: skip
-"""Beginnings of detectron2's names, its ``sem_seg_head.`` and ``predictor.`` taken off, and of NETWORKS."""
+"""Prefixes of detectron2's names, its ``sem_seg_head.`` and ``predictor.`` taken off, and of NETWORKS."""
 
 
 LOWERED = (r"(encoder\.encoder\.stages\.)(\d)", r"(layers\.\d+\.layer\.)(\d)", r"(hidden_states_norms\.stage)(\d)")
