@@ -120,6 +120,7 @@ class Sample:
         label: path of the label image (one channel), or None where there is none.
         lookup: (256,) uint8, maps a raw label value to ours.
         size: (H, W) to bring image and label to after reading, for sets that are stored squashed; None keeps the size.
+        sequence: the video or recording that it is a frame of, so that intervals take its frames as one; "" for none.
     """
 
     name: str
@@ -127,3 +128,9 @@ class Sample:
     label: Path | None
     lookup: np.ndarray
     size: tuple[int, int] | None = None
+    sequence: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is independent of all else in the set: its sequence, or the image itself."""
+        return self.sequence or self.name

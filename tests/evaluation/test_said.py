@@ -74,7 +74,6 @@ def test_frames_in_which_nothing_or_everything_is_anomalous_and_values_without_m
         (["--size", "any"], "--size any says nothing"),
         (["--flip-tta"], "--flip-tta is for a checkpoint"),
         (["--workers", "0"], "--workers 0; expected 1 or more"),
-        (["--bootstrap", "-1"], "--bootstrap -1; expected 0 or more"),
         (["--threshold", "fpr=0.1%"], "threshold 'fpr=0.1%': only a calibrated .onnx file knows its false alarms"),
         (["--threshold", "nan"], "threshold 'nan'"),
         (["--threshold", "high"], "threshold 'high'"),
@@ -88,7 +87,7 @@ def test_options_that_do_nothing_or_mean_nothing_are_refused(tmp_path, capsys, w
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--threshold", "0.5"], ["--bootstrap", "10"], ["--exact"], ["--scores", "msp"]])
+@pytest.mark.parametrize("words", [["--threshold", "0.5"], ["--exact"], ["--scores", "msp"]])
 def test_options_of_scores_do_nothing_for_sets_of_classes(tmp_path, capsys, words):
     for kind, pixels in (("images", np.zeros((8, 8, 3), np.uint8)), ("labels", np.zeros((8, 8), np.uint8))):
         (tmp_path / "camvid/test" / kind).mkdir(parents=True)

@@ -19,7 +19,7 @@ def evaluate(
     protocol: Literal["native", "network"] = "native",
     size: str | None = None,
     threshold: str | None = None,
-    bootstrap: int = 0,
+    intervals: bool = True,
     exact: bool = False,
     workers: int = 1,
     json: JsonTo = None,
@@ -43,7 +43,8 @@ def evaluate(
         size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
         threshold: judge components at this threshold too, instead of the one deployed with the model: a number, or of
             a calibrated .onnx file fpr=0.1%, alarms=1/100frames or alarms=30/hour@1fps.
-        bootstrap: number of resamples of the images for 95 % intervals, such as 1000; no second run of the model.
+        intervals: 95 % intervals of the figures, by leaving out each image, or each sequence of frames, in turn; no
+            second run of the model.
         exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.
         workers: processes that share the images.
         json: the results as JSON: printed, or into FILE, which 'oddroad report' reads; pictures of the frames go into
@@ -83,7 +84,7 @@ def evaluate(
         size=parse_size(size) if size else None,
         exact=exact,
         threshold=threshold,
-        bootstrap=bootstrap,
+        intervals=intervals,
         workers=workers,
         work=work or default_out("evaluate"),
         pictures=out.with_suffix(".frames") if out else None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +97,18 @@ def only(split: str, name: str, *splits: str) -> None:
 
 def with_images(labels: dict[str, Path], images: dict[str, Path], where: str) -> Samples:
     """A sample for each label whose image is there; Fishyscapes comes without the images."""
-    samples = [Sample(name, images[name], labels[name], READY) for name in sorted(labels) if name in images]
+    found = [name for name in sorted(labels) if name in images]
+    samples = [Sample(name, images[name], labels[name], READY, sequence=recording(name)) for name in found]
     lost = [labels[name].name for name in sorted(labels) if name not in images]
     return Samples(samples, {f"{NO_IMAGE}, {where}": lost})
+
+
+def recording(name: str) -> str:
+    """The recording of a Lost and Found frame, ``street_recording_frame`` with six digits each; "" for other names."""
+    parts = name.rsplit("_", 2)
+    return (
+        "_".join(parts[:2]) if len(parts) == 3 and all(each.isdigit() and len(each) == 6 for each in parts[1:]) else ""
+    )
 
 
 def road_anomaly21(root: Path, split: str = "val") -> Samples:
@@ -206,7 +216,7 @@ def lost_and_found(root: Path, split: str = "test") -> Samples:
                 elif blank(label):
                     left_out[EMPTY].append(image.name)
                 else:
-                    samples.append(Sample(name, image, label, LOST_AND_FOUND))
+                    samples.append(Sample(name, image, label, LOST_AND_FOUND, sequence=recording(name)))
             every = visible(images.glob("*/*_leftImg8bit.png"), images) if images.is_dir() else []
             left_out[NO_LABEL] = [each.name for each in every if each not in labelled]
             yield Samples(samples, left_out)
@@ -236,6 +246,28 @@ def classes_file(path: Path) -> np.ndarray:
         ) from None
 
 
+def sequences_file(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Name of an image -> its sequence, as ``sequences.json`` says; empty where it is missing.
+
+    Raises:
+        InputError: if it is not as described.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        pairs = [(str(name), str(key)) for key, each in json.loads(path.read_text()).items() for name in list(each)]
+    except (ValueError, TypeError, AttributeError):
+        pairs = []
+    found, there = dict(pairs), set(names)
+    if not pairs or len(found) < len(pairs):
+        raise InputError(
+            f'\'{path}\' should be like {{"drive 1": ["0001", "0002"]}}, names of images without ending, each once'
+        )
+    if strange := [each for each in found if each not in there]:
+        raise InputError(f"'{path}' names {len(strange)} images that are not there ({', '.join(strange[:3])})")
+    return found
+
+
 def mask_folder(home: Path) -> Path | None:
     """The folder of the masks of a set of one's own: ``masks``, or the only one whose name says so; None for none."""
     if (home / "masks").is_dir():
@@ -245,19 +277,21 @@ def mask_folder(home: Path) -> Path | None:
 
 
 def folder(root: Path, split: str = "") -> Samples:
-    """A set of one's own: ``images``, ``masks`` of equal stems (.png, .bmp, .tif), and optionally ``classes.json``.
+    """A set of one's own: ``images``, ``masks`` of equal stems (.png, .bmp, .tif), and optionally two files.
 
     The masks may lie in another folder whose name says that it holds labels, such as ``ground_truth``.
 
     ``classes.json`` says what the values of the masks mean, for example ``{"known": [0], "anomaly": [1, 2]}``; values
     it does not name are not judged. Without it 0 is in-distribution, 1 an anomaly, and the rest is not judged.
+    ``sequences.json`` says which images are frames of one drive, for example ``{"drive 1": ["0001", "0002"]}``:
+    intervals take them as one. Images that it does not name stand alone.
 
     Args:
         root: the folder itself.
         split: a folder between it and ``images``, where there is one.
 
     Raises:
-        InputError: if something is missing, two images have one name, or ``classes.json`` is not as described.
+        InputError: if something is missing, two images have one name, or one of the files is not as described.
     """
     home = root / split
     images, masks = home / "images", mask_folder(home)
@@ -279,6 +313,8 @@ def folder(root: Path, split: str = "") -> Samples:
     samples = pair(
         every, lambda image: labels.get(image.stem), lookup, labels.values(), missing, lambda image: image.stem
     )
+    sequences = sequences_file(root / "sequences.json", named)
+    samples[:] = [replace(each, sequence=sequences.get(each.name, "")) for each in samples]
     others = [each.name for each in visible(images.iterdir(), images) if each not in files]
     for reason, left in (("labels by their name", [each.name for each in beside]), ("no images", others)):
         if left:

@@ -22,12 +22,13 @@ from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
 from oddroad.errors import InputError, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
+from oddroad.evaluation.intervals import add_intervals
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
 from oddroad.metrics import ComponentMetric
-from oddroad.metrics.bootstrap import intervals
+from oddroad.metrics.component import merged
 from oddroad.types import IGNORE, Sample
 
 NO_INFORMATION = "this score carries no information here: its AP is not above the prevalence"
@@ -89,11 +90,10 @@ def check_options(settings: Settings, anomaly_sets: Sequence[str]) -> None:
     Raises:
         InputError: naming the option.
     """
-    for name, least in (("workers", 1), ("bootstrap", 0)):
-        if getattr(settings, name) < least:
-            raise InputError(f"--{name} {getattr(settings, name)}; expected {least} or more")
+    if settings.workers < 1:
+        raise InputError(f"--workers {settings.workers}; expected 1 or more")
     if not anomaly_sets:
-        for name in ("scores", "threshold", "bootstrap", "exact"):
+        for name in ("scores", "threshold", "exact"):
             if getattr(settings, name):
                 raise InputError(f"--{name} does nothing for sets of classes, which are judged by the classes alone")
 
@@ -174,12 +174,10 @@ def evaluate_anomaly(
     if folder is not None:
         clear_pictures(folder)
     given = thresholds, ranges, folder, frames_to_draw(whole.frames, names)
-    metrics: dict[str, list[ComponentMetric]] = {}
+    components: dict[str, list[list[ComponentMetric]]] = {name: [] for name in names}
     for number, found in enumerate(pool.work(component_pass, used, dataset, *given)):
         for name, parts in found.items():
-            for mine, theirs in zip(metrics.setdefault(name, parts), parts, strict=True):
-                if mine is not theirs:
-                    mine.merge(theirs)
+            components[name].append(parts)
         tell(len(samples) + number + 1, steps)
     common = describe_run(pool, where, samples) | {
         "judged_images": len(used),
@@ -191,7 +189,13 @@ def evaluate_anomaly(
     }
     told = notes_of_set(whole, common, samples, where)
     for name in names:
-        yield anomaly_result(settings, common, name, whole, pixel[name], metrics[name], told)
+        by_threshold = list(zip(*components[name], strict=True))
+        result = anomaly_result(
+            settings, common, name, whole, pixel[name], [merged(each) for each in by_threshold], told
+        )
+        if settings.intervals:
+            add_intervals(result, whole, by_threshold, [each.unit for each in used])
+        yield result
     if not pool.predictor.saved:
         clear(settings.work, dataset)
 
@@ -279,7 +283,7 @@ def anomaly_result(
     """
     best, *deployed = components
     remarks = list(notes)
-    if rounded := whole.rounded.get(score):
+    if (rounded := whole.rounded.get(score)) and not settings.exact:
         name, single, double = max(rounded, key=lambda each: abs(each[1] - each[2]))
         remarks.append(
             f"the float64 maps differ by less than float32 resolves: AP of frame '{name}' is {100 * single:.2f} in "
@@ -304,9 +308,6 @@ def anomaly_result(
     }
     for metric in deployed:
         result["deployed"] = {"threshold": float(metric.threshold), **metric.result()}
-    if settings.bootstrap:
-        result["intervals"] = intervals(whole.coarse[score], settings.bootstrap)
-        result["bootstrap"] = settings.bootstrap
     return result
 
 

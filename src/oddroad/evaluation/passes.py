@@ -17,9 +17,9 @@ from oddroad.errors import InputError
 from oddroad.evaluation.cache import keep_map, load_map, map_path
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import PartialCounts, Settings
-from oddroad.io.images import resize_area, resize_nearest
+from oddroad.io.images import resize_area, resize_nearest, write_image
 from oddroad.metrics import ComponentMetric, ExactPixelMetric, PixelMetric, SemanticMetric
-from oddroad.metrics.bootstrap import COARSE
+from oddroad.metrics.intervals import COARSE
 from oddroad.types import ANOMALY, IGNORE, Sample
 
 PICTURE_WIDTH = 480
@@ -56,8 +56,7 @@ def resize_map(values: np.ndarray, size: tuple[int, ...], name: str, double: boo
             rounded = values.astype(np.float32, copy=False)
         if not np.isfinite(rounded).all() and np.isfinite(values).all():
             raise InputError(
-                f"the score map of frame '{name}' holds {values.dtype} beyond float32, which only --exact without "
-                "--bootstrap ranks"
+                f"the score map of frame '{name}' holds {values.dtype} beyond float32, which only --exact ranks"
             )
         values = rounded
     if values.shape == tuple(size):
@@ -142,14 +141,18 @@ def pixel_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset
         if settings.exact:
             part.pixel[name] = ExactPixelMetric()
             part.pixel[name].add(resize_map(values, label.shape, sample.name, double=True), label, sample.name)
-        if not settings.exact or settings.bootstrap:
+        if not settings.exact or settings.intervals:
             binned = PixelMetric()
-            binned.add(resize_map(values, label.shape, sample.name), label, sample.name)
+            ranked = within_float32(values) if settings.exact else values
+            binned.add(resize_map(ranked, label.shape, sample.name), label, sample.name)
             part.pixel.setdefault(name, binned)
-            if settings.bootstrap:
+            if settings.intervals:
                 coarse = PixelMetric(COARSE)
                 coarse.merge(binned)
                 part.coarse[name] = [coarse]
+            if settings.exact and values.dtype == np.float64:
+                single, double = binned.result()["ap"], part.pixel[name].result()["ap"]
+                part.rounded[name] = [(sample.name, single, double)] if abs(single - double) > MATTERS else []
         ap = part.pixel[name].result()["ap"]
         figures["ap"][name] = None if math.isnan(ap) else ap
         if predictor.saved:
@@ -158,6 +161,14 @@ def pixel_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset
                 part.rounded[name] = [doubtful]
     part.frames.append(figures)
     return part
+
+
+def within_float32(values: np.ndarray) -> np.ndarray:
+    """A float64 map with finite scores beyond float32 at its ends, which intervals can do with."""
+    if values.dtype != np.float64:
+        return values
+    most = np.finfo(np.float32).max
+    return np.where(np.isfinite(values), values.clip(-most, most), values)
 
 
 def rounding(values: np.ndarray, label: np.ndarray, name: str, ap: float) -> tuple[str, float, float] | None:
@@ -222,14 +233,14 @@ def draw(
     height, width = image.shape[:2]
     size = (PICTURE_WIDTH, max(round(PICTURE_WIDTH * height / width), 1))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(folder / f"{sample.name}.image.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    cv2.imwrite(str(folder / f"{sample.name}.truth.png"), resize_nearest(label, (size[1], size[0])))
+    write_image(folder / f"{sample.name}.image.jpg", image)
+    write_image(folder / f"{sample.name}.truth.png", resize_nearest(label, (size[1], size[0])))
     for name, heat in maps.items():
         low, high = display_ranges[name]
         level = (heat - low) / (high - low) if high > low else np.zeros(heat.shape)
         small = cv2.resize(level.clip(0, 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
         place = folder / f"{sample.name}.{name.replace('/', '_')}.png"
-        cv2.imwrite(str(place), np.round(255 * small).astype(np.uint8))
+        write_image(place, np.round(255 * small).astype(np.uint8))
 
 
 def class_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset: str) -> PartialCounts:

@@ -16,6 +16,9 @@ HEADS = {
 }  # fmt: skip
 """Figure -> title of its column."""
 
+WITH_INTERVAL = ("ap", "fpr95")
+"""Figures whose interval stands in the table; the others are in the JSON and in the report."""
+
 ANOMALY_FIGURES = ("ap", "fpr95", "auroc", "prevalence", "f1", "siou", "ppv", "f1_star")
 CLASS_FIGURES = ("miou", "accuracy", "ece")
 
@@ -24,12 +27,14 @@ WIDE = 240
 
 
 def percent(result: dict[str, Any], key: str) -> str:
-    """A figure in percent, with its interval where there is one; a dash where it is undefined."""
+    """A figure in percent, with its interval where there is room for one; a dash where it is undefined."""
     value = result.get(key)
     if value is None or math.isnan(value):
         return "-"
-    low, high = result.get("intervals", {}).get(key, (None, None))
-    return f"{100 * value:.2f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
+    ends = result.get("intervals", {}).get(key, (None, None))
+    if key not in WITH_INTERVAL or None in ends:
+        return f"{100 * value:.2f}"
+    return f"{100 * value:.2f} [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
 
 
 def tables(results: Sequence[dict[str, Any]]) -> list[Table]:
@@ -64,7 +69,10 @@ def print_results(results: Sequence[dict[str, Any]], console: Console | None = N
     for each in tables(results):
         console.print(each)
     protocols = sorted({f"protocol {each['protocol']}" for each in results})
-    console.print(f"percent; {', '.join(protocols)}; best threshold for F1, sIoU, PPV and F1*", soft_wrap=True)
+    ends = {each["left_out"]["of"] for each in results if "left_out" in each}
+    intervals = f"; [95 % interval over {' or '.join(sorted(ends))}]" if ends else ""
+    line = f"percent{intervals}; {', '.join(protocols)}; best threshold for F1, sIoU, PPV and F1*"
+    console.print(line, soft_wrap=True)
     for each in results:
         for note in each["notes"]:
             console.print(f"{each['dataset']} {each['score']}: {note}", soft_wrap=True)

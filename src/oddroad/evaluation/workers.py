@@ -33,7 +33,7 @@ class Settings:
         exact: keep all scores instead of counting them in bins; those of float64 maps in float64.
         threshold: for the component metrics at a fixed threshold, in the threshold language; None for the one deployed
             with the model.
-        bootstrap: number of resamples of the images for the intervals; 0 for none.
+        intervals: whether the figures get intervals, from counts of each image.
         workers: processes.
         work: folder for the maps between the two passes, which lets an interrupted run go on.
         pictures: folder for small pictures of the frames, or None.
@@ -46,7 +46,7 @@ class Settings:
     size: tuple[int, int] | None = None
     exact: bool = False
     threshold: str | None = None
-    bootstrap: int = 0
+    intervals: bool = True
     workers: int = 1
     work: Path = Path("out/evaluate")
     pictures: Path | None = None
@@ -64,7 +64,7 @@ class PartialCounts:
 
     Attributes:
         pixel: score -> counts of pixels.
-        coarse: score -> counts of each frame, for the bootstrap.
+        coarse: score -> counts of each frame, for the intervals.
         frames: name, and AP of each score, for each frame that is judged.
         semantic: counts of classes.
         seconds: spent in the network.

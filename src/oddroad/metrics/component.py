@@ -5,6 +5,7 @@ Source: Chan et al., "SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation", 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -132,6 +133,13 @@ class ComponentMetric:
         self.sums += other.sums
         self.numbers += other.numbers
 
+    def without(self, part: ComponentMetric) -> ComponentMetric:
+        """The counts less those of a part of them."""
+        left = ComponentMetric(self.threshold, self.min_predicted, self.min_truth)
+        for name in ("true_positives", "false_negatives", "false_positives", "sums", "numbers"):
+            setattr(left, name, getattr(self, name) - getattr(part, name))
+        return left
+
     def result(self) -> dict[str, float]:
         """Figures as fractions.
 
@@ -149,3 +157,11 @@ class ComponentMetric:
             "components": float(truths),
             "predicted_components": float(guesses),
         }
+
+
+def merged(parts: Sequence[ComponentMetric]) -> ComponentMetric:
+    """The counts of all parts, of one threshold."""
+    whole = ComponentMetric(parts[0].threshold, parts[0].min_predicted, parts[0].min_truth)
+    for part in parts:
+        whole.merge(part)
+    return whole

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oddroad.metrics.component import ComponentMetric, merged
 from oddroad.metrics.pixel import PixelMetric
 
 COARSE = 2048
 """Bins of the counts of an image that the intervals work with."""
 
 FIGURES = ("ap", "fpr95", "auroc", "f1")
+
+COMPONENT_FIGURES = ("siou", "ppv", "f1_star")
 
 LEVEL = 0.95
 """Probability with which an interval is to cover."""
@@ -38,7 +41,7 @@ class LeftOut:
         units: names of the units.
         figures: figure -> (n,) its values without each unit; NaN where nothing is left to judge.
         degrees: of freedom of their spread, see ``degrees_of_freedom``; 0 where a single unit holds all anomalies.
-        pixels: valid pixels of the set; half of one bounds the logit of 0 and of 1.
+        pixels: valid pixels of the set, or true components; half of one bounds the logit of 0 and of 1.
     """
 
     units: tuple[str, ...]
@@ -96,6 +99,23 @@ def leave_one_out(frames: Sequence[PixelMetric], units: Sequence[str]) -> LeftOu
     degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
     figures = {name: np.array(values) for name, values in found.items()}
     return LeftOut(names, figures, degrees, int(sizes.sum()))
+
+
+def leave_one_out_components(frames: Sequence[ComponentMetric], units: Sequence[str]) -> LeftOut:
+    """sIoU, PPV and F1* at a fixed threshold with each unit left out; units are weighed by their components.
+
+    Args:
+        frames: the counts of each image.
+        units: see ``leave_one_out``.
+    """
+    names = tuple(dict.fromkeys(units))
+    whole = merged(frames)
+    parts = [merged([frame for frame, unit in zip(frames, units, strict=True) if unit == name]) for name in names]
+    found = [whole.without(part).result() for part in parts]
+    figures = {name: np.array([each[name] for each in found]) for name in COMPONENT_FIGURES}
+    sizes = np.array([part.numbers for part in parts])
+    degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
+    return LeftOut(names, figures, degrees, int(whole.numbers[0]))
 
 
 def aligned(frame: PixelMetric, whole: PixelMetric) -> PixelMetric:

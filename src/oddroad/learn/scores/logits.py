@@ -106,9 +106,7 @@ def mutual_information(outputs: Outputs) -> Tensor:
         InputError: if the network is neither an ensemble nor sampled with dropout.
     """
     if outputs.mutual_information is None:
-        raise InputError(
-            "mutual_information needs several members; wrap the network in Ensemble or McDropout"
-        )
+        raise InputError("mutual_information needs several members; wrap the network in Ensemble or McDropout")
     return outputs.mutual_information
 
 
