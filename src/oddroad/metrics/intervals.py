@@ -142,6 +142,8 @@ def degrees_of_freedom(sizes: np.ndarray) -> float:
     if np.count_nonzero(sizes) < 2:
         return 0.0
     weight = sizes / sizes.sum()
+    if weight.max() > 0.999:  # the limit; the sums below would cancel
+        return 1.0
     square = (weight / (1 - weight)) ** 2
     common = weight @ weight
     own = common - 2 * weight

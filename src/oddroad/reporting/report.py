@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError
-from oddroad.reporting import figures, seeds
+from oddroad.reporting import differences, figures, seeds
 from oddroad.reporting.learning_curves import PLACE, read_curves
 from oddroad.reporting.methods import method_names
 from oddroad.reporting.sheets import Sheet, as_html, comma_separated, latex, markdown
@@ -168,11 +168,16 @@ def result_tables(
             "Percent. Bold: best measured; underlined: second. Grey: published, other networks and partly hidden test "
             "sets. † AP at or below the prevalence: the score carries no information there."
         )
+        if full.intervals:
+            note += " [95 % interval over images, or over sequences where frames belong to one]."
         html = put(sheet_of(full), name, out, written)
         found.append(Section(full.title, html, note=note if name == "pixels" else ""))
         if name == "pixels" and (lines := beside(results, names)):
             sheet = Sheet(BESIDE_HEADS, lines, text_columns=frozenset({0, 1, 4, 6}))
             found.append(Section("Measured and published, same score and set", as_html(sheet)))
+    if sheet := differences.differences_sheet(results, names):
+        html = put(sheet, "differences", out, written)
+        found.append(Section(differences.TITLE, html, note=differences.NOTE))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
@@ -57,6 +57,7 @@ class Table:
         rows: method -> percent of each column, None where there is none.
         sources: method -> where it comes from; "" for a measured one.
         prevalence: data set -> percent, for the remark on AP.
+        intervals: (method, column) -> low and high in percent, where a value has an interval.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Table:
     rows: dict[str, list[float | None]]
     sources: dict[str, str]
     prevalence: dict[str, float]
+    intervals: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
 
     def marks(self) -> dict[tuple[str, int], str]:
         """(method, column) -> "best" or "second", among the measured methods where there are at least two."""
@@ -110,6 +112,7 @@ def measured_table(
     datasets = [name for name in DATASETS if any(each["dataset"] == name for each, _ in having)]
     columns = [(dataset, figure) for dataset in datasets for figure in wanted]
     rows: dict[str, list[float | None]] = {name: [None] * len(columns) for _, name in having}
+    intervals: dict[tuple[str, int], tuple[float, float]] = {}
     filled: set[tuple[str, str]] = set()
     for each, name in having:
         if (name, each["dataset"]) in filled:  # the cells of a row and a data set are of one result
@@ -118,8 +121,11 @@ def measured_table(
         for at, (dataset, figure) in enumerate(columns):
             if each["dataset"] == dataset and each.get(figure) is not None:
                 rows[name][at] = 100 * each[figure]
+                low, high = each.get("intervals", {}).get(figure, (None, None))
+                if low is not None and high is not None:
+                    intervals[name, at] = 100 * low, 100 * high
     prevalence = {each["dataset"]: 100 * each["prevalence"] for each, _ in having if each.get("prevalence") is not None}
-    return Table(title, columns, rows, dict.fromkeys(rows, ""), prevalence)
+    return Table(title, columns, rows, dict.fromkeys(rows, ""), prevalence, intervals)
 
 
 def with_published(table: Table) -> Table:
@@ -141,7 +147,7 @@ def with_published(table: Table) -> Table:
                 rows[name] = [row[at[column]] if column in at else None for column in table.columns]
                 sources[name] = f"{paper['title']}, Table {each['table']}"
     official = {name: 100 * entry.prevalence for name, entry in DATASETS.items() if entry.prevalence is not None}
-    return Table(table.title, table.columns, rows, sources, {**official, **table.prevalence})
+    return replace(table, rows=rows, sources=sources, prevalence={**official, **table.prevalence})
 
 
 def beside(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
@@ -178,9 +184,11 @@ BESIDE_HEADS = ["data set", "method", "measured AP / FPR95", "published", "sourc
 
 
 def text_of(table: Table, name: str, at: int) -> str:
-    """A value with two decimals, "-" where there is none, a dagger where an AP carries no information."""
+    """A value with two decimals and its interval, "-" for none, a dagger where an AP carries no information."""
     value = table.rows[name][at]
-    return "-" if value is None else f"{value:.2f}" + ("" if table.informs(name, at) else "†")
+    ends = table.intervals.get((name, at))
+    text = "" if ends is None else f" [{ends[0]:.1f}, {ends[1]:.1f}]"
+    return "-" if value is None else f"{value:.2f}" + ("" if table.informs(name, at) else "†") + text
 
 
 def short(dataset: str) -> str:
@@ -194,7 +202,7 @@ def head(column: tuple[str, str]) -> str:
 
 
 def sheet_of(table: Table) -> Sheet:
-    """The table ready to be written: values with two decimals; in the CSV unrounded, with the source of each row."""
+    """The table ready to be written: two decimals; the CSV unrounded, with each interval and the source of a row."""
     marks = table.marks()
     names = list(table.rows)
     rows = [[name, *(text_of(table, name, at) for at in range(len(table.columns)))] for name in names]
@@ -202,6 +210,9 @@ def sheet_of(table: Table) -> Sheet:
     numbers: dict[str, list[Any]] = {"method": names, "source": [table.sources[name] or "measured" for name in names]}
     for at, (dataset, figure) in enumerate(table.columns):
         numbers[f"{dataset} {figure}"] = [table.rows[name][at] for name in names]
+        ends = [table.intervals.get((name, at), (None, None)) for name in names]
+        if any(low is not None for low, _ in ends):
+            numbers[f"{dataset} {figure} low"], numbers[f"{dataset} {figure} high"] = map(list, zip(*ends, strict=True))
     return Sheet(
         ["Method", *map(head, table.columns)],
         rows,
