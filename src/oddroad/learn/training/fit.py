@@ -241,8 +241,10 @@ def initialise(network: nn.Module, init_from: Path, reinit: Sequence[str], norma
     given = {name: each for name, each in state.items() if not name.startswith(without)}
     own = network.state_dict()
     if unknown := sorted(name for name, each in given.items() if name not in own or own[name].shape != each.shape):
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise InputError(
-            f"'{init_from}' does not fit the recipe's network: {', '.join(unknown[:3])}; --reinit leaves out"
+            f"'{init_from}' does not fit the recipe's network: {', '.join(unknown[:3])}{more} (not in it, or of "
+            f"another shape); leave them out by their prefixes, such as --reinit {unknown[0].partition('.')[0]}"
         )
     network.load_state_dict({**own, **given})
     return {"init_from": init_from.name, "init_from_sha256": sha256_of(init_from), "reinit": list(reinit)}
