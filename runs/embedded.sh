@@ -36,7 +36,7 @@ for pair in int8:oddroad-lite fp32:oddroad-lite-fp32; do
   step oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
     --threshold "alarms=1/100frames" --out "$model"
   step oddroad evaluate "$model" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
-    --root "$DATA" --bootstrap 1000 --json "${model%.onnx}.json"
+    --root "$DATA" --json "${model%.onnx}.json"
   step python "$here"/embedded_card.py "$model" "${model%.onnx}.json"
 done
 step python "$here"/embedded_curves.py "$OUT/curves.png" "$OUT/first" "$OUT/second" "$OUT/third" --seeds "$OUT"/seed3?

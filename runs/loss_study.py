@@ -32,7 +32,7 @@ from oddroad.learn.post_hoc import LogitSample, bare_detector
 from oddroad.learn.scores import SCORES
 from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import ExactPixelMetric, PixelMetric, SemanticMetric
-from oddroad.metrics.bootstrap import COARSE, intervals
+from oddroad.metrics.intervals import COARSE, FIGURES, interval, leave_one_out
 from oddroad.reporting.learning_curves import PLACE
 from oddroad.types import ANOMALY
 
@@ -44,7 +44,6 @@ TEMPERATURES = (0.5, 2.0, 5.0)
 ALSO_ENTROPY = ("2", "fitted")
 """Temperatures at which entropy is judged too, not MSP alone; only the rows of losses are judged at other than 1."""
 
-RESAMPLES = 200
 
 ROWS = {
     "ce": "CE", "ln": "LN", "ln_ce": "LN + CE", "ln_fl": "LN + FL", "eiml": "EIML", "eiml_fl": "EIML + FL",
@@ -159,7 +158,10 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
         for (score, word), metric in metrics.items():
             figures = metric.result()
             frames = coarse.get((score, word))
-            more = {"intervals": intervals(frames, RESAMPLES), "bootstrap": RESAMPLES} if frames else {}
+            more = {}
+            if frames:
+                left_out = leave_one_out(frames, [str(number) for number in range(len(frames))])
+                more = {"intervals": {each: interval(figures[each], left_out, each) for each in FIGURES}}
             lacking = completeness(name, "val", len(sets[name]))
             results.append(
                 {**common, "dataset": name, "score": score, "temperature": word, **figures, **more,

@@ -84,7 +84,7 @@ def main() -> None:
             lines.append(cells)
     columns = [title for each in SETS for title in (short(each), "each seed")]
     print(table(["score", "row", *columns], lines))
-    print("## intervals over images (bootstrap), seed 0, AP\n")
+    print("## intervals over images, seed 0, AP\n")
     lines = []
     for score in USUAL:
         for row in MAIN:

@@ -112,6 +112,7 @@ def test_lost_and_found(tmp_path):
     frame("15_Rechbergstr_Deckenpfronn_000000_000010", [1, 2])
     (sample,) = DATASETS["lost_and_found"].load(tmp_path, "test")
     assert sample.name == "02_Hanns_Klemm_Str_44_000000_000010"
+    assert sample.sequence == sample.unit == "02_Hanns_Klemm_Str_44_000000"
     assert read_label(sample).flat[:5].tolist() == [255, 0, 1, 1, 255]
 
 
@@ -174,6 +175,30 @@ def test_a_set_of_ones_own(tmp_path):
         (tmp_path / "classes.json").write_text(wrong)
         with pytest.raises(InputError, match=r"classes.json' should be like"):
             DATASETS["folder"].load(tmp_path, "")
+
+
+def test_frames_of_a_drive_in_a_set_of_ones_own(tmp_path):
+    for name in "abc":
+        picture(tmp_path / f"images/{name}.jpg")
+        put(tmp_path / f"masks/{name}.png", [0, 1])
+    assert [each.unit for each in DATASETS["folder"].load(tmp_path, "")] == ["a", "b", "c"]
+    (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "c"]}')
+    assert [each.unit for each in DATASETS["folder"].load(tmp_path, "")] == ["drive 1", "b", "drive 1"]
+    for wrong in ("[]", "{}", "{", '{"x": 1}', '{"x": ["a"], "y": ["a"]}', '{"x": "a"}', '{"x": [["a"]]}', "7"):
+        (tmp_path / "sequences.json").write_text(wrong)
+        with pytest.raises(InputError, match=r"sequences.json' should be like"):
+            DATASETS["folder"].load(tmp_path, "")
+    (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "a.jpg"]}')
+    with pytest.raises(InputError, match=r"names 1 images that are not there \(a.jpg\)"):
+        DATASETS["folder"].load(tmp_path, "")
+
+
+def test_recordings_of_fishyscapes_lost_and_found(tmp_path):
+    for frame in ("04_Maurener_Weg_8_000000_000030", "04_Maurener_Weg_8_000000_000040", "07_Festplatz_000001_000010"):
+        picture(tmp_path / f"leftImg8bit/test/{frame}_leftImg8bit.png")
+        put(tmp_path / f"fishyscapes_lostandfound/0000_{frame}_labels.png", [1])
+    found = [each.unit for each in DATASETS["fishyscapes_lost_and_found"].load(tmp_path, "val")]
+    assert found == ["04_Maurener_Weg_8_000000"] * 2 + ["07_Festplatz_000001"]
 
 
 def test_images_sort_by_number(tmp_path):

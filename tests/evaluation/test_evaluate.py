@@ -241,6 +241,34 @@ def test_a_set_without_anomalies_is_refused(home):
         run(home)
 
 
+def test_intervals_hold_the_figures_and_take_frames_of_a_drive_as_one(home, capsys):
+    alone = run(home)["good"]
+    assert alone["left_out"]["units"] == [f"f{number}" for number in range(5)]
+    assert alone["left_out"]["of"] == "images"
+    for figure, (low, high) in alone["intervals"].items():
+        assert 0 < low < alone[figure] < high < 1, figure
+    assert set(alone["intervals"]) == {"ap", "fpr95", "auroc", "f1", "siou", "ppv", "f1_star"}
+    (home / "set/sequences.json").write_text('{"drive": ["f0", "f1", "f3"]}')
+    result = run(home)["good"]
+    assert result["left_out"]["units"] == ["drive", "f2", "f4"]
+    rest = [number for number in range(5) if number not in (0, 1, 3)]
+    odd, scores = pooled([LABELS[at] for at in rest], [MAPS[at] for at in rest])
+    assert result["left_out"]["figures"]["ap"][0] == pytest.approx(average_precision_score(odd, scores), abs=1e-3)
+    assert result["left_out"]["degrees"]["ap"] <= 2 < alone["left_out"]["degrees"]["ap"]
+    print_results([result])
+    said = capsys.readouterr().out
+    assert "[95 % interval over sequences]" in said
+    low, high = result["intervals"]["fpr95"]
+    assert f"{100 * result['fpr95']:.2f} [{100 * low:.1f}, {100 * high:.1f}]" in said
+    (home / "set/sequences.json").write_text('{"drive": ["f0", "f1", "f2", "f3", "f4"]}')
+    result = run(home)["good"]
+    assert result["notes"] == ["no interval of AP and FPR95: there is one image or sequence only"]
+    assert np.isnan(result["intervals"]["ap"]).all()
+    assert set(result["no_interval"]) == set(alone["intervals"])
+    without = run(home, intervals=False)["good"]
+    assert not {"intervals", "left_out", "no_interval"} & set(without)
+
+
 def test_an_undefined_figure_is_a_dash(capsys):
     result = {"dataset": "a", "score": "b", "images": 1, "input_size": "own", "protocol": "native", "notes": []}
     print_results([{**result, "ap": 0.5, "siou": None}])

@@ -255,11 +255,12 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        pairs = [(str(name), str(key)) for key, each in json.loads(path.read_text()).items() for name in list(each)]
+        given = json.loads(path.read_text())
+        pairs = [(name, key) for key, each in given.items() for name in each if isinstance(each, list)]
     except (ValueError, TypeError, AttributeError):
         pairs = []
-    found, there = dict(pairs), set(names)
-    if not pairs or len(found) < len(pairs):
+    found, there = {str(name): key for name, key in pairs}, set(names)
+    if not pairs or len(found) < len(pairs) or not all(isinstance(name, str) for name, _ in pairs):
         raise InputError(
             f'\'{path}\' should be like {{"drive 1": ["0001", "0002"]}}, names of images without ending, each once'
         )
