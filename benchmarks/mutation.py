@@ -13,21 +13,22 @@ import difflib
 import json
 from pathlib import Path
 
-from mutmut.mutation.data import MutantLineSpans
-from mutmut.stats import status_by_exit_code
-
 FOLDER = Path("mutants")
 SURVIVED = ("survived", "no tests")
 
 
 def statuses(meta: Path) -> dict[str, str]:
     """Name of each change of a file -> what became of it."""
+    from mutmut.stats import status_by_exit_code
+
     found = json.loads(meta.read_text())["exit_code_by_key"]
     return {name: status_by_exit_code[code] for name, code in found.items()}
 
 
 def change(source: str, name: str) -> str:
     """The lines of the original function that a change takes away and puts in."""
+    from mutmut.mutation.data import MutantLineSpans
+
     spans = MutantLineSpans.load(source)
     assert spans is not None
     function, number = name.rsplit("__mutmut_", 1)
