@@ -114,3 +114,25 @@ def test_thresholds_of_double_precision_lie_between_scores_that_single_precision
     assert (found["ap"], found["f1"], found["fpr95"]) == (1, 1, 0)
     assert low <= found["threshold"] < high
     assert metric.quantiles([0.5, 1]).tolist() == [low, high]
+
+
+@pytest.mark.parametrize("bins", [2, 3, 5])
+def test_bounds_of_a_coarse_bin_are_those_of_its_extreme_orders(bins: int) -> None:
+    draw = np.random.default_rng(bins)
+    metric = PixelMetric(bins)
+    metric.add(draw.normal(size=(1, 60)).astype(np.float32), (draw.random((1, 60)) < 0.4).astype(np.uint8))
+    normal, anomalous = metric.counts[:, ::-1]
+    assert (metric.lowest != metric.highest).any()
+    hit = anomalous > 0
+    found, false = np.cumsum(anomalous), np.cumsum(normal)
+    before, false_before = found - anomalous, false - normal
+    mixed = (metric.lowest != metric.highest)[::-1]
+    best = np.where(mixed, found / (found + false_before), found / (found + false))
+    worst = np.where(mixed, (before + 1) / (before + 1 + false), found / (found + false))
+    whole = metric.ranking()
+    assert whole.best == pytest.approx(best[hit])
+    assert whole.worst == pytest.approx(worst[hit])
+    assert whole.slack.tolist() == np.where(mixed, normal, 0)[hit].tolist()
+    assert whole.found.tolist() == found[hit].tolist()
+    assert whole.false.tolist() == false[hit].tolist()
+    assert whole.mixed.tolist() == mixed[hit].tolist()
