@@ -127,8 +127,9 @@ def test_bounds_of_a_coarse_bin_are_those_of_its_extreme_orders(bins: int) -> No
     found, false = np.cumsum(anomalous), np.cumsum(normal)
     before, false_before = found - anomalous, false - normal
     mixed = (metric.lowest != metric.highest)[::-1]
-    best = np.where(mixed, found / (found + false_before), found / (found + false))
-    worst = np.where(mixed, (before + 1) / (before + 1 + false), found / (found + false))
+    exact = found / (found + false)
+    best = np.where(mixed, found / np.maximum(found + false_before, 1), exact)
+    worst = np.where(mixed, (before + 1) / (before + 1 + false), exact)
     whole = metric.ranking()
     assert whole.best == pytest.approx(best[hit])
     assert whole.worst == pytest.approx(worst[hit])
