@@ -186,7 +186,8 @@ def left_out_of(counts: np.ndarray, units: np.ndarray | None = None) -> LeftOut:
     sizes = counts.sum(2)
     degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
     names = tuple(map(str, range(len(counts))))
-    return LeftOut(names, dict(zip(FIGURES, values.T, strict=True)), degrees, int(sizes.sum()))
+    found = dict(zip(FIGURES, values.T, strict=True))
+    return LeftOut(names, found, dict.fromkeys(FIGURES, degrees), int(sizes.sum()))
 
 
 # Methods
@@ -294,7 +295,7 @@ def all_intervals(counts: np.ndarray, rng: Rng) -> tuple[dict[str, list[tuple[fl
     put("logit, kurtosis", lambda at: by_t(at, kurtosis_degrees(logits[:, at])), start)
     quantile = float(stdtrit(count - 1, 0.975))
     put("logit, skewness", lambda at: skewed(float(middle[at]), errors[at], logits[:, at], quantile), start)
-    put("logit, Bell-McCaffrey", lambda at: by_t(at, whole.degrees), start)
+    put("logit, Bell-McCaffrey", lambda at: by_t(at, whole.degrees[FIGURES[at]]), start)
     put("chosen", lambda at: interval(float(value[at]), whole, FIGURES[at]), start)
     start = time.perf_counter()
     weights, values = resampled(counts, rng, RESAMPLES)

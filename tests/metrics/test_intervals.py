@@ -68,7 +68,7 @@ def test_left_out_figures_are_those_of_the_other_frames():
         for figure in FIGURES:
             assert found.figures[figure][at] == pytest.approx(rest[figure], abs=1e-12), figure
     sizes = np.array([[(labels == kind).sum() for kind in (0, 1)] for _, labels in frames])
-    assert found.degrees == pytest.approx(min(degrees_of_freedom(each) for each in sizes.T))
+    assert found.degrees["fpr95"] == pytest.approx(min(degrees_of_freedom(each) for each in sizes.T))
 
 
 def test_frames_of_one_sequence_are_left_out_together():
@@ -77,7 +77,7 @@ def test_frames_of_one_sequence_are_left_out_together():
     assert found.units == ("a", "b", "c")
     kept = [[1, 3, 4], [0, 2, 3, 5], [0, 1, 2, 4, 5]]
     assert found.figures["ap"] == pytest.approx([pooled([frames[at] for at in each])["ap"] for each in kept])
-    assert found.degrees <= 2
+    assert found.degrees["ap"] <= 2
 
 
 def test_close_where_the_bins_are_few_and_differ_between_frames():
@@ -125,7 +125,7 @@ def test_degrees_of_freedom_of_equal_sizes_and_of_one_that_outweighs_all():
 
 
 def left_out(values: np.ndarray, degrees: float, figure: str = "ap", pixels: int = 1000) -> LeftOut:
-    return LeftOut(tuple(map(str, range(len(values)))), {figure: np.asarray(values, float)}, degrees, pixels)
+    return LeftOut(tuple(map(str, range(len(values)))), {figure: np.asarray(values, float)}, {figure: degrees}, pixels)
 
 
 def test_the_interval_is_students_on_the_logit():
@@ -264,4 +264,19 @@ def test_components_are_left_out_like_pixels():
     for at, rest in enumerate(([2, 3, 4, 5], [0, 1, 3, 4, 5], [0, 1, 2, 5], [0, 1, 2, 3, 4])):
         for figure in COMPONENT_FIGURES:
             assert found.figures[figure][at] == pytest.approx(judged(rest).result()[figure]), figure
-    assert 1 <= found.degrees <= 3
+    for figure, number in (("siou", "components"), ("ppv", "predicted_components")):
+        sizes = [each[number] for each in before]
+        of_units = np.array([sizes[0] + sizes[1], sizes[2], sizes[3] + sizes[4], sizes[5]])
+        assert found.degrees[figure] == pytest.approx(degrees_of_freedom(of_units))
+    assert found.degrees["f1_star"] == min(found.degrees["siou"], found.degrees["ppv"])
+
+
+def test_what_differs_by_rounding_alone_is_the_same():
+    found = left_out(np.array([0.98888889, 0.98888889, 0.98888889 - 2e-16]), 2, "ppv")
+    assert np.isnan(interval(0.98888889, found, "ppv")).all()
+    shifted = left_out(found.figures["ppv"] + np.array([1e-16, 0, 0]), 2, "ppv")
+    assert paired_difference((0.5, 0.5), (found, shifted), "ppv").p == 1
+    assert np.isnan(paired_difference((0.6, 0.5), (found, shifted), "ppv").p)
+    alone = left_out(np.array([0.0, 0.5, 0.4]), 0, "ppv")
+    assert why_none(alone, "ppv").startswith("one image or sequence holds all")
+    assert np.isnan(paired_difference((0.6, 0.5), (alone, found), "ppv").p)

@@ -37,7 +37,7 @@ def add_intervals(
         "of": "images" if len(set(units)) == len(units) else "sequences",
         "units": list(parts[0].units),
         "figures": {name: values.tolist() for part in parts for name, values in part.figures.items()},
-        "degrees": {name: part.degrees for part in parts for name in part.figures},
+        "degrees": {name: degrees for part in parts for name, degrees in part.degrees.items()},
     }
     for part in deployed:
         figures = result["deployed"]

@@ -33,6 +33,10 @@ LEAST_FREEDOM = 2.0
 those with it cover in the simulation."""
 
 
+SAME = 1e-12
+"""Values that differ by less are one, but for the rounding of sums."""
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """Figures of a set with each unit (image, or sequence of frames) left out in turn.
@@ -40,13 +44,13 @@ class LeftOut:
     Attributes:
         units: names of the units.
         figures: figure -> (n,) its values without each unit; NaN where nothing is left to judge.
-        degrees: of freedom of their spread, see ``degrees_of_freedom``; 0 where a single unit holds all anomalies.
+        degrees: figure -> degrees of freedom of the spread, see ``degrees_of_freedom``; 0 where one unit holds all.
         pixels: valid pixels of the set, or true components; half of one bounds the logit of 0 and of 1.
     """
 
     units: tuple[str, ...]
     figures: Mapping[str, np.ndarray]
-    degrees: float
+    degrees: Mapping[str, float]
     pixels: int
 
 
@@ -98,7 +102,7 @@ def leave_one_out(frames: Sequence[PixelMetric], units: Sequence[str]) -> LeftOu
     sizes = counts.sum(2) + ties.sum(2)
     degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
     figures = {name: np.array(values) for name, values in found.items()}
-    return LeftOut(names, figures, degrees, int(sizes.sum()))
+    return LeftOut(names, figures, dict.fromkeys(FIGURES, degrees), int(sizes.sum()))
 
 
 def leave_one_out_components(frames: Sequence[ComponentMetric], units: Sequence[str]) -> LeftOut:
@@ -113,9 +117,9 @@ def leave_one_out_components(frames: Sequence[ComponentMetric], units: Sequence[
     parts = [merged([frame for frame, unit in zip(frames, units, strict=True) if unit == name]) for name in names]
     found = [whole.without(part).result() for part in parts]
     figures = {name: np.array([each[name] for each in found]) for name in COMPONENT_FIGURES}
-    sizes = np.array([part.numbers for part in parts])
-    degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
-    return LeftOut(names, figures, degrees, int(whole.numbers[0]))
+    truths, guesses = (degrees_of_freedom(each) for each in np.array([part.numbers for part in parts]).T)
+    degrees = {"siou": truths, "ppv": guesses, "f1_star": min(truths, guesses)}
+    return LeftOut(names, figures, degrees, int(whole.numbers.max()))
 
 
 def aligned(frame: PixelMetric, whole: PixelMetric) -> PixelMetric:
@@ -168,7 +172,7 @@ def interval(value: float, left_out: LeftOut, figure: str, level: float = LEVEL)
     """
     if why_none(left_out, figure):
         return float("nan"), float("nan")
-    half = critical(left_out, level) * spread(logit(left_out.figures[figure], left_out.pixels))
+    half = critical(left_out.degrees[figure], level) * spread(logit(left_out.figures[figure], left_out.pixels))
     middle = logit(np.array(value), left_out.pixels)
     return float(expit(middle - half)), float(expit(middle + half))
 
@@ -178,9 +182,9 @@ def why_none(left_out: LeftOut, figure: str) -> str:
     values = left_out.figures[figure]
     if len(values) < 2:
         return "there is one image or sequence only"
-    if np.isnan(values).any():
+    if np.isnan(values).any() or not left_out.degrees[figure]:
         return "one image or sequence holds all anomalies, or all else"
-    if np.ptp(values) == 0:
+    if np.ptp(values) < SAME:
         return "it is the same whichever image is left out, so nothing tells how it varies"
     return ""
 
@@ -211,22 +215,23 @@ def paired_difference(
         raise ValueError("the two detectors were judged on other images")
     difference = values[0] - values[1]
     apart = one.figures[figure] - other.figures[figure]
-    if len(apart) < 2 or np.isnan(apart).any() or (np.ptp(apart) == 0 and difference):
+    degrees = min(each.degrees[figure] for each in left_out)
+    same = len(apart) > 1 and np.ptp(apart) < SAME
+    if same and abs(difference) < SAME:
+        return Difference(difference, difference, difference, 1.0)
+    if len(apart) < 2 or np.isnan(apart).any() or same or not degrees:
         return Difference(difference, float("nan"), float("nan"), float("nan"))
     error = spread(apart)
-    if not error:
-        return Difference(difference, difference, difference, 1.0)
-    weaker = min(left_out, key=lambda each: each.degrees)
-    half = critical(weaker, level) * error
-    p = 2 * float(stdtr(max(weaker.degrees, LEAST_FREEDOM), -abs(difference) / error))
+    half = critical(degrees, level) * error
+    p = 2 * float(stdtr(max(degrees, LEAST_FREEDOM), -abs(difference) / error))
     return Difference(difference, difference - half, difference + half, p)
 
 
-def critical(left_out: LeftOut, level: float) -> float:
+def critical(degrees: float, level: float) -> float:
     """The quantile of Student's t that an interval is wide by, in standard errors."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(max(left_out.degrees, LEAST_FREEDOM), (1 + level) / 2))
+    return float(stdtrit(max(degrees, LEAST_FREEDOM), (1 + level) / 2))
 
 
 def spread(values: np.ndarray) -> float:

@@ -32,7 +32,7 @@ def left_out_of(result: Mapping[str, Any], figure: str) -> LeftOut | None:
     if result.get(figure) is None or not kept or figure not in kept["figures"]:
         return None
     values = np.array([np.nan if each is None else each for each in kept["figures"][figure]], float)
-    return LeftOut(tuple(kept["units"]), {figure: values}, kept["degrees"][figure], 0)
+    return LeftOut(tuple(kept["units"]), {figure: values}, {figure: kept["degrees"][figure]}, 0)
 
 
 def pairs(
