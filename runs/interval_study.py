@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,20 @@ import cv2
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
-from oddroad.metrics import PixelMetric
+from oddroad.datasets import DATASETS, read_image
+from oddroad.datasets.read import read_raw_label
+from oddroad.inference.model import Model
+from oddroad.metrics import ComponentMetric, PixelMetric
+from oddroad.metrics.component import merged
 from oddroad.metrics.intervals import (
     COARSE,
+    COMPONENT_FIGURES,
     LeftOut,
     aligned,
     degrees_of_freedom,
     expit,
     interval,
+    leave_one_out_components,
     logit,
     paired_difference,
     spread,
@@ -59,9 +66,6 @@ DRIVES, FRAMES = 60, 8
 
 def benchmark(data: Path, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Images and labels of a benchmark."""
-    from oddroad.datasets import DATASETS, read_image
-    from oddroad.datasets.read import read_raw_label
-
     for sample in DATASETS[name].load(data, DATASETS[name].split):
         yield read_image(sample), sample.lookup[read_raw_label(sample)]
 
@@ -125,8 +129,6 @@ def population(data: Path, out: Path, name: str) -> tuple[np.ndarray, np.ndarray
     """(n, 2, K) counts of each image under the detector, and under the detector with blurred images; kept in a file."""
     path = out / f"{name}.npz"
     if not path.is_file():
-        from oddroad.inference.model import Model
-
         detector = Model("default", threads=1)
         frames: tuple[list[PixelMetric], list[PixelMetric]] = [], []
         source = rendered() if name == "drives" else (benchmark if name.startswith("road_") else pasted)(data, name)
@@ -407,6 +409,51 @@ def sequences(data: Path, out: Path, count: int, rng: Rng) -> dict[str, Any]:
     return {"found": found, "seconds": {}}
 
 
+COUNTS = ("true_positives", "false_negatives", "false_positives", "sums", "numbers")
+"""What a ComponentMetric counts."""
+
+
+def component_population(data: Path, out: Path, name: str) -> list[ComponentMetric]:
+    """The component counts of each image of a benchmark at the best threshold of its pixels; kept in a file."""
+    path, (least, smallest) = out / f"{name}.components.npz", DATASETS[name].min_sizes
+    if not path.is_file():
+        detector, whole = Model("default", threads=1), PixelMetric()
+        frames = []
+        for image, label in benchmark(data, name):
+            heat = detector(image)
+            if heat.shape != label.shape:
+                heat = cv2.resize(heat, label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            frames.append((heat, label))
+            whole.add(heat, label)
+        found = [ComponentMetric(whole.result()["threshold"], least, smallest) for _ in frames]
+        for metric, frame in zip(found, frames, strict=True):
+            metric.add(*frame)
+        np.savez(path, **{key: np.stack([getattr(each, key) for each in found]) for key in COUNTS})
+    kept = np.load(path)
+    made = [ComponentMetric(0, least, smallest) for _ in kept[COUNTS[0]]]
+    for number, metric in enumerate(made):
+        for key in COUNTS:
+            setattr(metric, key, kept[key][number])
+    return made
+
+
+def component_coverage(data: Path, out: Path, name: str, count: int, rng: Rng) -> dict[str, Any]:
+    """BLOCK repetitions for sIoU, PPV and F1* at a fixed threshold."""
+    frames = component_population(data, out, name)
+    truth, found = merged(frames).result(), {}
+    for _ in range(BLOCK):
+        chosen = [frames[at] for at in rng.integers(0, len(frames), count)]
+        value = merged(chosen).result()
+        whole = leave_one_out_components(chosen, [str(number) for number in range(count)])
+        again = [merged([chosen[at] for at in rng.integers(0, count, count)]).result() for _ in range(RESAMPLES)]
+        for figure in COMPONENT_FIGURES:
+            judge(found, interval(value[figure], whole, figure), truth[figure], f"{figure}/chosen")
+            equal = replace(whole, degrees=dict.fromkeys(COMPONENT_FIGURES, float(count - 1)))
+            judge(found, interval(value[figure], equal, figure), truth[figure], f"{figure}/jackknife, logit")
+            judge(found, percentile(np.array([each[figure] for each in again])), truth[figure], f"{figure}/percentile")
+    return {"found": found, "seconds": {}}
+
+
 def jobs(repetitions: int) -> Iterator[tuple[str, str, int, int]]:
     """(what, population, n, block), so that the first blocks of all come first."""
     for block in range(-(-repetitions // BLOCK)):
@@ -415,6 +462,9 @@ def jobs(repetitions: int) -> Iterator[tuple[str, str, int, int]]:
                 yield "one", name, count, block
                 yield "two", name, count, block
             yield "sequences", "drives", count, block
+    for block in range(-(-repetitions // BLOCK)):
+        for count in SIZES:
+            yield from (("components", name, count, block) for name in REAL if name.startswith("road_"))
 
 
 def rows_of(path: Path) -> dict[tuple[str, str, int, int], dict[str, Any]]:
@@ -434,8 +484,8 @@ def tables(rows: dict[tuple[str, str, int, int], dict[str, Any]]) -> str:
         for method, seconds in row["seconds"].items():
             clocks.setdefault((count, method), []).append(seconds)
     text = []
-    for what in ("one", "two", "sequences"):
-        for figure in FIGURES:
+    for what in ("one", "two", "sequences", "components"):
+        for figure in COMPONENT_FIGURES if what == "components" else FIGURES:
             chosen = {key[1:]: each for key, each in groups.items() if key[0] == what}
             methods = list(dict.fromkeys(key.split("/")[1] for each in chosen.values() for key in each))
             for count in SIZES:
@@ -488,6 +538,8 @@ def main() -> None:
         rng = np.random.default_rng([number, count, block])
         if what == "one":
             row = coverage(source_of(given.data, given.out, name), count, rng)
+        elif what == "components":
+            row = component_coverage(given.data, given.out, name, count, rng)
         elif what == "two":
             row = differences(given.data, given.out, name, count, rng)
         else:
