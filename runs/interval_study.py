@@ -506,6 +506,28 @@ def tables(rows: dict[tuple[str, str, int, int], dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
+def summary(rows: dict[tuple[str, str, int, int], dict[str, Any]]) -> str:
+    """For each method the lowest coverage of all populations, their mean, and the mean of the relative widths."""
+    groups: dict[tuple[str, int, str], dict[str, list[list[float]]]] = {}
+    for (what, name, count, _), row in sorted(rows.items()):
+        for key, each in row["found"].items() if what == "one" else ():
+            groups.setdefault((key, count, ""), {}).setdefault(name, []).extend(each)
+    heads = [(figure, count) for figure in FIGURES for count in SIZES]
+    text = ["| lowest / mean coverage, width | " + " | ".join(f"{figure}, n = {n}" for figure, n in heads) + " |"]
+    text += ["| --- |" + " ---: |" * len(heads)]
+    for method in dict.fromkeys(key.split("/")[1] for key, _, _ in groups):
+        cells = []
+        for figure, count in heads:
+            mine, usual = groups[f"{figure}/{method}", count, ""], groups[f"{figure}/percentile", count, ""]
+            numbers = {name: np.array(each) for name, each in mine.items()}
+            good = {name: each[each[:, 0] == 0] for name, each in numbers.items()}
+            covered = [100 * (1 - each[:, 1:3].sum(1).mean()) for each in good.values()]
+            wide = [np.median(each[:, 3]) / np.median(np.array(usual[name])[:, 3]) for name, each in good.items()]
+            cells.append(f"{min(covered):.0f} / {np.mean(covered):.0f}, {np.exp(np.mean(np.log(wide))):.1f}")
+        text.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(text)
+
+
 def cell(found: dict[str, list[list[float]]], figure: str, method: str) -> str:
     """Coverage in percent, and the width over that of the percentile bootstrap; repetitions without interval in ()."""
     rows = np.array(found[f"{figure}/{method}"])
@@ -530,6 +552,7 @@ def main() -> None:
     path = given.out / "rows.jsonl"
     done = rows_of(path)
     if given.table:
+        print(summary(done))
         print(tables(done))
         return
     for number, (what, name, count, block) in enumerate(jobs(given.repetitions)):
