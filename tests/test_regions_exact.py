@@ -113,6 +113,10 @@ class TestFind:
         heat[0, 1:4] = 1.5  # with a threshold that is not above the level there is no lower contour
         assert len(regions.find(heat, 1.5, 0, InDistribution(NORMAL.shares, NORMAL.values + 1))) == 2
 
+    def test_the_mean_is_taken_in_double_precision(self) -> None:
+        (found,) = regions.find(np.float32([[2**24, 1, 1, 1]]), 0.5)
+        assert found.mean == (2**24 + 3) / 4
+
     def test_corners_join(self) -> None:
         heat = np.zeros((4, 4), np.float32)
         heat[0, 0] = heat[2, 2] = 3
