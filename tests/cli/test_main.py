@@ -284,9 +284,7 @@ def test_a_library_that_answers_ctrl_c_with_an_error_of_its_own(
             raise ImportError("initialization failed") from None
 
     monkeypatch.setitem(main.VERBS, "loading", verb)
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        assert main.main(["loading"]) == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert main.main(["loading"]) == 130
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
     assert capsys.readouterr().err == "oddroad: interrupted; what was finished is kept\n"

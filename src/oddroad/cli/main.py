@@ -10,8 +10,9 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,22 @@ def required(signature: inspect.Signature) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP interrupt what runs inside, unless they are ignored; then they mean what they did."""
+    STOPPED.clear()
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may set them
+        for each in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # a closed terminal
+            if signal.getsignal(each) not in (signal.SIG_IGN, None):
+                before[each] = signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code, see ``EXIT_CODES``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -176,12 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif words[0] in groups and words[1:] in ([], ["-h"], ["--help"]):
             print(usage(words[0]))
         else:
-            STOPPED.clear()
-            for each in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # a closed terminal
-                if signal.getsignal(each) is not signal.SIG_IGN:
-                    signal.signal(each, stop)
             length = 2 if words[0] in groups else 1
-            parse(" ".join(words[:length]), words[length:])()
+            with interruptible():
+                parse(" ".join(words[:length]), words[length:])()
         sys.stdout.flush()  # a reader that has left is noticed here, not after the end
     except LostSource as error:
         return complain(str(error), FAILED)
