@@ -142,7 +142,7 @@ def test_the_interval_is_students_on_the_logit():
     ("values", "reason"),
     [
         ([0.5], "there is one image or sequence only"),
-        ([0.5, np.nan, 0.5], "one image or sequence holds all anomalies, or all else"),
+        ([0.5, np.nan, 0.5], "all anomalies, all predictions or all other pixels are in one image or sequence"),
         ([1.0, 1.0, 1.0], "it is the same whichever image is left out"),
     ],
 )
@@ -278,5 +278,5 @@ def test_what_differs_by_rounding_alone_is_the_same():
     assert paired_difference((0.5, 0.5), (found, shifted), "ppv").p == 1
     assert np.isnan(paired_difference((0.6, 0.5), (found, shifted), "ppv").p)
     alone = left_out(np.array([0.0, 0.5, 0.4]), 0, "ppv")
-    assert why_none(alone, "ppv").startswith("one image or sequence holds all")
+    assert why_none(alone, "ppv").startswith("all anomalies, all predictions")
     assert np.isnan(paired_difference((0.6, 0.5), (alone, found), "ppv").p)

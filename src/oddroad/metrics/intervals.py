@@ -183,7 +183,7 @@ def why_none(left_out: LeftOut, figure: str) -> str:
     if len(values) < 2:
         return "there is one image or sequence only"
     if np.isnan(values).any() or not left_out.degrees[figure]:
-        return "one image or sequence holds all anomalies, or all else"
+        return "all anomalies, all predictions or all other pixels are in one image or sequence"
     if np.ptp(values) < SAME:
         return "it is the same whichever image is left out, so nothing tells how it varies"
     return ""
