@@ -191,6 +191,9 @@ def test_frames_of_a_drive_in_a_set_of_ones_own(tmp_path):
     (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "a.jpg"]}')
     with pytest.raises(InputError, match=r"names 1 images that are not there \(a.jpg\)"):
         DATASETS["folder"].load(tmp_path, "")
+    (tmp_path / "sequences.json").write_text('{"b": ["a", "c"]}')
+    with pytest.raises(InputError, match="calls a sequence 'b', which is the name of an image"):
+        DATASETS["folder"].load(tmp_path, "")
 
 
 def test_recordings_of_fishyscapes_lost_and_found(tmp_path):

@@ -266,6 +266,8 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, str]:
         )
     if strange := [each for each in found if each not in there]:
         raise InputError(f"'{path}' names {len(strange)} images that are not there ({', '.join(strange[:3])})")
+    if taken := sorted(there & set(found.values())):
+        raise InputError(f"'{path}' calls a sequence '{taken[0]}', which is the name of an image; call it otherwise")
     return found
 
 
