@@ -34,7 +34,7 @@ step python "$here"/embedded_export.py "$OUT/mean.ckpt" "$OUT/choice.json" "$OUT
 for pair in int8:oddroad-lite fp32:oddroad-lite-fp32; do
   model=$OUT/${pair##*:}.onnx
   step oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
-    --threshold "alarms=1/100frames" --out "$model"
+    --threshold no-alarms --scope same-drives --out "$model"
   step oddroad evaluate "$model" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
     --root "$DATA" --json "${model%.onnx}.json"
   step python "$here"/embedded_card.py "$model" "${model%.onnx}.json"

@@ -37,7 +37,7 @@ def describe(card: Card) -> str:
     return "\n".join([*lines, f"  licence     {card.licence or 'not stated'}"])
 
 
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 """Version of the Card's layout; a file with a newer one is refused."""
 
 
@@ -54,8 +54,8 @@ class Card:
         classes: names of the in-distribution classes.
         thresholds: for each score, the value above which a pixel counts as anomalous.
         threshold_meaning: how the thresholds were set, in words.
-        calibration: what in-distribution scenes score: thresholds by rate, quantiles, data, frames, confidence; see
-            oddroad.calibration.thresholds.
+        calibration: what in-distribution drives score: alarm rates by threshold, quantiles, data, how many drives,
+            frames and independent units, what the guarantees speak of; see oddroad.calibration.thresholds.
         temperature: what the logits are divided by before the scores.
         upsample: "score" if the score is computed at the network's stride and then enlarged, or "logits".
         licence: terms of use of the weights, which follow those of the training data.
@@ -118,7 +118,9 @@ class Card:
         if not isinstance(version, int):
             raise InputError("the card does not state its format")
         if version < CARD_FORMAT:
-            raise InputError(f"the card has format {version}, from before the first release; export the file again")
+            raise InputError(
+                f"the card has format {version}, from before the first release; export the file again and calibrate it"
+            )
         if version > CARD_FORMAT:
             raise InputError(
                 f"the card has format {version} and this oddroad reads up to {CARD_FORMAT}; upgrade with "

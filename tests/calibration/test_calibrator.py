@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from scipy.stats import binom
 
-from oddroad.calibration.bounds import frames_needed, most_exceeding, order_statistic
-from oddroad.calibration.calibrator import DRAWN, RATES, SHARES, Calibrator, FrameFigures, enough_frames, pixel_levels
-from oddroad.calibration.fit import calibrated, check_options
+from oddroad.calibration.calibrator import DRAWN, RATES, SHARES, Calibrator, FrameFigures, pixel_levels, short
+from oddroad.calibration.drives import Drive, Units, alarm_curve, best_rate, threshold_for_rate, units_of
+from oddroad.calibration.fit import calibrated, check_options, copies
 from oddroad.calibration.thresholds import (
     Threshold,
     calibration_of,
     check_threshold,
+    in_100,
     parse_threshold,
     probability,
     share,
     threshold_for,
-    too_few,
 )
 from oddroad.card import Card
 from oddroad.errors import InputError
@@ -31,31 +33,6 @@ def refusal(call, *given, **named) -> str:
     with pytest.raises(InputError) as caught:
         call(*given, **named)
     return str(caught.value)
-
-
-class TestBounds:
-    @pytest.mark.parametrize("confidence", [0.6, 0.95, 0.99])
-    def test_the_largest_rank_that_the_binomial_distribution_allows(self, confidence: float) -> None:
-        for frames in (1, 2, 3, 10, 59, 300):
-            for rate in (0.001, 0.05, 0.3, 0.5, 0.9, 0.999):
-                allowed = np.flatnonzero(binom.cdf(np.arange(frames), frames, rate) <= 1 - confidence)
-                expected = int(allowed.max()) if len(allowed) else -1
-                assert most_exceeding(frames, rate, confidence) == expected, (frames, rate)
-
-    def test_the_ends(self) -> None:
-        assert [most_exceeding(7, rate, 0.95) for rate in (1.0, 1.5)] == [6, 6]
-        assert most_exceeding(0, 0.5, 0.95) == -1
-        assert most_exceeding(1, 0.5, 0.5) == 0
-        assert [frames_needed(rate, 0.95) for rate in (0.05, 0.5, 0.95, 0.96)] == [59, 5, 1, 1]
-        assert isinstance(frames_needed(0.05, 0.95), int)
-
-    def test_the_order_statistic_counts_from_the_largest(self) -> None:
-        levels = np.random.default_rng(0).permutation(500)
-        for rate in (0.01, 0.05, 0.5):
-            assert order_statistic(levels, rate, 0.95) == 499 - most_exceeding(500, rate, 0.95)
-            assert order_statistic(list(levels), rate, 0.95) == order_statistic(levels, rate, 0.95)
-        assert order_statistic(levels[:10], 0.01, 0.95) is None
-        assert type(order_statistic(levels, 0.05, 0.95)) is float
 
 
 class TestFrameFigures:
@@ -107,74 +84,117 @@ class TestFrameFigures:
 
 
 class TestCalibrator:
-    def made(self, frames: int = 100) -> Calibrator:
-        """Frame i has the levels i + column / 100, the alarm i / 3, and the scores 10 i to 10 i + 9."""
+    def made(self, drives: int = 80, frames: int = 3) -> Calibrator:
+        """Frame i of all has the levels i + column / 100, the alarm i / 3, and the scores 10 i to 10 i + 9."""
         calibrator = Calibrator(min_area=5)
-        for i in np.random.default_rng(2).permutation(frames):
+        for i in np.random.default_rng(2).permutation(drives * frames):
             levels = i + np.arange(len(RATES)) / 100
-            calibrator.frames.append(FrameFigures(levels, i / 3, 10.0 * i + np.arange(10)))
+            calibrator.keep(FrameFigures(levels, i / 3, 10.0 * i + np.arange(10)), f"d{i % drives}")
         return calibrator
 
-    def test_the_result_is_made_of_ranks(self) -> None:
-        found = self.made().result(confidence=0.9, coverage=0.8)
-        rank = 99 - most_exceeding(100, 0.2, 0.9)
-        assert found.keys() == {"fpr", "alarms", "quantiles"}
-        assert found["fpr"] == [[rate, pytest.approx(rank + i / 100)] for i, rate in enumerate(RATES)]
-        assert found["alarms"] == [float(f"{i / 3:.7g}") for i in range(99, -1, -1)]
+    @pytest.mark.parametrize("scope", ["new-drives", "same-drives"])
+    def test_the_result_is_made_of_drives(self, scope: str) -> None:
+        made = self.made()
+        found = made.result(scope, confidence=0.9, coverage=0.8)
+        drives = [Drive(name, np.array([each.alarm for each in frames])) for name, frames in made.drives.items()]
+        units = units_of(drives, scope, 0.9)
+        assert found.keys() == {"units", "alarms", "fpr", "quantiles"}
+        assert Units(**found["units"]) == units
+        assert found["alarms"] == [[short(level), short(rate)] for level, rate in alarm_curve(drives, scope)]
+        assert found["alarms"][0] == [float(f"{239 / 3:.9g}"), 0.0]
+        for i, (rate, value, about) in enumerate(found["fpr"]):
+            pixels = [Drive(name, 3 * each.levels + i / 100) for name, each in zip(made.drives, drives, strict=True)]
+            assert (rate, Units(**about)) == (RATES[i], units_of(pixels, scope, 0.9))
+            expected = threshold_for_rate(alarm_curve(pixels, scope), Units(**about), 0.2, 0.9)
+            assert value == (None if expected is None else pytest.approx(expected, abs=1e-6))
+        assert [value for _, value, _ in made.result(scope, 0.9, 0.99)["fpr"]] == [None] * len(RATES)  # takes 230 units
         assert [pair[0] for pair in found["quantiles"]] == list(SHARES)
-        assert [pair[1] for pair in found["quantiles"]] == pytest.approx([999 * each for each in SHARES], rel=1e-6)
+        assert [pair[1] for pair in found["quantiles"]] == pytest.approx([2399 * each for each in SHARES], rel=1e-6)
         assert all(value == float(f"{value:.7g}") for _, value in found["quantiles"])
-        assert self.made().result() == self.made().result(0.95, 0.95)
+        assert made.result(scope) == made.result(scope, 0.95, 0.95)
+
+    def test_a_level_is_not_rounded_below_itself(self) -> None:
+        levels = np.random.default_rng(8).normal(size=1000).astype(np.float32)
+        assert all(np.float32(short(float(each))) == each for each in levels)
+
+    def test_a_hundred_long_drives_are_a_small_card(self) -> None:
+        calibrator, draw = Calibrator(), np.random.default_rng(9)
+        for i in range(100):
+            levels = draw.normal(size=(10_000, 1 + len(RATES)))
+            frames = [FrameFigures(row[1:], float(row[0]), row[:1]) for row in levels]
+            calibrator.drives[f"a_rather_long_name_of_a_drive_{i}.mp4"] = frames
+        assert len(json.dumps(calibrator.result("new-drives"))) < 50_000
 
     def test_a_frame_is_added_or_has_nothing_to_add(self) -> None:
         calibrator, heat = Calibrator(), np.zeros((2, 2), np.float32)
         assert calibrator.add(heat, np.full((2, 2), IGNORE, np.uint8)) is None
-        assert calibrator.frames == []
-        assert calibrator.add(heat) is calibrator.frames[0]
+        assert (calibrator.drives, calibrator.count) == ({}, 0)
+        with pytest.raises(InputError, match="no frame with a valid pixel was found"):
+            calibrator.result("same-drives")
+        assert calibrator.add(heat) is calibrator.drives[""][0]
+        assert calibrator.add(heat, drive="b") is calibrator.drives["b"][0]
+        assert calibrator.count == 2
         tight = Calibrator(min_area=3)
         heat[0] = 1
         assert tight.add(heat).alarm == 0  # type: ignore[union-attr]
         assert Calibrator(min_area=2).add(heat).alarm == 1  # type: ignore[union-attr]
 
-    def test_too_few_frames(self) -> None:
-        enough_frames(59, 0.95, 0.95)
-        assert refusal(enough_frames, 58, 0.95, 0.95) == (
-            "58 frames with valid pixels cannot guarantee anything about 95% of new frames at 95% confidence; pass at "
-            "least 59 frames"
-        )
-        assert "80% of new frames at 99% confidence; pass at least 21 frames" in refusal(enough_frames, 20, 0.8, 0.99)
-        assert "58 frames" in refusal(self.made(58).result)
-
     def test_the_card_gets_all_of_it(self) -> None:
-        gathered = {"energy": self.made(80), "msp": self.made()}
+        gathered = {"energy": self.made(70), "msp": self.made(70)}
         about = {"data": "drives/val", "date": "2026-01-02", "confidence": 0.9, "coverage": 0.8}
+        about |= {"scope": "new-drives", "of": "drive"}
         card = calibrated(CARD, gathered, about, "alarms=1/10frames")
         assert card.calibration == {
-            **about, "frames": 80, "min_area": 5, "scores": {n: c.result(0.9, 0.8) for n, c in gathered.items()},
+            **about, "frames": 210, "drives": 70, "min_area": 5,
+            "scores": {n: c.result("new-drives", 0.9, 0.8) for n, c in gathered.items()},
         }  # fmt: skip
-        assert card.thresholds == {name: threshold_for(card, "alarms=1/10frames", name).value for name in gathered}
-        assert card.threshold_meaning == (
-            "alarms=1/10frames; 90% confidence, from 80 frames of drives/val (2026-01-02)"
-        )
+        found = [threshold_for(card, "alarms=1/10frames", name) for name in gathered]
+        assert card.thresholds == {name: each.value for name, each in zip(gathered, found, strict=True)}
+        assert card.threshold_meaning == f"alarms=1/10frames: {found[0].meaning} / {found[1].meaning}"
         other = calibrated(Card(**{**CARD.__dict__, "thresholds": {"other": 3.0}}), gathered, about, "0.5")
         assert other.thresholds == {"other": 3.0, "energy": 0.5, "msp": 0.5}
+        with pytest.raises(
+            InputError, match="takes 230 independent drives without an alarm at 90% confidence; 70 drive"
+        ):
+            calibrated(CARD, gathered, about, "alarms=1/100frames")
+
+    def test_a_copy_of_a_drive_is_none(self) -> None:
+        one, two = self.made(3), self.made(3)
+        for name in ("d9", "d8"):
+            one.drives[name] = one.drives["d1"]
+            two.drives[name] = two.drives["d1"]
+        assert copies({"msp": one, "energy": two}) == {"d9": "d1", "d8": "d1"}
+        two.drives["d8"] = two.drives["d1"][::-1]
+        assert copies({"msp": one, "energy": two}) == {"d9": "d1"}
 
 
 class TestLanguage:
     @pytest.fixture
     def card(self) -> Card:
+        units = asdict(Units(200, None, 200, best_rate(200, 0.95)))
+        blocks = asdict(Units(20, 30, 12, 0.2))
         scores = {
             "msp": {
-                "fpr": [[0.1, 1.0], [0.01, 2.0], [0.001, 3.0]], "alarms": [float(i) for i in range(200, 0, -1)],
+                "fpr": [[0.1, 1.0, units], [0.01, 2.0, units], [0.001, 3.0, units], [0.0001, None, blocks]],
+                "alarms": [[200.0 - i, i / 200] for i in range(200)], "units": units,
                 "quantiles": [[0.0, -1.0], [0.5, 0.0], [1.0, 3.0]],
             }
         }  # fmt: skip
-        about = {"data": "drives/val", "date": "2026-01-02", "confidence": 0.95, "coverage": 0.8}
-        return Card(**{**CARD.__dict__, "calibration": {**about, "frames": 200, "min_area": None, "scores": scores}})
+        about = {"data": "drives/val", "date": "2026-01-02", "confidence": 0.95, "coverage": 0.8, "of": "drive"}
+        about |= {"scope": "new-drives", "drives": 200, "frames": 4000, "min_area": None}
+        return Card(**{**CARD.__dict__, "calibration": {**about, "scores": scores}})
+
+    @pytest.fixture
+    def of_one(self, card: Card) -> Card:
+        """The same, from blocks of a single drive."""
+        scores = {"msp": {**card.calibration["scores"]["msp"], "units": asdict(Units(20, 30, 12, 0.2))}}
+        about = {"scope": "same-drives", "drives": 1, "frames": 600, "scores": scores}
+        return Card(**{**card.__dict__, "calibration": {**card.calibration, **about}})
 
     @pytest.mark.parametrize(
         ("text", "means"),
         [
+            (" no-alarms\n", ("no-alarms", 0.0)),
             ("fpr=0.01", ("fpr", 0.01)), ("fpr=2%", ("fpr", 0.02)), ("fpr=1", ("fpr", 1.0)),
             (" fpr=0.1% ", ("fpr", 0.001)), ("alarms=2/50frames", ("alarms", 0.04)),
             ("alarms=1/frame", ("alarms", 1.0)),
@@ -205,10 +225,10 @@ class TestLanguage:
             ("alarms=1/hour@yfps", "threshold 'alarms=1/hour@yfps' holds 'y'; expected a number above 0"),
             (" alarms=1/hour",
              "'alarms=1/hour' needs to know the frames per second; write for example 'alarms=1/hour@10fps'"),
-            ("nothing", "threshold 'nothing' is not understood; expected a number, 'fpr=0.1%', 'alarms=1/100frames' "
-             "or 'alarms=30/hour@1fps'"),
-            ("inf", "threshold 'inf' is not understood; expected a number, 'fpr=0.1%', 'alarms=1/100frames' "
-             "or 'alarms=30/hour@1fps'"),
+            ("nothing", "threshold 'nothing' is not understood; expected a number, 'no-alarms', "
+             "'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"),
+            ("inf", "threshold 'inf' is not understood; expected a number, 'no-alarms', "
+             "'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"),
         ],
     )  # fmt: skip
     def test_what_is_not_understood(self, text: str, says: str) -> None:
@@ -220,31 +240,65 @@ class TestLanguage:
     def test_pixels(self, card: Card) -> None:
         assert threshold_for(card, "fpr=5%") == Threshold(
             2.0,
-            "msp > 2: at most 0.01 of the in-distribution pixels of a frame lie above, in 80% of frames; "
-            "95% confidence, from 200 frames of drives/val (2026-01-02)",
+            "msp > 2: at most 0.01 of the in-distribution pixels of a frame lie above, in 80% of frames, for new "
+            "drives like these 200, each counting alike; 95% confidence, from 4000 frames of drives/val (2026-01-02)",
         )
         assert [threshold_for(card, f"fpr={rate}").value for rate in (0.1, 0.01, 0.0099999, 0.001)] == [1, 2, 3, 3]
-        says = "fpr=0.0009 is smaller than the calibration holds; ask for fpr=0.10% or more"
-        assert refusal(threshold_for, card, "fpr=0.0009") == says
+        says = "fpr=9e-05 is smaller than the calibration holds; ask for fpr=0.01% or more"
+        assert refusal(threshold_for, card, "fpr=0.009%") == says
+        assert refusal(threshold_for, card, "fpr=0.05%") == (
+            "'fpr=0.0005' (in 80% of frames) takes 14 independent blocks without an alarm at 95% confidence; 200 "
+            "drives with 4000 frames, 20 independent blocks of up to 30 frames, can guarantee in 80% of frames at "
+            "best; add 3 more drives of 20 frames, or take 'no-alarms'"
+        )
 
-    def test_alarms(self, card: Card) -> None:
-        k = most_exceeding(200, 0.05, 0.95)
+    def test_alarms(self, card: Card, of_one: Card) -> None:
+        value = threshold_for_rate([(200.0 - i, i / 200) for i in range(200)], Units(200, None, 200, 0.01), 0.05, 0.95)
+        assert value is not None
+        assert 190 < value < 200
         assert threshold_for(card, " alarms=1/20frames", "msp") == Threshold(
-            200.0 - k,
-            f"msp > {200 - k}: at most 0.05 of frames have a false alarm of 1 in 10,000 pixels or more; "
-            "95% confidence, from 200 frames of drives/val (2026-01-02)",
+            value,
+            f"msp > {value:g}: at most 5 in 100 frames have a false alarm of 1 in 10,000 pixels or more, for new "
+            "drives like these 200, each counting alike; 95% confidence, from 4000 frames of drives/val (2026-01-02)",
+        )
+        assert (
+            "more, for later parts of this drive, 20 independent blocks of up to 30 frames; 95% confidence, from 600 "
+            in (threshold_for(of_one, "alarms=1/2frames").meaning)
         )
         with_area = Card(**{**card.__dict__, "calibration": {**card.calibration, "min_area": 30}})
-        assert " of 30 pixels or more; " in threshold_for(with_area, "alarms=1/20frames").meaning
-        assert threshold_for(card, "alarms=180/hour", fps=1).value == threshold_for(card, "alarms=1/20frames").value
+        assert " of 30 pixels or more, for " in threshold_for(with_area, "alarms=1/20frames").meaning
+        hourly = threshold_for(card, "alarms=180/hour", fps=1)
+        assert hourly.value == threshold_for(card, "alarms=1/20frames").value
+        assert " or more (alarms=180/hour: frames with an alarm, not alarms), for new drives" in hourly.meaning
         assert refusal(threshold_for, card, " alarms=1/1000frames ") == (
-            "'alarms=1/1000frames' is 0.001 a frame, which 200 frames cannot guarantee at 95% confidence; calibrate on "
-            "2995 frames or more, or ask for alarms=1/67frames"
+            "'alarms=1/1000frames' (0.1 in 100 frames) takes 2995 independent drives without an alarm at 95% "
+            "confidence; 200 drives can guarantee 1.5 in 100 frames at best; add 2795 more drives of 20 frames, or "
+            "take 'no-alarms'"
         )
-        assert too_few("x", 0.5, 0, 0.9) == (
-            "'x' is 0.5 a frame, which 0 frames cannot guarantee at 90% confidence; calibrate on 4 frames or more, or "
-            "ask for alarms=1/1frames"
+        assert refusal(threshold_for, of_one, "alarms=1/100frames") == (
+            "'alarms=1/100frames' (1 in 100 frames) takes 299 independent blocks without an alarm at 95% confidence; "
+            "1 drive with 600 frames, 20 independent blocks of up to 30 frames, can guarantee 20 in 100 frames at "
+            "best; add 15 more drives of 600 frames, or take 'no-alarms'"
         )
+
+    def test_no_alarms(self, card: Card, of_one: Card) -> None:
+        assert threshold_for(card, "no-alarms") == Threshold(
+            200.0,
+            "msp > 200: no frame of the calibration has a false alarm of 1 in 10,000 pixels or more, and at most 1.5 "
+            "in 100 frames have one, for new drives like these 200, each counting alike; 95% confidence, from 4000 "
+            "frames of drives/val (2026-01-02)",
+        )
+        assert "at most 20 in 100 frames have one, for later parts of this drive" in (
+            threshold_for(of_one, "no-alarms").meaning
+        )
+        scenes = {"of": "place", "drives": 2}
+        of_places = Card(**{**of_one.__dict__, "calibration": {**of_one.calibration, **scenes}})
+        assert ", for other scenes of these 2 places, 20 independent" in threshold_for(of_places, "no-alarms").meaning
+
+    def test_rates_in_words_are_rounded_up(self) -> None:
+        shares = (0.0123, 0.01, 0.451, 0.4507, 0.2, 0.001, 0.95, 1.0, 0.0999)
+        words = ["1.3", "1", "45.1", "45.1", "20", "0.1", "95", "100", "10"]
+        assert [in_100(each) for each in shares] == [f"{each} in 100" for each in words]
 
     def test_without_calibration(self, card: Card) -> None:
         says = (
@@ -264,20 +318,43 @@ class TestLanguage:
         assert found.dtype == np.float32
 
     def test_what_cannot_be_guaranteed_is_said_before_any_work(self) -> None:
-        check_threshold("alarms=1/20frames", 59, 0.95)
-        check_threshold("alarms=1/20frames", None, 0.95)
-        check_threshold("fpr=0.0001%", 1, 0.95)
-        says = too_few("alarms=1/20frames", 0.05, 58, 0.95)
-        assert refusal(check_threshold, "alarms=1/20frames", 58, 0.95) == says
-        assert "is not understood" in refusal(check_threshold, "x", None, 0.95)
+        about = {
+            "scope": "new-drives",
+            "drives": 59,
+            "of": "drive",
+            "frames": None,
+            "confidence": 0.95,
+            "coverage": 0.95,
+        }
+        same = {**about, "scope": "same-drives", "drives": 1}
+        for text in ("alarms=1/20frames", "fpr=0.0001%", "no-alarms", "0.5"):
+            check_threshold(text, about)
+            check_threshold(text, same)
+            check_threshold(text, {**same, "frames": 177})
+        check_threshold("alarms=1/frame", {**same, "frames": 1})
+        assert refusal(check_threshold, "alarms=1/20frames", {**about, "drives": 58}) == (
+            "'alarms=1/20frames' (5 in 100 frames) takes 59 independent drives without an alarm at 95% confidence; 58 "
+            "drives can guarantee 5.1 in 100 frames at best; add 1 more drive, or take 'no-alarms'"
+        )
+        assert refusal(check_threshold, "fpr=1%", {**same, "frames": 176}) == (
+            "'fpr=1%' (in 95% of frames) takes 59 independent blocks without an alarm at 95% confidence; 1 drive with "
+            "176 frames, at most 58 independent blocks of up to 3 frames, can guarantee in 94.9% of frames at best; "
+            "add 1 more drive of 176 frames, or take 'no-alarms'"
+        )
+        assert "is not understood" in refusal(check_threshold, "x", about)
 
     def test_options_are_checked_in_the_command_s_words(self) -> None:
-        good = ("fpr=1%", 0.95, 0.95, None, 59)
-        check_options(*good)
-        check_options("alarms=1/20frames", 0.95, 0.95, 1, None)
+        about = {"scope": "new-drives", "drives": 59, "of": "drive", "frames": 59, "confidence": 0.95, "coverage": 0.95}
+        check_options("fpr=1%", about, None)
+        check_options("alarms=1/20frames", {**about, "frames": None}, 1)
         for confidence in (0, 1, 1.5):
             says = f"--confidence is {confidence:g}; expected a share between 0 and 1, such as 0.95"
-            assert refusal(check_options, "fpr=1%", confidence, 0.95, None, 59) == says
-        assert refusal(check_options, "fpr=1%", 0.95, 0.95, 0, 59) == "--min-area is 0; expected 1 pixel or more"
-        assert "58 frames with valid pixels" in refusal(check_options, "fpr=1%", 0.95, 0.95, None, 58)
-        assert "'alarms=1/21frames'" in refusal(check_options, "alarms=1/21frames", 0.95, 0.5, None, 59)
+            assert refusal(check_options, "fpr=1%", {**about, "confidence": confidence}, None) == says
+        assert refusal(check_options, "fpr=1%", about, 0) == "--min-area is 0; expected 1 pixel or more"
+        assert refusal(check_options, "fpr=1%", {**about, "scope": "all"}, None) == (
+            "--scope is 'all'; expected new-drives or same-drives"
+        )
+        assert refusal(check_options, "0.5", {**about, "drives": 1}, None) == (
+            "--scope new-drives with 1 drive; expected two or more: one says nothing of others"
+        )
+        assert "'alarms=1/21frames'" in refusal(check_options, "alarms=1/21frames", about, None)

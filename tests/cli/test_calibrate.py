@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from oddroad.calibration.data import calibration_data
+from oddroad.calibration.data import calibration_data, place_of
 from oddroad.calibration.fit import find_thresholds, write_card
 from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.errors import InputError
 from oddroad.inference.model import Model, read_card
+from oddroad.io.video_writer import VideoWriter
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks.ddrnet import DDRNet
-from oddroad.types import CITYSCAPES_CLASSES
+from oddroad.synthetic.scenes import Street
+from oddroad.types import CITYSCAPES_CLASSES, Sample
 
 ARGUMENTS = {"classes": 19, "planes": 8, "pooled": 8, "head": 8}
 
@@ -77,20 +80,20 @@ def test_from_a_checkpoint_to_guarantees(
     assert main(["detect", str(root), "--model", plain, "--threshold", "fpr=1%", "--out", str(tmp_path / "o")]) == 2
     assert "carries no calibration of the score 'msp'; run 'oddroad calibrate'" in capsys.readouterr().err
 
-    assert main(["calibrate", plain, *data, "--threshold", "fpr=1%", "--out", done]) == 0
+    assert main(["calibrate", plain, *data, "--out", done]) == 0
     printed = capsys.readouterr().out
     assert (
-        printed.count(
-            "at most 0.01 of the in-distribution pixels of a frame lie above, in 95% of frames; 95% confidence"
-        )
-        == 2
+        printed.count("no frame of the calibration has a false alarm of 1 in 10,000 pixels or more, and at most ") == 2
     )
-    assert "from 60 frames of cityscapes_small/val" in printed
+    assert printed.count(" in 100 frames have one, for other scenes of this place, ") == 2
+    assert "95% confidence, from 60 frames of cityscapes_small/val" in printed
+    about = read_card(done).calibration
+    assert (about["scope"], about["of"], about["drives"], about["frames"]) == ("same-drives", "place", 1, 60)
     image = np.zeros((40, 60, 3), np.uint8)
     assert np.array_equal(Model(plain)(image), Model(done)(image))
 
     shown = str(root / "cityscapes_small/val/images/000.png")
-    for threshold, used in (("fpr=1%", read_card(done).thresholds["msp"]), ("-0.25", -0.25)):
+    for threshold, used in (("no-alarms", read_card(done).thresholds["msp"]), ("-0.25", -0.25)):
         out = tmp_path / "seen"
         assert (
             main(["detect", shown, "--model", done, "--threshold", threshold, "--save", "masks", "--out", str(out)])
@@ -100,9 +103,11 @@ def test_from_a_checkpoint_to_guarantees(
         assert json.loads(first)["threshold"] == used
     assert "threshold msp > -0.25: a number that was given, without a guarantee" in capsys.readouterr().out
     assert main(["detect", shown, "--model", done, "--out", str(tmp_path / "x")]) == 0
-    assert "threshold fpr=1%; 95% confidence, from 60 frames of cityscapes_small/val" in capsys.readouterr().out
+    assert "threshold no-alarms: msp > " in capsys.readouterr().out
     assert main(["detect", shown, "--model", done, "--threshold", "alarms=1/1000frames", "--out", str(out)]) == 2
-    assert "60 frames cannot guarantee" in capsys.readouterr().err
+    assert "takes 2995 independent blocks without an alarm at 95% confidence; 1 place with 60 frames" in (
+        capsys.readouterr().err
+    )
 
 
 def test_several_checkpoints_become_one_graph(
@@ -141,7 +146,11 @@ def test_frames_of_ones_own(root: Path) -> None:
     known = calibration_data([str(folder)], root, "val", most=7)
     frames = list(known.frames())
     assert (known.count, known.words, len(frames)) == (7, str(folder), 7)
-    assert frames[0][1] is None
+    assert frames[0][1:] == (None, str(folder))
+    assert (known.drives, known.of) == ((str(folder),), "drive")
+    every = list(calibration_data([str(folder)], root, "val").pairs())
+    for image, number in ((frames[0][0], 0), (frames[3][0], 29), (frames[6][0], 59)):
+        assert np.array_equal(image, every[number][0])
     assert frames[0][0].shape == (64, 64, 3)
 
 
@@ -226,7 +235,7 @@ def test_kept_figures_of_something_else_are_not_used(
     find_thresholds(model, data, ["msp"], keep=tmp_path / "kept")
     assert len(list((tmp_path / "kept").glob("*.npz"))) == 60
     monkeypatch.setattr(Model, "maps", lambda *_: 1 / 0)
-    find_thresholds(model, data, ["msp"], "alarms=1/10frames", keep=tmp_path / "kept")  # another rule, the same figures
+    find_thresholds(model, data, ["msp"], "0.5", keep=tmp_path / "kept")  # another rule, the same figures
     image = root / "cityscapes_small/val/images/000.png"
     for change in ({"scores": ["energy"]}, {"min_area": 7}, {"most": 59}, {"touch": True}):
         scores, most = change.get("scores", ["msp"]), change.get("most")
@@ -248,11 +257,22 @@ def test_what_is_lacking_is_said_before_the_work(
         monkeypatch.setattr(Model, name, lambda *_: 1 / 0)
     data = ["--data", "cityscapes_small", "--root", str(root)]
     out = ["--out", str(tmp_path / "o.onnx")]
+    picture = str(root / "cityscapes_small/val/images/000.png")
     cases = [
         ([str(plain), *data, "--threshold", "tpr=95%", *out], "threshold 'tpr=95%' is not understood"),
-        ([str(plain), *data, "--threshold", "alarms=1/1000frames", *out], "which 60 frames cannot guarantee"),
+        (
+            [str(plain), *data, "--threshold", "alarms=1/1000frames", *out],
+            "at most 20 independent blocks of up to 3 frames, can guarantee 14 in 100 frames at best; add 149",
+        ),
         ([str(plain), *data, "--threshold", "alarms=1/hour", *out], "needs to know the frames per second"),
-        ([str(plain), *data, "--max-frames", "20", *out], "20 frames with valid pixels cannot guarantee"),
+        (
+            [str(plain), *data, "--threshold", "fpr=1%", *out],
+            "can guarantee in 86% of frames at best; add 2 more places",
+        ),
+        ([str(plain), *data, "--scope", "new-drives", *out], "--scope new-drives with 1 place; expected two or more"),
+        ([str(plain), *data, "--scope", "all", *out], "--scope is 'all'; expected new-drives or same-drives"),
+        ([str(plain), "--data", *2 * data[1:2], "--root", str(root), *out], "'cityscapes_small' is given twice"),
+        ([str(plain), "--data", *2 * [picture], *out], "000.png' is given twice; a drive counts once"),
         ([str(plain), *data, "--confidence", "95", *out], "--confidence is 95; expected a share"),
         ([str(plain), *data, "--min-area", "0", *out], "--min-area is 0; expected 1 pixel or more"),
         ([str(plain), *data, "--scores", "mps", *out], "did you mean 'msp'"),
@@ -262,6 +282,7 @@ def test_what_is_lacking_is_said_before_the_work(
         ([str(checkpoint), *data, "--threshold", "fpr=1%", *out], "--threshold is for an .onnx file, and"),
         ([str(checkpoint), *data, "--confidence", "0.9", *out], "--confidence is for an .onnx file"),
         ([str(checkpoint), *data, "--min-area", "9", *out], "--min-area is for an .onnx file"),
+        ([str(checkpoint), *data, "--scope", "same-drives", *out], "--scope is for an .onnx file"),
         ([str(checkpoint), *data, "--scores", "slm", *out], "did you mean 'sml'"),
     ]
     for words, message in cases:
@@ -290,7 +311,7 @@ def test_damaged_frames_are_left_out(
     shutil.copytree(root / "cityscapes_small/val/images", folder)
     cv2.imwrite(str(folder / "zzz.png"), np.zeros((64, 64, 3), np.uint8))
     data = calibration_data([str(folder)], root, "val")
-    assert len(list(data.frames())) == 60
+    assert len(list(data.pairs())) == 60
     assert data.damaged == ["zzz.png"]
     assert main(["calibrate", str(plain), "--data", str(folder), "--out", str(tmp_path / "o.onnx")]) == 0
     assert "left out, damaged: 1 frames, such as zzz.png" in capsys.readouterr().out
@@ -312,3 +333,128 @@ def test_an_onnx_file_is_calibrated_without_torch_and_onnx(plain: Path, root: Pa
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert read_card(tmp_path / "o.onnx").thresholds.keys() == {"msp", "energy"}
+
+
+def clip(path: Path, seed: int, frames: int = 12, standing: bool = False) -> Path:
+    """A rendered drive without an anomaly, as a video."""
+    street = Street(seed, (96, 160), length=80.0, anomalies=0)
+    with contextlib.closing(VideoWriter(path, 10.0)) as writer:
+        for number in range(frames):
+            writer.write(street.view(0.0 if standing else number * 1.4, 0.0 if standing else number / 10)[0])
+    return path
+
+
+def test_drives_are_what_counts(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips = [str(clip(tmp_path / f"{seed}.mp4", seed)) for seed in (1, 2)]
+    out = tmp_path / "o.onnx"
+    assert main(["calibrate", str(plain), "--data", *clips, "--scores", "msp", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "at most 77.7 in 100 frames have one, for new drives like these 2, each counting alike; 95%" in printed
+    assert f"from 24 frames of {clips[0]} and {clips[1]}" in printed
+    about = read_card(out).calibration
+    assert (about["scope"], about["of"], about["drives"], about["frames"]) == ("new-drives", "drive", 2, 24)
+    words = ["calibrate", str(plain), "--data", *clips, "--scores", "msp", "--scope", "same-drives"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert (
+        " in 100 frames have one, for later parts of these 2 drives, 2 independent blocks of up to 12 frames; 95%"
+        in (capsys.readouterr().out)
+    )
+    assert main(["detect", clips[0], "--model", str(out), "--out", str(tmp_path / "d")]) == 0
+    first, *lines = (json.loads(each) for each in (tmp_path / "d/detections.jsonl").read_text().splitlines())
+    assert first["threshold_meaning"] == read_card(out).threshold_meaning
+    assert [each["regions"] for each in lines if each["type"] == "frame"] == [[]] * 12
+
+
+def test_too_few_drives_are_said_before_or_after_the_work_and_the_figures_are_kept(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = str(clip(tmp_path / "a.mp4", 3, frames=24, standing=True))
+    out = tmp_path / "o.onnx"
+    words = ["calibrate", str(plain), "--data", drive, "--scores", "msp", "--out", str(out), "--threshold"]
+    assert main([*words, "alarms=1/2frames"]) == 2  # 8 blocks would do, and it might have 8
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert (
+        "takes 5 independent blocks without an alarm at 95% confidence; 1 drive with 24 frames, 1 independent block"
+        in told
+    )
+    assert "can guarantee 95 in 100 frames at best; add 4 more drives of 24 frames, or take 'no-alarms'" in told
+    assert told.endswith("the figures are kept for the same command with another threshold or scope\n")
+    assert not out.exists()
+    monkeypatch.setattr(Model, "maps", lambda *_: 1 / 0)
+    assert main([*words, "no-alarms"]) == 0
+    assert "and at most 95 in 100 frames have one, for later parts of this drive, 1 independent block of up to 24 " in (
+        capsys.readouterr().out
+    )
+    assert main([*words, "alarms=1/20frames"]) == 2
+    assert "24 frames, at most 8 independent blocks of up to 3 frames, can guarantee" in capsys.readouterr().err
+
+
+def test_resumed_drives_stay_apart(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [str(clip(tmp_path / f"{seed}.mp4", seed, frames=6)) for seed in (1, 2)]
+    words = ["calibrate", str(plain), "--data", *clips, "--out"]
+    assert main([*words, str(tmp_path / "whole.onnx")]) == 0
+    calls, maps = [], Model.maps
+
+    def counted(self: Model, image: np.ndarray, scores: list[str]) -> dict[str, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return maps(self, image, scores)
+
+    monkeypatch.setattr(Model, "maps", counted)
+    assert main([*words, str(tmp_path / "cut.onnx")]) == 130
+    assert main([*words, str(tmp_path / "cut.onnx")]) == 0
+    assert len(calls) == 9 + 4
+    one, two = (read_card(tmp_path / name).calibration for name in ("whole.onnx", "cut.onnx"))
+    assert one == two
+    assert one["drives"] == 2
+
+
+def test_what_is_a_drive(root: Path, tmp_path: Path) -> None:
+    pictures = root / "cityscapes_small/val/images"
+    for name in ("a/1", "a/3", "b/2", "b/4", "b/5"):
+        (tmp_path / "days" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures / f"00{name[-1]}.png", tmp_path / "days" / f"{name}.png")
+    clip(tmp_path / "days/c.mp4", 1, frames=9)
+    data = calibration_data([str(tmp_path / "days")], root, "val", most=4)
+    days = str(tmp_path / "days")
+    assert data.drives == (f"{days}/a", f"{days}/b", f"{days}/c.mp4")
+    assert [drive[len(days) + 1 :] for _, _, drive in data.frames()] == ["a"] * 2 + ["b"] * 3 + ["c.mp4"] * 3
+    assert data.count == 8  # of the video every third
+    every = [image for image, _ in calibration_data([f"{days}/c.mp4"], root, "val").pairs()]
+    some = [image for image, _, drive in data.frames() if drive.endswith("mp4")]
+    assert all(np.array_equal(image, every[3 * number]) for number, image in enumerate(some))
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "sequence", "place"),
+    [
+        ("cityscapes", "leftImg8bit/val/frankfurt/frankfurt_0_1_leftImg8bit.png", "", "cityscapes/frankfurt"),
+        ("idd_lite", "leftImg8bit/val/472/frame7_image.jpg", "", "idd_lite/472"),
+        ("camvid", "camvid/val/images/0016E5_07959.jpg", "", "camvid/0016E5"),
+        ("cityscapes_small", "val/images/001.jpg", "", "cityscapes_small"),
+        ("cityscapes", "a/b/c.png", "drive7", "cityscapes/drive7"),
+    ],
+)
+def test_the_place_of_a_scene(name: str, image: str, sequence: str, place: str) -> None:
+    assert place_of(name, Sample("x", Path(image), None, np.zeros(256, np.uint8), sequence=sequence)) == place
+
+
+def test_copies_and_drives_without_a_frame_are_left_out(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = clip(tmp_path / "a.mp4", 1)
+    shutil.copy(one, tmp_path / "copy.mp4")
+    (tmp_path / "dark").mkdir()
+    cv2.imwrite(str(tmp_path / "dark/1.png"), np.zeros((64, 64, 3), np.uint8))
+    data = [str(one), str(tmp_path / "copy.mp4"), str(tmp_path / "dark")]
+    out = str(tmp_path / "o.onnx")
+    assert main(["calibrate", str(plain), "--data", *data, "--out", out]) == 0
+    printed = capsys.readouterr().out
+    assert f"left out: '{data[1]}' is frame by frame the same as '{data[0]}'" in printed
+    assert f"left out: '{data[2]}' holds no frame that could be judged" in printed
+    assert "for later parts of this drive" in printed
+    assert read_card(out).calibration["drives"] == 1
+    assert main(["calibrate", str(plain), "--data", data[2], "--out", out]) == 2
+    assert "no frame with a valid pixel was found; pass drives without an anomaly" in capsys.readouterr().err

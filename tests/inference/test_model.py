@@ -62,7 +62,8 @@ class TestCard:
             ("[]", "expected an object"),
             ("{}", "does not state its format"),
             (f'{{"format": {CARD_FORMAT + 1}}}', "upgrade with"),
-            ('{"format": 2, "name": "x"}', "the card lacks classes, network"),
+            ('{"format": 2}', "has format 2, from before the first release; export the file again and calibrate it"),
+            (f'{{"format": {CARD_FORMAT}, "name": "x"}}', "the card lacks classes, network"),
         ],
     )
     def test_what_is_no_card(self, text: str, message: str) -> None:
@@ -105,8 +106,9 @@ class TestModel:
         for each in (model, in_float):
             assert (each.card.network, each.scores) == ("erfnet_lite", ("outlier_head",))
             assert "CC BY-NC" in each.card.licence  # they began as weights of somebody else
-        assert [each.threshold() for each in (model, in_float)] == pytest.approx([4.85657, 4.81410], abs=1e-4)
-        assert "alarms=1/100frames" in model.card.threshold_meaning
+        assert [each.threshold() for each in (model, in_float)] == pytest.approx([5.02395, 4.81770], abs=1e-4)
+        assert "no-alarms: outlier_head > 5.02395: no frame of the calibration has" in model.card.threshold_meaning
+        assert "at most 20.2 in 100 frames have one, for other scenes of these 2 places" in model.card.threshold_meaning
 
     @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
     def test_the_engines_agree(self, frames: list) -> None:
@@ -188,8 +190,8 @@ class TestFilesThatAreNotOurs:
             Model(path)
 
     def test_newer_than_this_version(self, tmp_path: Path) -> None:
-        path = changed(tmp_path, b'"format": 2', b'"format": 9')
-        with pytest.raises(InputError, match="has format 9 and this oddroad reads up to 2; upgrade"):
+        path = changed(tmp_path, b'"format": 3', b'"format": 9')
+        with pytest.raises(InputError, match="has format 9 and this oddroad reads up to 3; upgrade"):
             Model(path)
 
     def test_a_card_that_names_missing_outputs(self, tmp_path: Path) -> None:

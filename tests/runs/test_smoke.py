@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -17,11 +18,13 @@ from fabricated import training_root
 
 from oddroad.cli.main import main
 from oddroad.inference.model import Model, read_card
+from oddroad.io.video_writer import VideoWriter
 from oddroad.learn.checkpoints.format import load_network, read_checkpoint, save_checkpoint
 from oddroad.learn.data.scenes import SceneList
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.training.fit import fit
 from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes
+from oddroad.synthetic.scenes import Street
 from oddroad.types import CITYSCAPES_CLASSES
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
@@ -165,3 +168,28 @@ def test_the_benchmarks_measure_something(root: Path, tmp_path: Path, capsys: py
     tiny = ["--networks", "enet", "--size", "32x64", "--batch", "1", "--repeats", "1", "--json", tmp_path / "t.json"]
     run(str(folder / "training.py"), "--root", root, *tiny)
     assert (tmp_path / "t.json").is_file()
+
+
+def test_the_coverage_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = tmp_path / "clip.mp4"
+    street = Street(1, (90, 160), length=80.0, anomalies=0)
+    with contextlib.closing(VideoWriter(clip, 10.0)) as writer:
+        for number in range(8):
+            writer.write(street.view(number * 1.4, number / 10)[0])
+    done = tmp_path / "coverage.json"
+    words = ["--times", 3, "--drives", 1, 5, "--frames", 40, "--rates", 0.5, "--rendered", 6, "--clips", clip]
+    short = {"rendered_levels": lambda seed: np.random.default_rng(seed).normal(size=10)}
+    run("coverage_study.py", *words, "--json", done, **short)
+    rows = json.loads(done.read_text())
+    assert {(each["drives"], each["scope"]) for each in rows} == {
+        (1, "same-drives"), (5, "same-drives"), (5, "new-drives"), (1, "the other drives"), (5, "the other drives"),
+        (1, "all later parts"),
+    }  # fmt: skip
+    assert all(
+        0 <= failed <= given <= 1 for each in rows for failed, given in (each["over frames"], each["over drives"])
+    )
+    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2
+
+
+def test_the_levels_of_a_rendered_drive() -> None:
+    assert load("coverage_study.py").rendered_levels(3, frames=2).shape == (2,)

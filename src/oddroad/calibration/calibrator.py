@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
-from oddroad.calibration.bounds import frames_needed, order_statistic
+from oddroad.calibration.drives import Drive, alarm_curve, threshold_for_rate, units_of
 from oddroad.errors import InputError
 from oddroad.types import IGNORE
 
@@ -93,53 +93,76 @@ class FrameFigures:
 
 @dataclass
 class Calibrator:
-    """Gathers what one score says about in-distribution frames.
+    """Gathers what one score says about in-distribution frames, drive by drive.
 
     Attributes:
         min_area: pixels of the smallest false alarm; 1 in 10,000 of the frame's pixels if None, as in detect.
-        frames: the figures of each frame.
+        drives: the figures of each frame in its order, by the name of its drive.
     """
 
     min_area: int | None = None
-    frames: list[FrameFigures] = field(default_factory=list)
+    drives: dict[str, list[FrameFigures]] = field(default_factory=dict)
 
-    def add(self, heat: np.ndarray, label: np.ndarray | None = None) -> FrameFigures | None:
-        """One frame without an anomaly; see ``FrameFigures.of``, whose value is returned.
+    @property
+    def count(self) -> int:
+        """Frames that were gathered."""
+        return sum(len(each) for each in self.drives.values())
+
+    def add(self, heat: np.ndarray, label: np.ndarray | None = None, drive: str = "") -> FrameFigures | None:
+        """The next frame of a drive, without an anomaly; see ``FrameFigures.of``, whose value is returned.
 
         Raises:
             InputError: if a score is not a finite number, or the shapes differ.
         """
         found = FrameFigures.of(heat, label, self.min_area)
         if found is not None:
-            self.frames.append(found)
+            self.keep(found, drive)
         return found
 
-    def result(self, confidence: float = 0.95, coverage: float = 0.95) -> dict[str, Any]:
-        """JSON values for the Card: thresholds by rate, alarm levels in falling order, quantiles.
+    def keep(self, figures: FrameFigures, drive: str = "") -> None:
+        """Take in the figures of the next frame of a drive."""
+        self.drives.setdefault(drive, []).append(figures)
+
+    def result(self, scope: str, confidence: float = 0.95, coverage: float = 0.95) -> dict[str, Any]:
+        """JSON values for the Card.
+
+        Args:
+            scope: what the guarantees speak of, one of oddroad.calibration.drives.SCOPES.
+            confidence: of every guarantee.
+            coverage: share of frames that a false-positive rate of pixels holds for.
+
+        Returns:
+            ``units``, the independent ones, as of oddroad.calibration.drives.Units; ``alarms``, falling thresholds
+            with the share of frames that alarm; ``fpr``, for each of RATES a threshold (None where the units are too
+            few) and its units; ``quantiles``.
 
         Raises:
-            InputError: if the frames are too few for the confidence.
+            InputError: if there is no frame.
         """
-        enough_frames(len(self.frames), coverage, confidence)
-        levels = np.stack([each.levels for each in self.frames])
-        drawn = np.concatenate([each.drawn for each in self.frames])
+        if not self.drives:
+            raise InputError("no frame with a valid pixel was found; pass drives without an anomaly")
+        alarms = [Drive(name, np.array([each.alarm for each in frames])) for name, frames in self.drives.items()]
+        units = units_of(alarms, scope, confidence)
+        drawn = np.concatenate([each.drawn for frames in self.drives.values() for each in frames])
         return {
-            "fpr": [[rate, order_statistic(levels[:, i], 1 - coverage, confidence)] for i, rate in enumerate(RATES)],
-            "alarms": sorted((float(f"{each.alarm:.7g}") for each in self.frames), reverse=True),
+            "units": asdict(units),
+            "alarms": [[short(level), short(rate)] for level, rate in alarm_curve(alarms, scope)],
+            "fpr": [[rate, *self.pixels(i, scope, 1 - coverage, confidence)] for i, rate in enumerate(RATES)],
             "quantiles": [
                 [share, float(f"{value:.7g}")] for share, value in zip(SHARES, np.quantile(drawn, SHARES), strict=True)
             ],
         }
 
+    def pixels(self, column: int, scope: str, rate: float, confidence: float) -> tuple[float | None, dict[str, Any]]:
+        """Threshold that at most a share of frames exceeds with more pixels than a column of RATES; its units."""
+        drives = [
+            Drive(name, np.array([each.levels[column] for each in frames])) for name, frames in self.drives.items()
+        ]
+        units = units_of(drives, scope, confidence)
+        value = threshold_for_rate(alarm_curve(drives, scope), units, rate, confidence)
+        return None if value is None else short(value), asdict(units)
 
-def enough_frames(frames: int, coverage: float, confidence: float) -> None:
-    """Refuse so few frames that nothing about new ones can be guaranteed.
 
-    Raises:
-        InputError: saying how many it takes.
-    """
-    if order_statistic([0.0] * frames, 1 - coverage, confidence) is None:
-        raise InputError(
-            f"{frames} frames with valid pixels cannot guarantee anything about {coverage:.0%} of new frames at "
-            f"{confidence:.0%} confidence; pass at least {frames_needed(1 - coverage, confidence)} frames"
-        )
+def short(value: float) -> float:
+    """A number in the digits that tell every float32 apart."""
+    return float(f"{value:.9g}")

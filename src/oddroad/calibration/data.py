@@ -1,8 +1,9 @@
-"""In-distribution frames to calibrate on: data sets, or images, folders and videos of one's own."""
+"""In-distribution frames to calibrate on, drive by drive: data sets, or images, folders and videos of one's own."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,12 @@ import numpy as np
 from oddroad.datasets import DATASETS, read_image, read_label
 from oddroad.errors import InputError
 from oddroad.io.redaction import redact
-from oddroad.io.sources import find_sources
+from oddroad.io.sources import Source, find_sources
 from oddroad.io.video import probe, read
+from oddroad.types import Sample
+
+Pair = tuple[np.ndarray, np.ndarray | None]
+"""An RGB image (H, W, 3) uint8 and its label (H, W) uint8 or None."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,50 @@ class CalibrationData:
     Attributes:
         words: what they are, for the Card and for every message.
         count: their number; None if a video does not say.
-        frames: a function that reads them anew: RGB images (H, W, 3) uint8, each with a label (H, W) uint8 or None.
+        frames: a function that reads them anew, drive by drive in their order: image, label, name of the drive.
+        drives: names of the drives, or of the places of a data set.
+        of: "drive", or "place" where they are places of a data set.
         identity: SHA-256 of the files' places, sizes and dates; "" where they cannot be read again.
         damaged: names of frames that were left out because they are damaged, after they were read.
     """
 
     words: str
     count: int | None
-    frames: Callable[[], Iterator[tuple[np.ndarray, np.ndarray | None]]]
+    frames: Callable[[], Iterator[tuple[np.ndarray, np.ndarray | None, str]]]
+    drives: tuple[str, ...]
+    of: str = "drive"
     identity: str = ""
     damaged: list[str] = field(default_factory=list)
+
+    def pairs(self) -> Iterator[Pair]:
+        """The frames without their drives."""
+        return ((image, label) for image, label, _ in self.frames())
+
+
+def place_of(name: str, sample: Sample) -> str:
+    """Where a sample of a data set was taken, as far as its name tells: city, recording or folder; else the set."""
+    if sample.sequence:
+        return f"{name}/{sample.sequence}"
+    if name in ("cityscapes", "idd_lite"):
+        return f"{name}/{sample.image.parent.name}"
+    if name == "camvid":  # 0016E5_07959.jpg is frame 7959 of the recording 0016E5
+        return f"{name}/{sample.image.stem.split('_')[0]}"
+    return name
+
+
+def drive_of(source: Source) -> tuple[str, str]:
+    """The drive of a source, the file or a picture's folder: what tells it apart, and what may be shown."""
+    if source.path is None:
+        return source.place, source.shown
+    place = source.path.parent if source.kind == "image" else source.path
+    return str(place.resolve()), redact(str(place))
+
+
+def spread(count: int, most: int | None) -> list[int]:
+    """That many numbers from 0 to count - 1, evenly spread; all where there are fewer."""
+    if most is None or count <= most:
+        return list(range(count))
+    return np.linspace(0, count - 1, most).astype(int).tolist()
 
 
 def identity_of(files: Iterable[Path | None], options: object) -> str:
@@ -58,17 +97,19 @@ def calibration_data(
         names: keys in DATASETS of sets with class labels; or all of them files and folders.
         root: folder that holds the data sets.
         split: such as "train" or "val"; for data sets.
-        most: that many frames of each data set, evenly spread; None for all. Of files, the first so many.
+        most: that many frames of each data set or drive at most, evenly spread; None for all.
         tables: for each set whose labels are wanted as the network's classes, (256,) uint8 from its own; None if only
             IGNORE matters.
 
     Raises:
-        InputError: if a set shows anomalies, has other classes, or is not there.
+        InputError: if a set shows anomalies, has other classes, is not there, or is given twice.
     """
     if not any(name in DATASETS for name in names):
         return own_data(names, most, tables is not None)
     parts, words = [], []
-    for name in names:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise InputError(f"'{name}' is given twice; its scenes count once: leave one out")
         if name not in DATASETS:
             raise InputError(f"'{name}' is no data set; give data sets, or files, and not both")
         if DATASETS[name].task != "semantic":
@@ -76,51 +117,85 @@ def calibration_data(
         if tables is not None and name not in tables:
             raise InputError(f"the classes of '{name}' are not those of the network; use one of: {', '.join(tables)}")
         samples = DATASETS[name].load(root, split)
-        if most is not None and len(samples) > most:
-            samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
-        parts += [(each, None if tables is None else tables[name]) for each in samples]
+        samples = [samples[i] for i in spread(len(samples), most)]
+        parts += [(each, None if tables is None else tables[name], place_of(name, each)) for each in samples]
         sizes = sorted({each.size for each in samples if each.size is not None})
         resized = ", stored at another size and brought to " + " and ".join(f"{h}x{w}" for h, w in sizes)
         words.append(f"{name}/{split}{resized if sizes else ''}")
 
-    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for sample, table in parts:
+    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None, str]]:
+        for sample, table, place in parts:
             label = read_label(sample)
-            yield read_image(sample), label if table is None else table[label]
+            yield read_image(sample), label if table is None else table[label], place
 
-    files = [file for each, _ in parts for file in (each.image, each.label)]
-    return CalibrationData(" and ".join(words), len(parts), frames, identity_of(files, (names, split, most)))
+    files = [file for each, _, _ in parts for file in (each.image, each.label)]
+    places = tuple(dict.fromkeys(place for _, _, place in parts))
+    identity = identity_of(files, (names, split, most))
+    return CalibrationData(" and ".join(words), len(parts), frames, places, "place", identity)
 
 
 def own_data(names: Sequence[str], most: int | None, labelled: bool) -> CalibrationData:
     """In-distribution frames from images, folders and videos of one's own, without labels; damaged ones are left out.
 
+    Each video, log, camera or stream is a drive, whatever it holds; so are the pictures of one folder, in their order.
+
     Raises:
-        InputError: if labels are needed, or nothing can be read.
+        InputError: if labels are needed, nothing can be read, or a file is given twice.
     """
     if labelled:
         raise InputError(
             f"'{names[0]}' is no data set, and a checkpoint is calibrated on labels; use one of: "
             f"{', '.join(name for name, each in DATASETS.items() if each.task == 'semantic')}"
         )
-    found = find_sources(names)
-    counts = [probe(each)[0] for each in found]
-    total = None if None in counts else sum(each or 0 for each in counts)
+    found: dict[str, list[Source]] = {}
+    shown: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    for each in find_sources(names):
+        key, shown_as = drive_of(each)
+        place = (each.place if each.path is None else str(each.path.resolve()), each.topic)
+        if place in seen:
+            raise InputError(f"'{each.shown}' is given twice; a drive counts once: leave one out")
+        seen.add(place)
+        shown.setdefault(key, shown_as)
+        found.setdefault(key, []).append(each)
+    chosen = [(shown[key], take) for key, sources in found.items() for take in taken(sources, most)]
+    counts = [count for _, (_, _, count) in chosen]
     damaged: list[str] = []
 
-    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None, str]]:
         damaged.clear()
-        given = 0
-        for frame in read(found):
-            if given == most:
-                return
-            if frame.status != "ok":
-                damaged.append(frame.name)
-                continue
-            given += 1
-            yield frame.image, None
+        for drive, (sources, every, _) in chosen:
+            for frame in itertools.islice(read(sources, every), most):
+                if frame.status == "ok":
+                    yield frame.image, None, drive
+                else:
+                    damaged.append(frame.name)
 
-    count = min(total, most) if total is not None and most is not None else total
-    files = [each.path for each in found]
-    identity = "" if any(each is None or not each.is_file() for each in files) else identity_of(files, (names, most))
-    return CalibrationData(" and ".join(redact(each) for each in names), count, frames, identity, damaged)
+    count = None if None in counts else sum(each or 0 for each in counts)
+    sources = list(itertools.chain.from_iterable(found.values()))
+    files = [each.path for each in sources]
+    fixed = all(each is not None and each.is_file() for each in files)
+    identity = identity_of(files, (names, most, "drives")) if fixed else ""
+    words = " and ".join(redact(each) for each in names)
+    return CalibrationData(words, count, frames, tuple(shown[key] for key in found), "drive", identity, damaged)
+
+
+def taken(sources: Sequence[Source], most: int | None) -> list[tuple[list[Source], int, int | None]]:
+    """What to read of one drive: sources, of moving ones every how many frames, and how many frames that gives.
+
+    Args:
+        sources: of one drive: its pictures, or its file, of a log once for each topic.
+        most: frames of each at most, evenly spread where their number is known; None for all.
+    """
+    if sources[0].kind == "image":
+        chosen = [sources[i] for i in spread(len(sources), most)]
+        return [(chosen, 1, len(chosen))]
+    result = []
+    for each in sources:
+        count = probe(each)[0]
+        if count is None or most is None:
+            result.append(([each], 1, count))
+            continue
+        every = max(1, -(-count // most))
+        result.append(([each], every, -(-count // every)))
+    return result

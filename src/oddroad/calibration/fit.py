@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from oddroad.calibration.calibrator import Calibrator, enough_frames
+from oddroad.calibration.calibrator import Calibrator
 from oddroad.calibration.data import CalibrationData
+from oddroad.calibration.drives import SCOPES
 from oddroad.calibration.kept import KeptFigures
-from oddroad.calibration.thresholds import basis, check_threshold, threshold_for
+from oddroad.calibration.thresholds import check_threshold, threshold_for
 from oddroad.card import Card
 from oddroad.errors import InputError
 from oddroad.files import write_whole
@@ -23,18 +25,20 @@ def find_thresholds(
     model: Model,
     data: CalibrationData,
     scores: Sequence[str] = (),
-    rule: str = "fpr=0.1%",
+    rule: str = "no-alarms",
     confidence: float = 0.95,
     coverage: float = 0.95,
     min_area: int | None = None,
     progress: Callable[[], None] = lambda: None,
     keep: Path | None = None,
+    scope: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """The Card of a detector with what in-distribution frames score under it, and with default thresholds.
 
     Args:
         model: the detector; it runs once on every frame, at the frame's own size.
-        data: frames without an anomaly; pixels labelled IGNORE are left out.
+        data: frames without an anomaly, drive by drive; pixels labelled IGNORE are left out.
         scores: names of the detector's scores; all where empty.
         rule: the default threshold, in the language of ``oddroad.calibration.thresholds``.
         confidence: of every guarantee.
@@ -42,53 +46,88 @@ def find_thresholds(
         min_area: pixels of the smallest false alarm; 1 in 10,000 of the frame's pixels if None.
         progress: called after each frame.
         keep: folder for the figures of each frame, from which an interrupted calibration goes on; None keeps none.
+        scope: what the guarantees speak of, one of SCOPES; None for new drives where there are two or more.
+        note: is told what was left out.
 
     Raises:
-        InputError: if a score does not exist, or the frames are too few for confidence and rule; where their number is
-            known, that is said before the first of them is judged.
+        InputError: if a score does not exist, or the data are too few for confidence and rule; where that is known, it
+            is said before the first frame is judged, and after it the figures are kept.
     """
     names = [model.pick_score(name) for name in scores] or list(model.scores)
-    check_options(rule, confidence, coverage, min_area, data.count)
+    about = {
+        "data": data.words, "date": date.today().isoformat(), "confidence": confidence, "coverage": coverage,
+        "scope": scope or SCOPES[len(data.drives) < 2], "of": data.of,
+    }  # fmt: skip
+    check_options(rule, {**about, "drives": len(data.drives), "frames": data.count}, min_area)
     made_of = {"model": model.sha256, "engine": model.engine, "scores": names, "min_area": min_area}
     kept = None if keep is None or not data.identity else KeptFigures(keep, {**made_of, "data": data.identity})
     gathered = {name: Calibrator(min_area) for name in names}
-    for number, (image, label) in enumerate(data.frames()):
+    for number, (image, label, drive) in enumerate(data.frames()):
         figures = None if kept is None else kept.get(number)
         if figures is None:
             maps = model.maps(image, names)
-            found = {name: gathered[name].add(maps[name], label) for name in names}
+            found = {name: gathered[name].add(maps[name], label, drive) for name in names}
             if kept is not None:
                 kept.put(number, {name: each for name, each in found.items() if each is not None})
         else:
             for name, each in figures.items():
-                gathered[name].frames.append(each)
+                gathered[name].keep(each, drive)
         progress()
-    about = {
-        "data": data.words, "date": date.today().isoformat(), "confidence": confidence, "coverage": coverage,
-    }  # fmt: skip
-    return calibrated(model.card, gathered, about, rule)
+    for drive in data.drives:
+        if drive not in gathered[names[0]].drives:
+            note(f"left out: '{drive}' holds no frame that could be judged")
+    for drive, first in copies(gathered).items():
+        note(f"left out: '{drive}' is frame by frame the same as '{first}'")
+        for each in gathered.values():
+            del each.drives[drive]
+    if scope is None and len(gathered[names[0]].drives) < 2:
+        about["scope"] = SCOPES[1]
+    try:
+        return calibrated(model.card, gathered, about, rule)
+    except InputError as error:
+        if kept is None or not kept.count():
+            raise
+        raise InputError(
+            f"{error}; the figures are kept for the same command with another threshold or scope"
+        ) from None
 
 
-def check_options(rule: str, confidence: float, coverage: float, min_area: int | None, frames: int | None) -> None:
+def copies(gathered: Mapping[str, Calibrator]) -> dict[str, str]:
+    """Drives that score frame by frame the same as an earlier one under every score, and that one's name."""
+    found: dict[bytes, str] = {}
+    result = {}
+    for drive in next(iter(gathered.values())).drives:
+        frames = [figures for each in gathered.values() for figures in each.drives[drive]]
+        content = hashlib.sha256(b"".join(each.drawn.tobytes() + each.levels.tobytes() for each in frames)).digest()
+        first = found.setdefault(content, drive)
+        if first != drive:
+            result[drive] = first
+    return result
+
+
+def check_options(rule: str, about: Mapping[str, Any], min_area: int | None) -> None:
     """Refuse what cannot work, before any work.
 
     Args:
         rule: the default threshold.
-        confidence: of every guarantee.
-        coverage: share of new frames that a false-positive rate of pixels holds for.
+        about: as of ``check_threshold``.
         min_area: pixels of the smallest false alarm, or None.
-        frames: how many there are, or None where that is not known.
 
     Raises:
         InputError: naming the option.
     """
+    confidence, scope = about["confidence"], about["scope"]
     if not 0 < confidence < 1:
         raise InputError(f"--confidence is {confidence:g}; expected a share between 0 and 1, such as 0.95")
     if min_area is not None and min_area < 1:
         raise InputError(f"--min-area is {min_area}; expected 1 pixel or more")
-    check_threshold(rule, frames, confidence)
-    if frames is not None:
-        enough_frames(frames, coverage, confidence)
+    if scope not in SCOPES:
+        raise InputError(f"--scope is '{scope}'; expected {' or '.join(SCOPES)}")
+    if scope == "new-drives" and about["drives"] < 2:
+        raise InputError(
+            f"--scope new-drives with {about['drives']} {about['of']}; expected two or more: one says nothing of others"
+        )
+    check_threshold(rule, about)
 
 
 def write_card(source: Path, card: Card, out: Path) -> None:
@@ -110,15 +149,22 @@ def calibrated(card: Card, gathered: Mapping[str, Calibrator], about: Mapping[st
     Args:
         card: of the detector.
         gathered: for each score, its in-distribution frames.
-        about: ``data`` in words, ``date``, ``confidence``, ``coverage``.
-        rule: the default threshold in the language of this module.
+        about: ``data`` in words, ``date``, ``confidence``, ``coverage``, ``scope``, ``of`` ("drive" or "place").
+        rule: the default threshold in the language of ``oddroad.calibration.thresholds``.
 
     Raises:
-        InputError: if the frames are too few for the confidence or the rule.
+        InputError: if the data are too few for the confidence or the rule.
     """
     first = next(iter(gathered.values()))
-    scores = {name: each.result(about["confidence"], about["coverage"]) for name, each in gathered.items()}
-    calibration = {**about, "frames": len(first.frames), "min_area": first.min_area, "scores": scores}
+    check_options(rule, {**about, "drives": len(first.drives), "frames": first.count}, first.min_area)
+    scores = {
+        name: each.result(about["scope"], about["confidence"], about["coverage"]) for name, each in gathered.items()
+    }
+    calibration = {
+        **about, "frames": first.count, "drives": len(first.drives), "min_area": first.min_area, "scores": scores,
+    }  # fmt: skip
     card = replace(card, calibration=calibration)
-    defaults = {name: threshold_for(card, rule, name).value for name in gathered}
-    return replace(card, thresholds={**card.thresholds, **defaults}, threshold_meaning=f"{rule}; {basis(calibration)}")
+    found = {name: threshold_for(card, rule, name) for name in gathered}
+    thresholds = {**card.thresholds, **{name: each.value for name, each in found.items()}}
+    meaning = f"{rule}: {' / '.join(each.meaning for each in found.values())}"
+    return replace(card, thresholds=thresholds, threshold_meaning=meaning)

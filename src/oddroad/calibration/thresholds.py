@@ -1,21 +1,22 @@
 """Where to put the threshold: what in-distribution scenes score, kept in the Card, and the language that looks it up.
 
-``fpr=0.1%``
-    In 95 of 100 frames like those calibrated on, at most 0.1 % of the in-distribution pixels lie above the
-    threshold.
+``no-alarms``
+    The lowest threshold without a false alarm on the calibration data: a region above the threshold that ``detect``
+    would report, of 1 in 10,000 of the frame's pixels or more unless another ``min_area`` was calibrated. Its meaning
+    says how rare false alarms are guaranteed to be.
 ``alarms=1/100frames``
-    At most 1 of 100 frames like those calibrated on has a false alarm: a region above the threshold that ``detect``
-    would report, of 1 in 10,000 of the frame's pixels or more unless another ``min_area`` was calibrated.
+    At most 1 of 100 frames has a false alarm.
 ``alarms=30/hour@1fps``
-    The same as a number an hour, at a number of frames per second (the video's own, where detect knows it).
+    The same as a number of such frames an hour, at a number of frames per second (the video's own, where detect knows
+    it). An alarm that stays in view counts with every frame.
+``fpr=0.1%``
+    In 95 of 100 frames at most 0.1 % of the in-distribution pixels lie above the threshold.
 ``0.42``
     The value itself.
 
-Both guarantees hold with a stated confidence for every detector and every distribution of scores, as long as new frames
-are drawn like the calibration frames: the threshold is an order statistic of one number a frame, and its rank comes
-from the binomial distribution. Pixels of one frame depend on each other, so frames are what is counted. Sources:
-Wilks, "Determination of Sample Sizes for Setting Tolerance Limits", 1941; Vovk, "Conditional Validity of Inductive
-Conformal Predictors", 2012; Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction", 2021.
+The guarantees hold with a stated confidence for every detector and every distribution of scores: for new drives like
+those calibrated on, each counting alike, or for later parts of the very same drives; the Card says which. Frames of one
+drive depend on each other, so drives, or long blocks of frames, are what is counted: see oddroad.calibration.drives.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.calibration.bounds import frames_needed, order_statistic
+from oddroad.calibration.drives import CORRELATION_TIMES, Units, best_rate, threshold_for_rate, units_needed
 from oddroad.card import Card
 from oddroad.errors import InputError
 
-FORMS = "a number, 'fpr=0.1%', 'alarms=1/100frames' or 'alarms=30/hour@1fps'"
+FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Threshold:
 
     Attributes:
         value: a pixel is anomalous if its score lies strictly above.
-        meaning: what is guaranteed, at which confidence, by how many frames of which data; one line.
+        meaning: what is guaranteed, for what, at which confidence, by how many units of which data; one line.
     """
 
     value: float
@@ -63,12 +64,32 @@ def calibration_of(card: Card, score: str) -> dict[str, Any]:
     return found
 
 
-def basis(calibration: Mapping[str, Any]) -> str:
-    """What the guarantees rest on: confidence, frames, data, date."""
-    return (
-        f"{calibration['confidence']:.0%} confidence, from {calibration['frames']} frames of {calibration['data']} "
-        f"({calibration['date']})"
-    )
+def basis(calibration: Mapping[str, Any], units: Units) -> str:
+    """What a guarantee speaks of and rests on: scope, drives, independent units, confidence, frames, data, date."""
+    drives, of = calibration["drives"], calibration["of"]
+    rests = f"{calibration['confidence']:.0%} confidence, from {calibration['frames']} frames of {calibration['data']}"
+    return f"{spoken_of(calibration['scope'], drives, of, units)}; {rests} ({calibration['date']})"
+
+
+def spoken_of(scope: str, drives: int, of: str, units: Units) -> str:
+    """What a guarantee speaks of, and the independent units behind it."""
+    if scope == "new-drives":
+        return f"for new {of}s like these {drives}, each counting alike"
+    parts = "later parts" if of == "drive" else "other scenes"
+    these = f"this {of}" if drives == 1 else f"these {drives} {of}s"
+    return f"for {parts} of {these}, {blocks(units)}"
+
+
+def blocks(units: Units) -> str:
+    """The independent blocks in words."""
+    return f"{units.count} independent block{'s' * (units.count > 1)} of up to {units.block} frames"
+
+
+def in_100(rate: float) -> str:
+    """A share in words, rounded up: "4.2 in 100"."""
+    digits = 2 if rate < 0.1 else 3
+    scale = 10 ** (digits - 1 - math.floor(math.log10(100 * rate)))
+    return f"{math.ceil(100 * rate * scale - 1e-6) / scale:.{digits}g} in 100"
 
 
 def number(text: str, of: str) -> float:
@@ -92,36 +113,48 @@ def by_pixels(card: Card, score: str, rate: float) -> Threshold:
     Raises:
         InputError: if no kept rate is as small.
     """
-    kept = [(each, value) for each, value in calibration_of(card, score)["fpr"] if each <= rate * (1 + 1e-9)]
-    if not kept:
-        smallest = min(each for each, _ in calibration_of(card, score)["fpr"])
-        raise InputError(f"fpr={rate:.3g} is smaller than the calibration holds; ask for fpr={smallest:.2%} or more")
-    used, value = max(kept)
-    coverage = card.calibration["coverage"]
+    calibration, fitting = card.calibration, []
+    for each in (kept := calibration_of(card, score)["fpr"]):
+        fitting += [each] if each[0] <= rate * (1 + 1e-9) else []
+    if not fitting:
+        raise InputError(
+            f"fpr={rate:.3g} is smaller than the calibration holds; ask for fpr={min(kept)[0]:.2%} or more"
+        )
+    used, value, found = max(fitting, key=lambda each: each[0])
+    units, coverage = Units(**found), calibration["coverage"]
+    if value is None:
+        raise InputError(too_few(f"fpr={rate:.3g}", f"in {coverage:.0%} of frames", 1 - coverage, calibration, units))
     return Threshold(
         value,
         f"{score} > {value:.6g}: at most {used:.3g} of the in-distribution pixels of a frame lie above, in "
-        f"{coverage:.0%} of frames; {basis(card.calibration)}",
+        f"{coverage:.0%} of frames, {basis(calibration, units)}",
     )
 
 
-def by_alarms(card: Card, score: str, rate: float, asked: str) -> Threshold:
-    """The threshold for a share of frames with a false alarm.
+def by_alarms(card: Card, score: str, rate: float | None, asked: str) -> Threshold:
+    """The threshold for a share of frames with a false alarm; of None, the lowest without one on the calibration data.
 
     Raises:
-        InputError: if the calibration frames are too few; says which rate they can guarantee.
+        InputError: if the calibration data are too few; says which rate they can guarantee.
     """
-    calibration, levels = card.calibration, calibration_of(card, score)["alarms"]
-    confidence = calibration["confidence"]
-    value = order_statistic(levels, rate, confidence)
-    if value is None:
-        raise InputError(too_few(asked, rate, len(levels), confidence))
+    calibration, found = card.calibration, calibration_of(card, score)
+    confidence, units = calibration["confidence"], Units(**found["units"])
     pixels = calibration["min_area"]
-    region = "1 in 10,000 pixels" if pixels is None else f"{pixels} pixels"
+    region = f"a false alarm of {'1 in 10,000 pixels' if pixels is None else f'{pixels} pixels'} or more"
+    if rate is None:
+        value = found["alarms"][0][0]
+        return Threshold(
+            value,
+            f"{score} > {value:.6g}: no frame of the calibration has {region}, and at most {in_100(units.best)} frames "
+            f"have one, {basis(calibration, units)}",
+        )
+    value = threshold_for_rate(found["alarms"], units, rate, confidence)
+    if value is None:
+        raise InputError(too_few(asked, f"{in_100(rate)} frames", rate, calibration, units))
+    hourly = f" ({asked}: frames with an alarm, not alarms)" if "/hour" in asked else ""
     return Threshold(
         value,
-        f"{score} > {value:.6g}: at most {rate:.3g} of frames have a false alarm of {region} or more; "
-        f"{basis(calibration)}",
+        f"{score} > {value:.6g}: at most {in_100(rate)} frames have {region}{hourly}, {basis(calibration, units)}",
     )
 
 
@@ -130,7 +163,7 @@ def threshold_for(card: Card, text: str, score: str | None = None, fps: float | 
 
     Args:
         card: of the detector.
-        text: a number, ``fpr=RATE``, ``alarms=N/Mframes``, ``alarms=N/hour``, or with ``@Ffps``.
+        text: ``no-alarms``, a number, ``fpr=RATE``, ``alarms=N/Mframes``, ``alarms=N/hour``, or with ``@Ffps``.
         score: one of the Card's scores; the first if None.
         fps: frames per second of what is being looked at, for alarms an hour without ``@``.
 
@@ -141,13 +174,13 @@ def threshold_for(card: Card, text: str, score: str | None = None, fps: float | 
     kind, value = parse_threshold(text, fps)
     if kind == "fpr":
         return by_pixels(card, score, value)
-    if kind == "alarms":
-        return by_alarms(card, score, value, text.strip())
+    if kind != "value":
+        return by_alarms(card, score, None if kind == "no-alarms" else value, text.strip())
     return Threshold(value, f"{score} > {value:.6g}: a number that was given, without a guarantee")
 
 
 def parse_threshold(text: str, fps: float | None = None) -> tuple[str, float]:
-    """What a threshold asks for: "fpr" and a share of the pixels, "alarms" and a share of frames, "value" and itself.
+    """What a threshold asks for: "fpr" and a share of pixels, "alarms" and one of frames, "no-alarms", or "value".
 
     >>> parse_threshold("fpr=0.1%"), parse_threshold("alarms=72/hour@10fps"), parse_threshold("-0.5")
     (('fpr', 0.001), ('alarms', 0.002), ('value', -0.5))
@@ -160,6 +193,8 @@ def parse_threshold(text: str, fps: float | None = None) -> tuple[str, float]:
         InputError: if the text is not understood.
     """
     text = text.strip()
+    if text == "no-alarms":
+        return text, 0.0
     if match := re.fullmatch(r"fpr=([^%]+)(%?)", text):
         return "fpr", share(number(match[1], text) / (100 if match[2] else 1), text)
     if match := re.fullmatch(r"alarms=([^/]+)/([\d.]*)frames?", text):
@@ -189,29 +224,61 @@ def share(value: float, of: str) -> float:
     return value
 
 
-def check_threshold(text: str, frames: int | None, confidence: float) -> None:
-    """Refuse a threshold that cannot be guaranteed by so many frames, before they are judged.
+def check_threshold(text: str, about: Mapping[str, Any]) -> None:
+    """Refuse a threshold that cannot be guaranteed, before any frame is judged.
 
     Args:
         text: in the language of this module.
-        frames: number of calibration frames, or None where it is not known.
-        confidence: of the guarantee.
+        about: ``scope``, ``drives`` (how many), ``of``, ``frames`` (None where not known), ``confidence`` and
+            ``coverage``, as in the Card.
 
     Raises:
-        InputError: if it is not understood, or the frames are too few.
+        InputError: if it is not understood, or drives and frames are too few even if frames depended on none other.
     """
     kind, rate = parse_threshold(text)
-    if kind == "alarms" and frames is not None and order_statistic([0.0] * frames, rate, confidence) is None:
-        raise InputError(too_few(text, rate, frames, confidence))
+    asked = f"{in_100(rate)} frames" if kind == "alarms" else f"in {about['coverage']:.0%} of frames"
+    if kind == "fpr":
+        rate = 1 - about["coverage"]
+    if kind not in ("fpr", "alarms") or rate >= 1:
+        return
+    confidence, frames = about["confidence"], about["frames"]
+    if about["scope"] == "new-drives":
+        most = Units(about["drives"], None, about["drives"], best_rate(about["drives"], confidence))
+    elif frames is None:
+        return
+    else:
+        number = max(1, frames // CORRELATION_TIMES)
+        most = Units(number, min(CORRELATION_TIMES, frames), number, best_rate(number, confidence))
+    if most.best > rate + 1e-12:
+        raise InputError(too_few(text.strip(), asked, rate, about, most, "at most "))
 
 
-def too_few(asked: str, rate: float, frames: int, confidence: float) -> str:
-    """Says that a rate of alarms needs more frames, and which rate these can guarantee."""
-    best = 1 - (1 - confidence) ** (1 / frames) if frames else 1.0
+def too_few(text: str, asked: str, rate: float, about: Mapping[str, Any], units: Units, known: str = "") -> str:
+    """Says that a guarantee needs more drives, how many of what length, and what these can guarantee.
+
+    Args:
+        text: the threshold as it was given.
+        asked: what it asks for, in words: so many in 100 frames, or "in" a share of frames.
+        rate: share of frames that may break it.
+        about: ``scope``, ``drives``, ``of``, ``frames``, ``confidence``.
+        units: that there are.
+        known: "at most " before the frames are judged.
+    """
+    need, drives, of = units_needed(rate, about["confidence"]), about["drives"], about["of"]
+    length = max(1, round(about["frames"] / drives)) if about["frames"] else None
+    there = f"{drives} {of}{'s' * (drives > 1)}"
+    if units.block is None:
+        kind, more = f"{of}s", need - units.count
+    else:
+        kind, more = "blocks", math.ceil(max(1, need - units.equal) * units.block / (length or units.block))
+        there += f" with {about['frames']} frames, {known}{blocks(units)},"
+    each = f" of {length} frames" if length else ""
+    kept = math.floor(1000 * (1 - units.best) + 1e-6) / 10
+    best = f"in {kept:g}% of frames" if asked.startswith("in ") else f"{in_100(units.best)} frames"
     return (
-        f"'{asked}' is {rate:.2g} a frame, which {frames} frames cannot guarantee at {confidence:.0%} confidence; "
-        f"calibrate on {frames_needed(rate, confidence)} frames or more, or ask for "
-        f"alarms=1/{math.floor(1 / best)}frames"
+        f"'{text}' ({asked}) takes {need} independent {kind} without an alarm at {about['confidence']:.0%} confidence; "
+        f"{there} can guarantee {best} at best; add {more} more {of}{'s' * (more > 1)}{each}, or take "
+        "'no-alarms'"
     )
 
 

@@ -25,32 +25,36 @@ def calibrate(
     threshold: str | None = None,
     confidence: float | None = None,
     min_area: int | None = None,
+    scope: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Calibrate on in-distribution data: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
 
-    Example: oddroad calibrate my_detector.onnx --data my_drive.mp4 --threshold alarms=1/100frames
+    Example: oddroad calibrate my_detector.onnx --data monday.mp4 tuesday.mp4 wednesday.mp4
 
     Args:
         model: an oddroad .onnx file, "default", or a checkpoint (.ckpt).
-        data: scenes without an anomaly: data sets with classes; for an .onnx also images, folders and videos.
+        data: scenes without an anomaly: data sets with classes; for an .onnx also images, folders and videos. Each
+            video, log and folder of pictures is a drive, and guarantees rest on the number of drives, not of frames.
         root: folder that holds the data sets.
         scores: of an .onnx, the scores to calibrate, by default all; of a checkpoint, the scores to fit, such as sml,
             mahalanobis, embedding_density; they are fitted on the split "train".
         split: of the data sets, for the thresholds or the temperature; not what the network was trained on.
-        max_frames: frames of each data set at most.
+        max_frames: frames of each data set or drive at most, evenly spread.
         size: of a checkpoint: HEIGHTxWIDTH that the network sees, or "any", the default, for the image's own; as in the
             export.
         stride: of a checkpoint of erfnet or enet: 1 or 2; as in the export.
-        threshold: of an .onnx, the default threshold: a number, "fpr=0.1%" (the default), "alarms=1/100frames",
-            "alarms=30/hour@1fps".
+        threshold: of an .onnx, the default threshold: "no-alarms" (the default), the lowest without a false alarm on
+            the data; "alarms=1/100frames", "alarms=30/hour@1fps", "fpr=0.1%", or a number.
         confidence: of an .onnx, the confidence level of the guarantees; 0.95 by default.
         min_area: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
+        scope: of an .onnx, what the guarantees speak of: "new-drives" like those given, the default with two or more,
+            or "same-drives": later parts of the very same.
         out: file to write; by default the model's name with ".calibrated" before the ending, in this folder. Until it
             is written, the figures of each frame are kept beside it, and the same command goes on from them.
     """
     checkpoint = model.endswith(".ckpt")
-    other = {"threshold": threshold, "confidence": confidence, "min_area": min_area}
+    other = {"threshold": threshold, "confidence": confidence, "min_area": min_area, "scope": scope}
     other = other if checkpoint else {"size": size, "stride": stride}
     if given := next((name for name, value in other.items() if value is not None), None):
         raise InputError(
@@ -63,7 +67,7 @@ def calibrate(
     if checkpoint:
         calibrate_network(Path(model), data, root, scores, split, max_frames, size or "any", stride, out)
     else:
-        options = (threshold or "fpr=0.1%", 0.95 if confidence is None else confidence, min_area)
+        options = (threshold or "no-alarms", 0.95 if confidence is None else confidence, min_area, scope)
         calibrate_detector(model, data, root, scores, split, max_frames, *options, out)
 
 
@@ -105,6 +109,7 @@ def calibrate_detector(
     threshold: str,
     confidence: float,
     min_area: int | None,
+    scope: str | None,
     out: Path,
 ) -> None:
     """Thresholds of an .onnx file; options as ``calibrate``."""
@@ -117,14 +122,18 @@ def calibrate_detector(
     frames = calibration_data(data, root, split, max_frames)
     out = out if out.name != "default.calibrated.onnx" else out.with_name(f"{detector.path.stem}.calibrated.onnx")
     keep = out.with_name(f"{out.name}.frames")
+    notes: list[str] = []
     with progress_bar(frames.count) as advance:
         card = find_thresholds(
-            detector, frames, scores, threshold, confidence, min_area=min_area, progress=advance, keep=keep
-        )
+            detector, frames, scores, threshold, confidence, min_area=min_area, progress=advance, keep=keep,
+            scope=scope, note=notes.append,
+        )  # fmt: skip
     write_card(detector.path, card, out)
     shutil.rmtree(keep, ignore_errors=True)
     for name in card.calibration["scores"]:
         say(threshold_for(card, threshold, name).meaning)
+    for line in notes:
+        say(line)
     if frames.damaged:
         say(f"left out, damaged: {len(frames.damaged)} frames, such as {frames.damaged[0]}")
     say(f"written: {out}")

@@ -55,7 +55,7 @@ def detect(
         model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number in the score's unit, or a guaranteed rate on in-distribution
-            frames, "fpr=0.1%", "alarms=1/100frames", "alarms=30/hour"; by default the one of the detector's card.
+            frames, "no-alarms", "alarms=1/100frames", "alarms=30/hour", "fpr=0.1%"; by default the one of its card.
         min_area: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
         engine: what runs the network.
         precision: what it computes in, apart from what the file itself does in INT8; bfloat16 needs openvino and a

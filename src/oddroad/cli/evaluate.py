@@ -42,7 +42,7 @@ def evaluate(
             resized to --size and frames without an anomaly are left out, as the first paper does.
         size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
         threshold: judge components at this threshold too, instead of the one deployed with the model: a number, or of
-            a calibrated .onnx file fpr=0.1%, alarms=1/100frames or alarms=30/hour@1fps.
+            a calibrated .onnx file no-alarms, alarms=1/100frames, alarms=30/hour@1fps or fpr=0.1%.
         intervals: 95 % intervals of the figures, by leaving out each image, or each sequence of frames, in turn; no
             second run of the model.
         exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.

@@ -161,7 +161,7 @@ def calibrate_checkpoint(
         outputs = probe.outputs(torch.zeros(1, 2 * probe.multiple, 2 * probe.multiple, 3, dtype=torch.uint8))
     for name in names:
         FITTED[name].build(outputs, probe.stride)  # a score that this network cannot give says so here
-    found = fit_temperature(network, about, val.frames(), size, progress)
+    found = fit_temperature(network, about, val.pairs(), size, progress)
     seen_at = "the image's own size" if size is None else f"{size[0]}x{size[1]}"
     about = {
         **about,
@@ -171,7 +171,7 @@ def calibrate_checkpoint(
     words = {"temperature": f"{found.line()} of {val.words}, seen at {seen_at}"}
     words |= dict.fromkeys(names, f"fitted on {train.count} frames of {train.words}, seen at {seen_at}")
     about["origin"] = {**about.get("origin", {}), **words}
-    fitted = fit_scores(network, about, names, train.frames(), size, progress) if names else {}
+    fitted = fit_scores(network, about, names, train.pairs(), size, progress) if names else {}
     kept = {name: {"data": train.words, "frames": train.count, "size": seen_at} for name in fitted}
     save_checkpoint(out, network, {**about, "scores": kept}, fitted)
     reliability_diagram(found, out.with_name(f"{out.name}.reliability.png"))
