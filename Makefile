@@ -52,10 +52,10 @@ check: $(VENV)/.full
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# The site in site/: references made of the code, then every link checked.
+# The site in site/: references made of the code, then every link checked. (With --quiet, --strict would count no warning.)
 docs: $(VENV)/.full
 	$(BIN)/python docs/generate.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.full
 	$(BIN)/python benchmarks/runtime.py

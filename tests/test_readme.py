@@ -161,3 +161,9 @@ def test_the_results_page_names_every_field_of_the_schema() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     assert list(EXIT_CODES) == [0, 1, 2, 3, 130]
+
+
+def test_the_site_is_built_so_that_a_broken_link_is_an_error() -> None:
+    line = next(each for each in (ROOT / "Makefile").read_text().splitlines() if "mkdocs build" in each)
+    assert "--strict" in line
+    assert "--quiet" not in line, "mkdocs counts no warning when it is quiet, and --strict lets everything pass"
