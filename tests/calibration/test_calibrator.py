@@ -339,7 +339,7 @@ class TestLanguage:
         assert refusal(check_threshold, "fpr=1%", {**same, "frames": 176}) == (
             "'fpr=1%' (in 95% of frames) takes 59 independent blocks without an alarm at 95% confidence; 1 drive with "
             "176 frames, at most 58 independent blocks of up to 3 frames, can guarantee in 94.9% of frames at best; "
-            "add 1 more drive of 176 frames, or take 'no-alarms'"
+            "add at least 1 more drive of 176 frames, or take 'no-alarms'"
         )
         assert "is not understood" in refusal(check_threshold, "x", about)
 

@@ -262,12 +262,12 @@ def test_what_is_lacking_is_said_before_the_work(
         ([str(plain), *data, "--threshold", "tpr=95%", *out], "threshold 'tpr=95%' is not understood"),
         (
             [str(plain), *data, "--threshold", "alarms=1/1000frames", *out],
-            "at most 20 independent blocks of up to 3 frames, can guarantee 14 in 100 frames at best; add 149",
+            "at most 20 independent blocks of up to 3 frames, can guarantee 14 in 100 frames at best; add at least 149",
         ),
         ([str(plain), *data, "--threshold", "alarms=1/hour", *out], "needs to know the frames per second"),
         (
             [str(plain), *data, "--threshold", "fpr=1%", *out],
-            "can guarantee in 86% of frames at best; add 2 more places",
+            "can guarantee in 86% of frames at best; add at least 2 more places",
         ),
         ([str(plain), *data, "--scope", "new-drives", *out], "--scope new-drives with 1 place; expected two or more"),
         ([str(plain), *data, "--scope", "all", *out], "--scope is 'all'; expected new-drives or same-drives"),

@@ -266,18 +266,19 @@ def too_few(text: str, asked: str, rate: float, about: Mapping[str, Any], units:
     """
     need, drives, of = units_needed(rate, about["confidence"]), about["drives"], about["of"]
     length = max(1, round(about["frames"] / drives)) if about["frames"] else None
-    there = f"{drives} {of}{'s' * (drives > 1)}"
+    there, least = f"{drives} {of}{'s' * (drives > 1)}", ""
     if units.block is None:
         kind, more = f"{of}s", need - units.count
     else:
         kind, more = "blocks", math.ceil(max(1, need - units.equal) * units.block / (length or units.block))
         there += f" with {about['frames']} frames, {known}{blocks(units)},"
+        least = "at least " if known else ""
     each = f" of {length} frames" if length else ""
     kept = math.floor(1000 * (1 - units.best) + 1e-6) / 10
     best = f"in {kept:g}% of frames" if asked.startswith("in ") else f"{in_100(units.best)} frames"
     return (
         f"'{text}' ({asked}) takes {need} independent {kind} without an alarm at {about['confidence']:.0%} confidence; "
-        f"{there} can guarantee {best} at best; add {more} more {of}{'s' * (more > 1)}{each}, or take "
+        f"{there} can guarantee {best} at best; add {least}{more} more {of}{'s' * (more > 1)}{each}, or take "
         "'no-alarms'"
     )
 
