@@ -104,7 +104,7 @@ def correlation_time(series: np.ndarray) -> float:
     """
     count = len(series)
     values = series - series.mean()
-    if count < 2 or not np.abs(values).max() > 1e-12 * max(float(np.abs(series).max()), 1e-300):
+    if not np.abs(values).max() > 1e-12 * max(float(np.abs(series).max()), 1e-300):
         return float(count)
     spectrum = np.fft.rfft(values, 2 * count)
     correlation = np.fft.irfft(spectrum * spectrum.conj())[:count]
