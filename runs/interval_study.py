@@ -51,6 +51,8 @@ DOUBLE = (100, 50)
 """Resamples of the calibrated bootstrap, and of each of those."""
 BLOCK = 50
 """Repetitions to a line of the file."""
+PRECISE = 2000
+"""Repetitions of the chosen method alone."""
 FIGURES = ("ap", "fpr95")
 SIZES = (10, 30, 100)
 REAL = ("road_anomaly", "road_obstacle21", "small", "sharp")
@@ -357,6 +359,26 @@ def coverage(source: Source, count: int, rng: Rng) -> dict[str, Any]:
     return {"found": found, "seconds": clock}
 
 
+def precise_coverage(source: Source, count: int, rng: Rng) -> dict[str, Any]:
+    """PRECISE repetitions of the chosen interval, and of the same without a least number of degrees of freedom."""
+    draw, truth = source
+    found: dict[str, list[list[float]]] = {}
+    for _ in range(PRECISE):
+        counts = draw(rng, count)
+        while not counts[:, 1].sum():
+            counts = draw(rng, count)
+        value, whole = figures(counts.sum(0)[None])[0], left_out_of(counts)
+        for at, figure in enumerate(FIGURES):
+            judge(found, interval(float(value[at]), whole, figure), truth[at], f"{figure}/chosen")
+            half = float(stdtrit(max(whole.degrees[figure], 1), 0.975)) * spread(
+                logit(whole.figures[figure], whole.pixels)
+            )
+            middle = logit(value[at], whole.pixels)
+            ends = float(expit(middle - half)), float(expit(middle + half))
+            judge(found, ends, truth[at], f"{figure}/without the least of 2")
+    return {"found": found, "seconds": {}}
+
+
 def differences(data: Path, out: Path, name: str, count: int, rng: Rng) -> dict[str, Any]:
     """BLOCK repetitions of the paired difference: coverage on a real population, and the level where none is true."""
     found: dict[str, list[list[float]]] = {}
@@ -465,6 +487,8 @@ def jobs(repetitions: int) -> Iterator[tuple[str, str, int, int]]:
     for block in range(-(-repetitions // BLOCK)):
         for count in SIZES:
             yield from (("components", name, count, block) for name in REAL if name.startswith("road_"))
+    for count in SIZES:
+        yield from (("precise", name, count, 0) for name in (*REAL, *LAWS))
 
 
 def rows_of(path: Path) -> dict[tuple[str, str, int, int], dict[str, Any]]:
@@ -484,7 +508,7 @@ def tables(rows: dict[tuple[str, str, int, int], dict[str, Any]]) -> str:
         for method, seconds in row["seconds"].items():
             clocks.setdefault((count, method), []).append(seconds)
     text = []
-    for what in ("one", "two", "sequences", "components"):
+    for what in ("precise", "one", "two", "sequences", "components"):
         for figure in COMPONENT_FIGURES if what == "components" else FIGURES:
             chosen = {key[1:]: each for key, each in groups.items() if key[0] == what}
             methods = list(dict.fromkeys(key.split("/")[1] for each in chosen.values() for key in each))
@@ -535,8 +559,10 @@ def cell(found: dict[str, list[list[float]]], figure: str, method: str) -> str:
     if none.all():
         return "-"
     covered = 100 * (1 - (rows[~none, 1] + rows[~none, 2]).mean())
-    usual = np.median(np.array(found[f"{figure}/percentile"])[:, 3])
+    usual = np.median(np.array(found.get(f"{figure}/percentile", rows))[:, 3])
     wide = np.median(rows[~none, 3]) / usual
+    if "/percentile" not in " ".join(found):
+        return f"{covered:.1f} ({100 * np.median(rows[~none, 3]):.2g})"
     return f"{covered:.0f} ({wide:.1f})" + (f", none in {100 * none.mean():.0f} %" if none.any() else "")
 
 
@@ -561,6 +587,8 @@ def main() -> None:
         rng = np.random.default_rng([number, count, block])
         if what == "one":
             row = coverage(source_of(given.data, given.out, name), count, rng)
+        elif what == "precise":
+            row = precise_coverage(source_of(given.data, given.out, name), count, rng)
         elif what == "components":
             row = component_coverage(given.data, given.out, name, count, rng)
         elif what == "two":

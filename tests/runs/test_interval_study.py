@@ -23,7 +23,14 @@ def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name, value in (("REAL", ()), ("SIZES", (6,)), ("BLOCK", 2), ("RESAMPLES", 10), ("DOUBLE", (5, 4))):
+    for name, value in (
+        ("REAL", ()),
+        ("SIZES", (6,)),
+        ("BLOCK", 2),
+        ("RESAMPLES", 10),
+        ("DOUBLE", (5, 4)),
+        ("PRECISE", 3),
+    ):
         monkeypatch.setattr(module, name, value)
     return module
 
@@ -33,7 +40,7 @@ def test_it_goes_on_where_it_stopped(study, tmp_path, monkeypatch, capsys):
     drives = np.repeat(study.drawn_law(rng, study.DRIVES, "heavy"), study.FRAMES, axis=0)
     np.savez(tmp_path / "drives.npz", one=drives, other=drives)
     words = ["interval_study.py", "nowhere", "--out", str(tmp_path), "--repetitions"]
-    for repetitions, lines in (("2", 5), ("4", 10), ("4", 10)):
+    for repetitions, lines in (("2", 7), ("4", 12), ("4", 12)):
         monkeypatch.setattr(sys, "argv", [*words, repetitions])
         study.main()
         assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == lines
