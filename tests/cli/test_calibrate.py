@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from oddroad.calibration.data import calibration_data, place_of
+from oddroad.calibration.data import calibration_data, drive_of, place_of
 from oddroad.calibration.fit import find_thresholds, write_card
 from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.errors import InputError
 from oddroad.inference.model import Model, read_card
+from oddroad.io.sources import Source
 from oddroad.io.video_writer import VideoWriter
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.detector import Detector
@@ -458,3 +459,13 @@ def test_copies_and_drives_without_a_frame_are_left_out(
     assert read_card(out).calibration["drives"] == 1
     assert main(["calibrate", str(plain), "--data", data[2], "--out", out]) == 2
     assert "no frame with a valid pixel was found; pass drives without an anomaly" in capsys.readouterr().err
+
+
+def test_topics_of_a_log_are_one_drive_and_passwords_are_not_shown() -> None:
+    left, right = (Source("log", "drive.mcap", f"drive.mcap/{side}", topic=side) for side in ("left", "right"))
+    assert drive_of(left) == drive_of(right) == (str(Path("drive.mcap").resolve()), "drive.mcap")
+    one, two = (Source("image", f"{folder}/1.png", "1.png") for folder in ("a/images", "b/images"))
+    assert (drive_of(one)[1], drive_of(two)[1]) == ("a/images", "b/images")
+    key, shown = drive_of(Source("stream", "rtsp://user:secret@camera/1", "camera"))
+    assert "secret" in key
+    assert "secret" not in shown
