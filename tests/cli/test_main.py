@@ -101,6 +101,27 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert text.splitlines()[-1].startswith("oddroad: this is a fault in oddroad")
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, InputError, OSError])
+def test_passwords_and_line_ends_stand_in_no_message(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "rtsp://admin:geheim77@10.0.0.5/live"
+
+    def verb() -> None:
+        """Broken. Example: oddroad broken"""
+        raise OSError(errno.EIO, "", address) if kind is OSError else kind(f"cannot read '{address}' of 'a\nb\udcff'")
+
+    monkeypatch.setitem(main.VERBS, "broken", verb)
+    assert main.main(["broken"]) in (2, 3)
+    text = capsys.readouterr().err
+    assert "geheim77" not in text
+    assert "rtsp://admin:***@10.0.0.5/live" in text
+    if kind is not RuntimeError:
+        assert text.count("\n") == 1
+    if kind is InputError:
+        assert "'a\\nb\\udcff'" in text
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

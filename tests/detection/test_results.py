@@ -201,6 +201,18 @@ class TestEarlierResults:
         files = sorted(each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file())
         assert files == [".oddroad-files", "detections.jsonl", "maps/mine.txt", "overlay/scene.jpg"]
 
+    def test_files_with_line_ends_and_other_bytes_in_their_names(self, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        names = ["a\nb.png", os.fsdecode(b"\xff.png"), '"c.png']
+        for name in names:
+            (tmp_path / name).write_bytes(picture.read_bytes())
+        assert main(["detect", *(str(tmp_path / name) for name in names), "--out", str(out)]) == 0
+        (out / "b.jpg").write_text("kept")
+        assert len(list((out / "overlay").iterdir())) == 3
+        main(["detect", str(picture), "--out", str(out)])
+        assert sorted(each.name for each in (out / "overlay").iterdir()) == ["scene.jpg"]
+        assert (out / "b.jpg").is_file()
+
     def test_a_list_of_files_that_leads_out_of_the_folder_removes_nothing_there(
         self, picture: Path, tmp_path: Path
     ) -> None:

@@ -25,6 +25,16 @@ def quiet() -> bool:
     return QUIET.get()
 
 
+def printable(text: str) -> str:
+    r"""A message as one line that every terminal shows: of names with line ends, control characters or bytes that are
+    no UTF-8, those are written as Python does.
+
+    >>> printable("'a" + chr(10) + "b.png' is empty")
+    "'a\\nb.png' is empty"
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def say(text: object = "", end: str = "\n") -> None:
     """Print a message about the work, unless ``--quiet`` was given; what was asked for is printed by ``print``."""
     if not quiet():

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, progress_bar, quiet
+from oddroad.cli.common import default_out, printable, progress_bar, quiet
 from oddroad.errors import InputError
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -92,7 +92,7 @@ def detect(
 
     def tell(words: str) -> None:
         if not quiet():
-            print(words, file=sys.stderr if stdout else sys.stdout, flush=True)
+            print(printable(words), file=sys.stderr if stdout else sys.stdout, flush=True)
 
     report = ReadReport()
     sources = find_sources(source, topic, report)
@@ -151,7 +151,8 @@ def place_for(word: str, name: str, live: bool, out: Path | None, per_start: boo
     """
     from datetime import datetime
 
-    folder = out or default_out(Path(word).resolve().name if Path(word).is_dir() else Path(name).stem or "frames")
+    stem = name if live else Path(name).stem  # the dots of a stream's name are those of its host
+    folder = out or default_out(Path(word).resolve().name if Path(word).is_dir() else stem or "frames")
     if per_start or (live and out is None):
         return folder / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     return folder

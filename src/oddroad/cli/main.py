@@ -21,7 +21,7 @@ import tyro
 from oddroad.cli.benchmark import benchmark
 from oddroad.cli.calibrate import calibrate
 from oddroad.cli.check import check
-from oddroad.cli.common import with_quiet
+from oddroad.cli.common import printable, with_quiet
 from oddroad.cli.completion import SHELLS, completion
 from oddroad.cli.convert import convert
 from oddroad.cli.data import verify_data
@@ -34,6 +34,7 @@ from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
 from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, pick
+from oddroad.io.redaction import redact
 from oddroad.recipe import read_recipe
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -233,14 +234,24 @@ def stop(number: int, frame: Any) -> None:
 
 
 def complain(message: str, code: int = BAD_INPUT) -> int:
-    """Print an error as one line; returns the exit code."""
-    print(f"oddroad: {message}", file=sys.stderr)
+    """Print an error as one line without passwords; returns the exit code."""
+    print(f"oddroad: {printable(without_secrets(message))}", file=sys.stderr)
     return code
+
+
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"]+")
+"""An address in some text; it may hold a password."""
+
+
+def without_secrets(text: str) -> str:
+    """A text with its addresses as they may be shown."""
+    return ADDRESS.sub(lambda found: redact(found[0]), text)
 
 
 def bug() -> int:
     """Print the traceback of what nobody foresaw; returns the exit code."""
-    traceback.print_exc()
+    for line in without_secrets(traceback.format_exc()).splitlines():
+        print(printable(line), file=sys.stderr)
     return complain("this is a fault in oddroad; please report it with the lines above", FAILED)
 
 

@@ -265,15 +265,20 @@ def shade(image: np.ndarray) -> None:
     image[...] = cv2.addWeighted(image, 0.3, np.full_like(image, SHADE), 0.7, 0)
 
 
+def drawable(words: str) -> str:
+    """A text that OpenCV can draw: it crashes on bytes of a name that are no UTF-8."""
+    return "".join(each if each.isprintable() else "?" for each in words)
+
+
 def text_width(words: str, size: float) -> int:
     """Width of a text in pixels."""
-    return cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, max(round(size * 2), 1))[0][0]
+    return cv2.getTextSize(drawable(words), cv2.FONT_HERSHEY_SIMPLEX, size, max(round(size * 2), 1))[0][0]
 
 
 def write(image: np.ndarray, words: str, place: tuple[int, int], size: float) -> None:
     """White text, in place; ``place`` is the left end of its base line."""
     thickness = max(round(size * 2), 1)
-    cv2.putText(image, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, INK, thickness, cv2.LINE_AA)
+    cv2.putText(image, drawable(words), place, cv2.FONT_HERSHEY_SIMPLEX, size, INK, thickness, cv2.LINE_AA)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int, width: int) -> np.ndarray:

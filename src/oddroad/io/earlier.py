@@ -14,14 +14,15 @@ from oddroad.errors import InputError
 from oddroad.io.video_writer import VideoWriter
 
 FILES = ".oddroad-files"
-"""List of the files that a run has written to a folder, relative to it, a line each: its successor removes these and no
-other."""
+"""List of the files that a run has written to a folder, relative to it, a line each, as JSON where a name has other
+than printable letters: its successor removes these and no other."""
 
 
 def note_file(out: Path, path: Path) -> None:
     """Add a file to the list of a folder."""
     with (out / FILES).open("a", encoding="utf-8") as opened:
-        opened.write(path.relative_to(out).as_posix() + "\n")
+        name = path.relative_to(out).as_posix()
+        opened.write((name if name.isprintable() and name[0] != '"' else json.dumps(name)) + "\n")
 
 
 def clear(out: Path) -> None:
@@ -31,7 +32,8 @@ def clear(out: Path) -> None:
     except OSError:
         names = []
     folders: set[Path] = set()
-    for name in names:
+    for line in names:
+        name = json.loads(line) if line.startswith('"') else line
         path = out / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             continue

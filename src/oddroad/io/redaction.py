@@ -46,7 +46,7 @@ def redact(address: str) -> str:
     host, asked, query = host.partition("?")
     parts = host.split("/")
     parts[1:] = [hidden_part(each) for each in parts[1:]]
-    if scheme.lower().startswith("rtmp") and len(parts) > 2:
+    if scheme.lower().startswith("rtmp") and len(parts) > 1:
         parts[-1] = "***"
     pairs = "&".join(hidden_value(each) for each in query.split("&")) if query else ""
     return f"{scheme}://{user}{'/'.join(parts)}{asked}{pairs}{hashed}{'***' if hashed else ''}"
@@ -54,8 +54,9 @@ def redact(address: str) -> str:
 
 def hidden_part(part: str) -> str:
     """A part of a path, hidden where it looks like a token, and without secrets that are named in it."""
-    stem = part.partition(".")[0]
-    token = re.fullmatch(r"[\w~=+-]{16,}", stem) and re.search(r"\d", stem) and re.search(r"[A-Za-z]", stem)
+    name, dot, ending = part.rpartition(".")
+    stem = name if dot and len(ending) <= 5 else part
+    token = re.fullmatch(r"[\w~=+.-]{16,}", stem) and re.search(r"\d", stem) and re.search(r"[A-Za-z]", stem)
     named = SECRET_IN_PATH.sub(r"\1***", part)
     return named if named != part or not token else "***" + part[len(stem) :]
 
@@ -64,7 +65,7 @@ def hidden_value(pair: str) -> str:
     """One ``name=value`` of a query; the value is hidden unless its name is known to be harmless."""
     name, equals, value = pair.partition("=")
     if not equals:
-        return pair if re.fullmatch(r"[A-Za-z_]{1,15}|\d{1,4}", pair) else "***"
+        return pair if pair.lower() in HARMLESS or re.fullmatch(r"\d{0,4}", pair) else "***"
     return pair if name.lower() in HARMLESS and re.fullmatch(r"[\w.:-]{0,16}", value) else f"{name}=***"
 
 
