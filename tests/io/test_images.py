@@ -102,6 +102,28 @@ class TestImages:
             with pytest.raises(InputError, match="cut off"):
                 read_image(tmp_path / "a.jpg")
 
+    @pytest.mark.parametrize(("progressive", "tail"), [(0, b""), (0, bytes(100)), (1, b"")])
+    def test_jpegs_whole_by_their_markers_with_lost_parts_are_damaged(
+        self, tmp_path: Path, noise: np.ndarray, progressive: int, tail: bytes
+    ) -> None:
+        data = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+        for name, each in (("a.jpg", data), ("b.jpg", data[: len(data) // 2] + tail + b"\xff\xd9")):
+            (tmp_path / name).write_bytes(each)
+        report = ReadReport()
+        found = [(each.status, each.reason) for each in read(find_sources([str(tmp_path)]), report=report)]
+        assert found == [("ok", ""), ("damaged", "parts of it could not be decoded")]
+        assert report.damaged == {"b.jpg": 1}
+
+    @pytest.mark.parametrize("where", [b"IHDR", b"IDAT"])
+    def test_a_png_whose_check_sums_are_wrong_is_refused_before_its_decoder_prints(
+        self, tmp_path: Path, noise: np.ndarray, where: bytes, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        data = bytearray(save(tmp_path / "a.png", noise).read_bytes())
+        data[data.index(where) + 10] ^= 1
+        with pytest.raises(InputError, match="is damaged: its check sums are wrong"):
+            decode_image(bytes(data), "a.png", max_pixels=2**62)
+        assert capfd.readouterr() == ("", "")
+
     @pytest.mark.parametrize("bits", [10, 12, 14, 16])
     @pytest.mark.parametrize("ending", [".png", ".tif"])
     def test_bits_in_files_of_sixteen(self, tmp_path: Path, bits: int, ending: str) -> None:

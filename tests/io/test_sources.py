@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from videos import scene, write_video
 
 from oddroad.errors import InputError
@@ -218,6 +221,9 @@ class TestRedaction:
             (f"http://admin:{SECRET}@10.0.0.5/v.mjpg?channel=1", "http://admin:***@10.0.0.5/v.mjpg?channel=1"),
             (f"http://10.0.0.5/v?user=admin&pwd={SECRET}&channel=2", "http://10.0.0.5/v?user=***&pwd=***&channel=2"),
             (f"http://10.0.0.5/v?{SECRET}", "http://10.0.0.5/v?***"),
+            ("http://10.0.0.5/v?geheim", "http://10.0.0.5/v?***"),
+            (f"rtmp://live.example.org/{SECRET}", "rtmp://live.example.org/***"),
+            (f"https://host/{SECRET}AbCdEf.eyJzdWIi.1{SECRET}/live.m3u8", "https://host/***/live.m3u8"),
             (f"https://host/v.m3u8?channel={SECRET * 3}", "https://host/v.m3u8?channel=***"),
             (f"rtmp://live.example.org/app/{SECRET}", "rtmp://live.example.org/app/***"),
             (f"rtmps://live.example.org/app/{SECRET}?a=1", "rtmps://live.example.org/app/***?a=***"),
@@ -254,3 +260,42 @@ class TestRedaction:
         with pytest.raises(InputError) as caught:
             find_sources([f"rtspx://admin:{SECRET}@host/x"])
         assert SECRET not in str(caught.value)
+
+
+class TestWhatIsNoSource:
+    def test_an_empty_word(self) -> None:
+        with pytest.raises(InputError, match="an empty word names no source"):
+            find_sources([""])
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path, noise: np.ndarray) -> None:
+        os.mkfifo(tmp_path / "a.mp4")
+        save(tmp_path / "b.png", noise)
+        with pytest.raises(InputError, match="is a pipe or a device"):
+            find_sources([str(tmp_path / "a.mp4")])
+        assert [each.name for each in find_sources([str(tmp_path)])] == ["b.png"]
+
+    def test_icons_and_covers_of_music_are_no_videos(self, tmp_path: Path, noise: np.ndarray) -> None:
+        from PIL import Image
+
+        Image.fromarray(noise).save(tmp_path / "a.ico")
+        with av.open(str(tmp_path / "b.mp3"), "w") as container:
+            sound, cover = container.add_stream("mp3", rate=44100), container.add_stream("mjpeg", rate=1)
+            cover.width, cover.height, cover.pix_fmt = 160, 96, "yuvj420p"
+            cover.disposition = Disposition.attached_pic
+            frame = av.AudioFrame.from_ndarray(np.zeros((2, 1152), np.float32), "fltp", "stereo")
+            frame.sample_rate = 44100
+            for stream, frames in ((sound, [frame, None]), (cover, [av.VideoFrame.from_ndarray(scene(0)), None])):
+                for each in frames:
+                    container.mux(stream.encode(each))
+        save(tmp_path / "c.png", noise)
+        report = ReadReport()
+        assert [each.name for each in find_sources([str(tmp_path)], (), report)] == ["c.png"]
+        assert report.notes == [f"'{tmp_path}': left out 2 of 3 files: 2 neither image nor video"]
+
+    def test_an_animated_png_with_a_profile_of_colours(self, tmp_path: Path) -> None:
+        from PIL import Image
+
+        first, second = (Image.fromarray(scene(number)) for number in range(2))
+        profile = np.random.default_rng(0).bytes(3000)
+        first.save(tmp_path / "a.png", save_all=True, append_images=[second], duration=100, icc_profile=profile)
+        assert len(list(read(find_sources([str(tmp_path / "a.png")])))) == 2

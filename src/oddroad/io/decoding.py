@@ -21,7 +21,7 @@ logging.getLogger("libav").addHandler(logging.NullHandler())  # its lines would 
 MISSING = re.compile(
     r"reference picture missing|missing reference|unref short failure|conceal|error while decoding|frame num gap"
     r"|could not find ref|damaged at|slice mismatch|invalid mb type|cabac decode|block unavailable|corrupt"
-    r"|number of reference frames",
+    r"|number of reference frames|outside the valid range|undecodable NALU|\boverread\b|bad vlc|error y=\d",
     re.IGNORECASE,
 )
 """What decoders say when they lack something and go on; they raise no error for it."""
@@ -29,6 +29,33 @@ MISSING = re.compile(
 
 REMEMBERED = 1000
 """Packets whose damage is remembered: more than any decoder holds back."""
+
+
+PARTS = "parts of it could not be decoded"
+
+
+def lacking(data: bytes) -> str:
+    """Why a JPEG that is whole by its markers is damaged: FFmpeg says it, OpenCV goes on silently. Empty if it is not.
+
+    Pictures of other formats, and of kinds that FFmpeg does not decode, count as whole.
+    """
+    import av
+
+    if not data.startswith(JPEG):
+        return ""
+
+    context = av.CodecContext.create("mjpeg", "r")
+    context.thread_count = 1
+    av.logging.set_skip_repeated(False)
+    av.logging.set_level(av.logging.WARNING)
+    with av.logging.Capture() as said:
+        try:
+            context.decode(av.Packet(data))
+        except av.error.FFmpegError:
+            pass
+        finally:
+            av.logging.set_level(None)
+    return PARTS if any(MISSING.search(words) for _, _, words in said) else ""
 
 
 class Decoder:
@@ -47,6 +74,7 @@ class Decoder:
     def __init__(self, context: Any, watched: bool = False):
         from av.codec.context import Flags
 
+        watched = watched or context.name == "mjpeg"  # which has no flag for parts that it could not decode
         context.flags |= Flags.output_corrupt
         context.copy_opaque = True
         context.thread_type = "SLICE" if watched else "AUTO"
@@ -89,9 +117,9 @@ class Decoder:
                 self.key_times.pop(self.keys.pop(0), None)
         if packet.pts is None and packet.dts is not None:
             heapq.heappush(self.waiting, packet.dts)
-        if packet.is_corrupt:  # the parser may flag the packet before the one that lacks something
-            self.add_broken(number)
-            self.add_broken(number + 1)
+        if packet.is_corrupt:  # the parser may flag the packet before or after the one that lacks something
+            for each in range(max(number - 1, 0), number + 2):
+                self.add_broken(each)
         if self.context.name == "mjpeg":
             data = bytes(packet)
             if data.startswith(JPEG) and end_of_jpeg(data)[0] is None:
@@ -145,7 +173,7 @@ class Decoder:
             if shown is None or key == number or shown >= self.key_times.get(key, shown):
                 return ""
         if damage == number:
-            return "parts of it could not be decoded"
+            return PARTS
         return "decoded from a damaged frame before it"
 
     def seconds(self, frame: Any) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
+from collections.abc import Iterator
 
 JPEG, PNG, TIFF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
 
@@ -44,15 +46,25 @@ def end_of_jpeg(data: bytes) -> tuple[int | None, tuple[int, int] | None]:
     return (at + 2, size) if data[at : at + 2] == b"\xff\xd9" else (None, size)
 
 
-def end_of_png(data: bytes) -> int | None:
-    """Where a PNG ends; None if it is cut off."""
+def chunks_of_png(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of each chunk of a PNG, as far as its bytes go; the last one may end behind them."""
     at = 8
     while at + 12 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        at += 12 + length
-        if kind == b"IEND":
-            return at if at <= len(data) else None
-    return None
+        begin, kind = at, data[at + 4 : at + 8]
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        yield kind, begin, at
+
+
+def end_of_png(data: bytes) -> int | None:
+    """Where a PNG ends; None if it is cut off."""
+    last = next((end for kind, _, end in chunks_of_png(data) if kind == b"IEND"), None)
+    return last if last is not None and last <= len(data) else None
+
+
+def damaged_png(data: bytes) -> bool:
+    """Whether a chunk that a PNG's picture needs is not what its check sum says."""
+    needed = ((begin, end) for kind, begin, end in chunks_of_png(data) if kind in (b"IHDR", b"PLTE", b"IDAT"))
+    return any(zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big") for at, end in needed)
 
 
 def end_of(data: bytes) -> int | None:
@@ -128,7 +140,7 @@ def size_of_tiff(data: bytes) -> tuple[int, int] | None:
 
 
 def is_animated(head: bytes) -> bool:
-    """Whether the first 256 bytes are those of a PNG or WebP of more than one picture."""
+    """Whether the first bytes are those of a PNG or WebP of more than one picture."""
     if head.startswith(PNG):
-        return b"acTL" in head
+        return any(kind == b"acTL" for kind, *_ in chunks_of_png(head))
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)

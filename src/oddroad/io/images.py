@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.headers import end_of, is_animated, size_of
+from oddroad.io.headers import PNG, damaged_png, end_of, is_animated, size_of
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its lines would be printed between ours
 
@@ -75,13 +75,21 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS, note: Callable[[str], N
     Raises:
         InputError: if there is no such file, it is no image, it is cut off, or it is too large.
     """
+    return decode_image(bytes_of(path), str(path), max_pixels, note)
+
+
+def bytes_of(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        InputError: if there is no such file, or it cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"no such file: '{path}'") from None
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
-    return decode_image(data, str(path), max_pixels, note)
 
 
 def decode_image(
@@ -109,13 +117,15 @@ def decode_image(
     end = end_of(data)
     if end is None:
         raise InputError(f"'{name}' is cut off: its last part is missing")
+    if data.startswith(PNG) and damaged_png(data[:end]):
+        raise InputError(f"'{name}' is damaged: its check sums are wrong; copy or download it again")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8, end), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
     if image is None:
         raise InputError(f"'{name}' is not an image that can be read")
-    if note is not None and is_animated(data[:256]):
+    if note is not None and is_animated(data[: 2**20]):
         note("animated pictures are read as their first picture")
     if image.dtype == np.uint16:
         image = to_eight_bits(image, note)

@@ -25,6 +25,10 @@ HEAD = 256
 """Bytes from which most kinds are told."""
 
 
+PNG_HEAD = 2**20
+"""Bytes that hold everything that a PNG says before its first picture."""
+
+
 FIRST_PICTURE = 2**24
 """Bytes in which the first picture of a file of JPEGs ends, if there are several."""
 
@@ -44,6 +48,8 @@ def kind_of(path: Path) -> str | None:
             head = opened.read(HEAD)
             if head.startswith(JPEG) and ending not in IMAGE_ENDINGS:
                 head += opened.read(FIRST_PICTURE)
+            elif head.startswith(PNG):  # what says that it is animated may stand behind a profile of colours
+                head += opened.read(PNG_HEAD)
     except OSError:
         return by_ending
     if head.startswith((b"\x89MCAP0\r\n", b"#ROSBAG V2.0", b"SQLite format 3\0")):
@@ -73,14 +79,16 @@ def is_text(head: bytes) -> bool:
 
 
 def holds_video(path: Path, pictures: int = 1) -> bool:
-    """Whether a file can be opened as a video and gives at least so many pictures."""
+    """Whether a file can be opened as a video and gives at least so many pictures; covers of music are none."""
     import av
+    from av.stream import Disposition
 
     try:
         with av.open(f"file:{path}") as container:
-            if container.format.name in ("tty", "image2") or not container.streams.video:
+            moving = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+            if container.format.name in ("tty", "image2", "ico") or not moving:
                 return False
-            found = container.decode(container.streams.video[0])
+            found = container.decode(moving[0])
             return all(next(found, None) is not None for _ in range(pictures))
     except (av.error.FFmpegError, ValueError):
         return False

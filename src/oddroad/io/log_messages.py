@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
+from oddroad.io.decoding import lacking
 from oddroad.io.images import decode_image
 from oddroad.io.log_types import Message
 from oddroad.io.raw_pictures import ENCODINGS, Depth, raw_picture
@@ -97,8 +98,8 @@ def parse(message: Message) -> Any:
     raise InputError(f"messages on '{message.topic}' are in '{message.encoding}'; expected cdr, ros1, protobuf or json")
 
 
-def picture(message: Message, max_pixels: int, note: Callable[[str], None], depth: Depth) -> np.ndarray:
-    """The picture of a message that ``holds`` "raw" or "coded", (H, W, 3) uint8 RGB.
+def picture(message: Message, max_pixels: int, note: Callable[[str], None], depth: Depth) -> tuple[np.ndarray, str]:
+    """The picture of a message that ``holds`` "raw" or "coded", (H, W, 3) uint8 RGB, and why it is damaged, if it is.
 
     Args:
         message: the message.
@@ -114,16 +115,16 @@ def picture(message: Message, max_pixels: int, note: Callable[[str], None], dept
     if holds(message.kind) == "raw":
         data = np.frombuffer(fields.data, np.uint8)
         size = (int(fields.height), int(fields.width), int(fields.step))
-        return raw_picture(
-            data, size, str(fields.encoding), bool(getattr(fields, "is_bigendian", 0)), where, max_pixels, note, depth
-        )
+        bigendian = bool(getattr(fields, "is_bigendian", 0))
+        return raw_picture(data, size, str(fields.encoding), bigendian, where, max_pixels, note, depth), ""
     if "compressedDepth" in str(fields.format):
         raise InputError(f"'{message.topic}' holds depth, not pictures ({fields.format})")
-    pixels = decode_image(bytes(fields.data), where, max_pixels, note)
+    data = bytes(fields.data)
+    pixels, damage = decode_image(data, where, max_pixels, note), lacking(data)
     pattern = str(fields.format).partition(";")[0].strip()
     if pattern.startswith("bayer_") and pattern in ENCODINGS:
-        return cv2.cvtColor(np.ascontiguousarray(pixels[..., 0]), ENCODINGS[pattern][2])
-    return pixels
+        return cv2.cvtColor(np.ascontiguousarray(pixels[..., 0]), ENCODINGS[pattern][2]), damage
+    return pixels, damage
 
 
 CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc", "vp9": "vp9", "av1": "av1"}

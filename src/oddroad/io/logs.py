@@ -108,7 +108,8 @@ class Pictures:
             if holds(message.kind) == "video":
                 yield from self.video(message)
             else:
-                yield picture(message, self.options.max_pixels, self.note, self.depth), message.time, ""
+                pixels, damage = picture(message, self.options.max_pixels, self.note, self.depth)
+                yield pixels, message.time, damage
         except InputError as error:
             self.failed += 1
             self.why = self.why or str(error)

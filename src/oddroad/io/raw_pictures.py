@@ -88,4 +88,7 @@ def raw_picture(
     if bytes_each == 2:
         pixels = depth(pixels.view(">u2" if bigendian else "<u2").astype(np.uint16), note)
     pixels = pixels.reshape(rows, width, values) if values > 1 else pixels.reshape(rows, width)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    try:
+        return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    except cv2.error:  # two pixels share their colours
+        raise InputError(f"{where} has {width} x {height}, which is no size of '{encoding}'") from None

@@ -77,6 +77,8 @@ def find_sources(given: Sequence[str], topics: Sequence[str] = (), report: ReadR
     sources: list[Source] = []
     for word in given:
         path = Path(word)
+        if not word:
+            raise InputError("an empty word names no source; pass '.' for the folder you are in")
         if word.lower().startswith(STREAMS):
             sources.append(Source("stream", word, short_name(word)))
         elif word.isdigit() and not path.exists():
@@ -86,6 +88,8 @@ def find_sources(given: Sequence[str], topics: Sequence[str] = (), report: ReadR
         elif path.is_char_device() and path.name.startswith("video") and path.name[5:].isdigit():
             sources.append(Source("camera", path.name[5:], f"camera{path.name[5:]}"))
         elif path.exists():
+            if not path.is_file():
+                raise InputError(f"'{word}' is a pipe or a device, no file; pass a file, or the address of a stream")
             sources.append(Source(kind_of(path) or "image", str(path), path.name))
         elif any(mark in word for mark in "*?["):
             sources += of_glob(word, report)

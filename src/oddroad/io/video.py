@@ -7,13 +7,12 @@ from pathlib import Path
 
 from oddroad.errors import InputError
 from oddroad.io.damage import blank
-from oddroad.io.images import read_image
+from oddroad.io.decoding import lacking
+from oddroad.io.images import bytes_of, decode_image
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import Source
 from oddroad.io.video_file import count_frames, nominal_rate, open_container, pick_stream, read_container
 from oddroad.types import Frame
-
-STREAM_TIMEOUT = 10_000  # milliseconds to open a stream, and to wait for its next frame
 
 
 def probe(source: Source, options: ReadOptions | None = None) -> tuple[int | None, float | None]:
@@ -35,9 +34,10 @@ def probe(source: Source, options: ReadOptions | None = None) -> tuple[int | Non
 
 
 def read_still(source: Source, report: ReadReport, options: ReadOptions) -> Frame:
-    """The frame of an image file; a blank picture is damaged."""
-    image = read_image(Path(source.place), options.max_pixels, report.note)
-    reason = blank(image)
+    """The frame of an image file; a blank picture is damaged, and one of which parts cannot be decoded."""
+    data = bytes_of(Path(source.place))
+    image = decode_image(data, source.place, options.max_pixels, report.note)
+    reason = lacking(data) or blank(image)
     if reason:
         report.damage(source.name)
     return Frame(image, source.name, status="damaged" if reason else "ok", reason=reason)

@@ -13,6 +13,7 @@ from oddroad.errors import InputError
 from oddroad.io.colours import ToRGB
 from oddroad.io.damage import Frozen, blank
 from oddroad.io.decoding import Decoder
+from oddroad.io.headers import PNG
 from oddroad.io.reading import Gap, ReadOptions, ReadReport
 from oddroad.io.redaction import redact
 from oddroad.io.sources import Source
@@ -91,8 +92,9 @@ def open_container(place: str, timeout: float | None = None) -> Any:
     shown = redact(place)
     address = place if "://" in place else f"file:{place}"
     options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
+    form = "apng" if "://" not in place and starts_png(Path(place)) else None  # else a still one is made of it
     try:
-        return av.open(address, options=options, timeout=timeout, metadata_errors="replace")
+        return av.open(address, format=form, options=options, timeout=timeout, metadata_errors="replace")
     except av.error.FileNotFoundError:
         raise InputError(f"no such file: '{shown}'") from None
     except (av.error.FFmpegError, ValueError) as error:
@@ -101,6 +103,15 @@ def open_container(place: str, timeout: float | None = None) -> Any:
         raise InputError(
             f"'{shown}' is not a video that can be read: it is cut off, damaged or of an unknown format"
         ) from None
+
+
+def starts_png(path: Path) -> bool:
+    """Whether a file begins as a PNG does."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(len(PNG)) == PNG
+    except OSError:
+        return False
 
 
 def reason_of(error: Exception) -> str:
