@@ -163,6 +163,9 @@ def test_a_set_of_ones_own(tmp_path):
     (tmp_path / "classes.json").write_text(json.dumps({"known": [0, 1], "anomaly": [9]}))
     (sample,) = DATASETS["folder"].load(tmp_path, "")
     assert read_label(sample).flat[:4].tolist() == [0, 0, 1, 255]
+    (tmp_path / "classes.json").write_text(json.dumps({"known": [0], "anomaly": [9]}), encoding="utf-8-sig")  # Windows
+    (sample,) = DATASETS["folder"].load(tmp_path, "")
+    assert read_label(sample).flat[:4].tolist() == [0, 255, 1, 255]
     for wrong in (
         "[0]",
         '{"known": [0], "anomaly": [0]}',

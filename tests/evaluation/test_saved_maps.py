@@ -159,7 +159,8 @@ def test_infinite_scores_rank_highest_but_cannot_be_resized(tmp_path):
         return np.where(heat > 1, np.inf, heat).astype(np.float32)
 
     write_set(tmp_path, change=saturated)
-    ranked = judge(tmp_path)["ap"]
+    ranked = judge(tmp_path, pictures=tmp_path / "pictures")["ap"]  # its picture has an end, too
+    assert cv2.imread(str(next((tmp_path / "pictures").rglob("0.maps.png"))), cv2.IMREAD_GRAYSCALE).max() == 255
     write_set(tmp_path, change=lambda heat: np.minimum(saturated(heat), 1e9))
     assert judge(tmp_path)["ap"] == ranked > 0.1
     write_set(tmp_path, change=lambda heat: saturated(heat)[::2, ::2])

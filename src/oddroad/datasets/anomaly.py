@@ -235,7 +235,7 @@ def classes_file(path: Path) -> np.ndarray:
         return READY
     meaning = {"known": KNOWN, "anomaly": ANOMALY}
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
         pairs = [(int(raw), meaning[kind]) for kind, values in given.items() for raw in values]
         if len(dict(pairs)) < len(pairs) or any(raw < 0 for raw, _ in pairs):
             raise ValueError

@@ -167,5 +167,7 @@ def found_values(raw: np.ndarray, lookup: np.ndarray, dataset: str) -> str:
         return said
     most = int(np.argmax(raw))
     rest = [each for each in values if each != most and (each != IGNORE or len(values) == 2)]
+    if not rest:
+        return f"{said}: a single value, which no line of classes.json can tell apart; are they the right files?"
     line = json.dumps({"known": [most], "anomaly": rest})
     return f"{said}; classes.json says what they mean: if the rarer values are the anomalies, write {line}"

@@ -25,6 +25,9 @@ from oddroad.types import ANOMALY, IGNORE, Sample
 PICTURE_WIDTH = 480
 """Width of the kept pictures of frames, pixels."""
 
+MOST = 1e30
+"""Scores beyond this are drawn as this: infinite ones are scores, but no ends of a range."""
+
 MATTERS = 1e-4
 """Difference of a frame's AP in float32 and in float64 from which on it is said."""
 
@@ -236,8 +239,8 @@ def draw(
     write_image(folder / f"{sample.name}.image.jpg", image)
     write_image(folder / f"{sample.name}.truth.png", resize_nearest(label, (size[1], size[0])))
     for name, heat in maps.items():
-        low, high = display_ranges[name]
-        level = (heat - low) / (high - low) if high > low else np.zeros(heat.shape)
+        low, high = np.clip(display_ranges[name], -MOST, MOST)
+        level = (heat.clip(low, high) - low) / (high - low) if high > low else np.zeros(heat.shape)
         small = cv2.resize(level.clip(0, 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
         place = folder / f"{sample.name}.{name.replace('/', '_')}.png"
         write_image(place, np.round(255 * small).astype(np.uint8))
