@@ -185,7 +185,7 @@ def test_frames_of_a_drive_in_a_set_of_ones_own(tmp_path):
         picture(tmp_path / f"images/{name}.jpg")
         put(tmp_path / f"masks/{name}.png", [0, 1])
     assert [each.unit for each in DATASETS["folder"].load(tmp_path, "")] == ["a", "b", "c"]
-    (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "c"]}')
+    (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "c"]}', encoding="utf-8-sig")  # as Windows writes it
     assert [each.unit for each in DATASETS["folder"].load(tmp_path, "")] == ["drive 1", "b", "drive 1"]
     for wrong in ("[]", "{}", "{", '{"x": 1}', '{"x": ["a"], "y": ["a"]}', '{"x": "a"}', '{"x": [["a"]]}', "7"):
         (tmp_path / "sequences.json").write_text(wrong)

@@ -255,7 +255,7 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
         pairs = [(name, key) for key, each in given.items() for name in each if isinstance(each, list)]
     except (ValueError, TypeError, AttributeError):
         pairs = []
