@@ -63,6 +63,8 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
     [
         (["detekt", "a.jpg"], "oddroad: no verb called 'detekt'; did you mean 'detect'? There are: "),
         (["data", "verfy"], "oddroad: no verb called 'data verfy'; did you mean 'data verify'? There are: "),
+        (["info", "x", "--engine", "no"], "oddroad: Unrecognized options: --engine"),
+        (["detect", "x", "--engine", "no"], "oddroad: invalid choice 'no' for argument '--engine'"),
         (["info", "--jsn"], "oddroad: Unrecognized options: --jsn"),
         (
             ["evaluate", "--root", "x"],

@@ -99,7 +99,7 @@ def one_line(box: str) -> str:
             break
         if not kept or part.rstrip(":") not in kept[-1]:
             kept.append(part)
-    if len(kept) > 1 and kept[1].startswith(kept[0].rstrip(":")):
+    if len(kept) > 1 and kept[1].lower().startswith(kept[0].lower().rstrip(":")):
         kept = kept[1:]
     return " ".join(kept)
 
