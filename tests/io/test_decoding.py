@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from videos import scene, write_video
 
-from oddroad.io.decoding import Decoder
+from oddroad.io.decoding import MISSING, Decoder
 
 
 def decode(path: Path, change: Callable[[int, Any], Any], watched: bool = False) -> tuple[list[tuple], Decoder]:
@@ -143,6 +143,20 @@ class TestSigns:
 
         found, _ = decode(path, emptied)
         assert [(at, reason) for at, reason, _ in found if reason] == [(3, "parts of it could not be decoded")]
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "The cu_qp_delta 90 is outside the valid range [-26, 25].\n",
+            "Skipping invalid undecodable NALU: 1\n",
+            "Could not find ref with POC 13\n",
+            "mjpeg_decode_dc: bad vlc: 0\n",
+            "error y=22 x=77\n",
+            "overread 8\n",
+        ],
+    )
+    def test_words_of_decoders_that_lack_something(self, words: str) -> None:
+        assert MISSING.search(words)
 
     def test_half_a_picture_of_a_row_of_jpegs(self, tmp_path: Path) -> None:
         images = [scene(number) for number in range(8)]

@@ -153,6 +153,33 @@ class TestTopics:
         with pytest.raises(InputError, match="has no topic '/nope'"):
             find_sources([str(tmp_path / "logs")], ["/nope"])
 
+    def test_depth_beside_pictures_is_left_out_and_said(self, tmp_path: Path) -> None:
+        depth = ros_compressed(b"depth", "16UC1; compressedDepth png")
+        rows = [*images(2), ("/camera/depth/compressedDepth", START, depth)]
+        found, report = everything(write_ros2(tmp_path / "drive", rows))
+        assert [each.source for each in found] == ["drive/camera/front"] * 2
+        assert report.skipped == []
+        assert report.notes == [
+            "drive: left out /camera/depth/compressedDepth: depth, no pictures; choose it with --topic"
+        ]
+
+    def test_a_jpeg_with_lost_parts_is_damaged(self, tmp_path: Path) -> None:
+        good = jpeg(np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8))
+        rows = [
+            ("/a", START + number * TENTH, ros_compressed(data, "jpeg"))
+            for number, data in enumerate([good, good[: len(good) // 2] + b"\xff\xd9"])
+        ]
+        found, _ = everything(write_ros2(tmp_path / "drive", rows))
+        assert [each.reason for each in found] == ["", "parts of it could not be decoded"]
+
+    def test_raw_pictures_of_impossible_sizes_are_said(self, tmp_path: Path) -> None:
+        odd = ros_image(scene(0)[:, :63, :2], "yuv422")
+        found, report = everything(write_ros2(tmp_path / "drive", [*images(1, "/a"), ("/a", START + TENTH, odd)]))
+        assert len(found) == 1
+        assert report.notes == [
+            f"drive/a: a picture on '/a' has 63 x {scene(0).shape[0]}, which is no size of 'yuv422'"
+        ]
+
     def test_two_cameras_lie_side_by_side(self, tmp_path: Path) -> None:
         both = images() + images(6, "/camera/back", late=TENTH * 3) + images(3, "/rear")
         path = write_ros2(tmp_path / "drive", sorted(both, key=lambda message: message[1]))

@@ -17,6 +17,10 @@ from oddroad.io.redaction import redact, short_name
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "rtmps://", "udp://", "tcp://", "rtp://", "srt://")
 
 
+DEPTH = "/compressedDepth"
+"""How the topics of ROS's compressed depth end, which have the type of pictures."""
+
+
 PRODUCTS = ("overlay", "maps", "masks")
 """Folders that a run writes beside its ``detections.jsonl``; they are never read as input by way of a folder."""
 
@@ -120,6 +124,10 @@ def with_topics(sources: Sequence[Source], topics: Sequence[str], report: ReadRe
                 raise
             report.skip(str(error), False)
             continue
+        depth = [] if topics else [each for each in named if each.endswith(DEPTH)]
+        if 0 < len(depth) < len(named):
+            report.note(f"{source.name}: left out {', '.join(depth)}: depth, no pictures; choose it with --topic")
+            named = [each for each in named if each not in depth]
         found += [replace(source, name=f"{source.name}/{topic.strip('/')}", topic=topic) for topic in named]
     if not found:
         raise InputError(report.skipped[-1])
