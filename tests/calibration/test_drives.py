@@ -167,6 +167,11 @@ class TestUnits:
         assert threshold_for_rate(curve, units, 0.07, 0.95) is None
         assert threshold_for_rate(curve, units, units.best - 1e-14, 0.95) == 9.39  # rounding refuses nothing
 
+    def test_units_of_other_weights_count_as_fewer_where_some_alarm(self) -> None:
+        curve, units = [(9.0 - i, i / 50) for i in range(10)], Units(30, 50, 12, 0.15)
+        allowed = [value for value, mean in curve if mean == 0 or mean_bound(mean, 12, 0.95) <= 0.35]
+        assert threshold_for_rate(curve, units, 0.35, 0.95) == min(allowed) > 0
+
 
 @pytest.mark.parametrize(("time", "frames"), [(1.0, 60), (5.0, 221), (40.0, 221), (200.0, 221), (1000.0, 60)])
 def test_later_parts_of_one_drive_break_the_guarantee_as_rarely_as_stated(time: float, frames: int) -> None:
