@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1], help="processes that prepare crops beside")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.threads:
@@ -107,7 +108,7 @@ def main() -> None:
                 spent[mode] += [seconds] if repeat else []
         median = {mode: statistics.median(times) for mode, times in spent.items()}
         usual = steps["fp32 channels_last"]
-        share = {workers: waiting(usual, crops, given.batch, workers, given.repeats) for workers in (0, 1)}
+        share = {workers: waiting(usual, crops, given.batch, workers, given.repeats) for workers in given.workers}
         results.append({"network": name, "seconds_an_image": median, "waiting": share})
         shown = ", ".join(f"{mode} {value:.3f} s ({median['fp32'] / value:.2f}x)" for mode, value in median.items())
         waits = ", ".join(f"{100 * value:.1f} % with {workers} workers" for workers, value in share.items())
