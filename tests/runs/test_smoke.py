@@ -145,6 +145,7 @@ def test_the_start_and_the_subsets_of_the_mask_study(root: Path, tmp_path: Path)
     assert {"coco_s1", "coco_s2"} <= {each.name for each in (tmp_path / "data").iterdir()}
 
 
+@pytest.mark.slow
 def test_random_networks_for_timing_and_their_int8_form(root: Path, tmp_path: Path) -> None:
     run("speed.py", "random", tmp_path, "ddrnet23_slim")
     words = ["--scores", "msp", "--size", "64x128", "--out", str(tmp_path / "a.onnx")]

@@ -124,7 +124,7 @@ def test_known_authors(tmp_path: Path) -> None:
     ("normalisation", "size"),
     [
         ("imagenet", (32, 64)),
-        ("unit", (32, 64)),
+        pytest.param("unit", (32, 64), marks=pytest.mark.slow),
         pytest.param("imagenet", None, marks=pytest.mark.slow),
         pytest.param("unit", None, marks=pytest.mark.slow),
     ],

@@ -147,6 +147,7 @@ def test_the_zoo_converts_and_a_hostile_one_does_not(tmp_path: Path, capsys: pyt
     assert not (tmp_path / "was_run").exists()
 
 
+@pytest.mark.slow
 def test_a_backbone_of_the_zoo_without_its_prefix(tmp_path: Path) -> None:
     network = NETWORKS["mask2former"](classes=19, outlier=False, auxiliary=False)
     own = {name: each.numpy() for name, each in network.state_dict().items() if "pixel_level_module.encoder." in name}

@@ -138,7 +138,7 @@ class SmallMasks(torch.nn.Module):
     "how",
     [
         {"upsample": "logits", "size": (64, 96)},
-        {"flip_tta": True},
+        pytest.param({"flip_tta": True}, marks=pytest.mark.slow),
         pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"flip_tta": True, "size": (62, 90)}, marks=pytest.mark.slow),
     ],

@@ -217,12 +217,12 @@ def test_folding_keeps_the_function(name):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [(name, None) for name in QUICK if not name.startswith("mask2")]
-    + [("erfnet", (64, 128)), ("mask2anomaly_small", (64, 128))]
+    [("erfnet_lite", None), ("enet", None), ("mask2anomaly_small", (64, 128))]  # those with operators of their own
     + [
-        pytest.param(name, (64, 128), marks=pytest.mark.slow)  # less than any size asks of a network
+        pytest.param(name, size, marks=pytest.mark.slow)
         for name in QUICK
-        if not name.startswith("mask2") and name != "erfnet"
+        for size in (None, (64, 128))
+        if not name.startswith("mask2") and (name, size) not in (("erfnet_lite", None), ("enet", None))
     ],
 )
 def test_export_is_equal_in_both_engines(name, size, tmp_path):

@@ -27,7 +27,7 @@ from oddroad.learn.export.candidates import MOST_COST, Bench, Candidate
 from oddroad.learn.export.graph_passes import drop_output
 from oddroad.learn.export.onnx import export, write
 from oddroad.learn.export.quantisers import QUANTISERS, convolutions, layers
-from oddroad.learn.export.validation import SETS
+from oddroad.learn.export.validation import SETS, check_data
 from oddroad.learn.outputs import Score
 
 
@@ -143,6 +143,7 @@ def export_int8(
     """
     if not out.parent.is_dir():
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
+    check_data(root)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.onnx"
         options["name"] = options.get("name") or out.stem

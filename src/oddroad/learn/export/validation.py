@@ -38,6 +38,17 @@ def calibration_images(root: Path, count: int, size: tuple[int, int]) -> list[np
     return found
 
 
+def check_data(root: Path) -> None:
+    """Refuse a data folder that lacks what quantisation needs, before any work.
+
+    Raises:
+        InputError: naming the first set, split or object that is missing.
+    """
+    for split in ("train", "val"):
+        read_scenes(root, SETS, split, 1)
+    coco_objects(root / OBJECTS)
+
+
 ValidationScenes = list[tuple[np.ndarray, np.ndarray]]
 """Images (1, H, W, 3) uint8 with labels (H, W) int64."""
 
