@@ -183,3 +183,10 @@ def test_contact_sheet() -> None:
     assert sheet.shape == (40, 80, 3)
     assert sheet[5, 50, 0] == 20
     assert sheet[30, 50, 0] == 0
+
+
+def test_what_does_not_print_is_drawn_as_a_question_mark() -> None:
+    assert drawing.drawable("a\nb é 中") == "a?b é 中"
+    image = np.zeros((40, 200, 3), np.uint8)
+    drawing.write(image, "a\tb", (5, 30), 0.5)
+    assert image.any()

@@ -266,7 +266,7 @@ def shade(image: np.ndarray) -> None:
 
 
 def drawable(words: str) -> str:
-    """A text that OpenCV can draw: it crashes on bytes of a name that are no UTF-8."""
+    """A text that can be drawn: a question mark for each character that does not print."""
     return "".join(each if each.isprintable() else "?" for each in words)
 
 
