@@ -299,7 +299,9 @@ def test_a_file_without_a_threshold_names_calibrate_and_the_range(
 ) -> None:
     picture = str(root / "cityscapes_small/val/images/000.png")
     assert main(["detect", picture, "--model", str(plain), "--out", str(tmp_path / "o")]) == 2
-    told = capsys.readouterr().err
+    captured = capsys.readouterr()
+    told = captured.err
+    assert captured.out == ""  # nothing speaks of a threshold of the card before
     assert "plain.onnx has no threshold for score 'msp', which lies between 0." in told
     assert "on its reference picture; run 'oddroad calibrate plain.onnx --data SCENES'" in told
     assert told.count("\n") == 1

@@ -117,6 +117,8 @@ def detect(
     sources = keep_apart(sources, folder, report)
     detector = Model(model, engine, precision=precision, parallel=frames_together(sources))
     lengths = [probe(each) for each in sources]
+    if threshold is None:
+        detector.threshold(detector.pick_score(score))  # that there is none is said before anything else
     meaning = detector.card.threshold_meaning or "of the card"
     if threshold is not None:
         rates = [rate / every for _, rate in lengths if rate is not None]
