@@ -93,7 +93,7 @@ class TestTracker:
         world = np.random.default_rng(3).integers(0, 256, (40, 90, 3), np.uint8).repeat(12, 0).repeat(12, 1)
         tracker = Tracker()
         tracker.update(world[:360, :640], [box(300, 200)])
-        assert tracker.shift(world[8:368, 24:664]) == (pytest.approx(-24, abs=2), pytest.approx(-8, abs=2))
+        assert tracker.camera(world[8:368, 24:664]) == (pytest.approx(-24, abs=2), pytest.approx(-8, abs=2))
 
     def test_what_gathers_speed_is_followed(self) -> None:
         tracker, x = Tracker(), 10

@@ -74,6 +74,28 @@ def shift_between(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     return (x, y) if response >= MIN_RESPONSE else (0.0, 0.0)
 
 
+class CameraShift:
+    """How far the picture of one video moves from frame to frame; several trackers may share what it measures."""
+
+    def __init__(self) -> None:
+        self.before: np.ndarray | None = None
+
+    def __call__(self, image: np.ndarray, wanted: bool = True) -> tuple[float, float]:
+        """Shift (x, y) since the last frame in pixels; (0, 0) of the first, where it is not clear, or not wanted.
+
+        Args:
+            image: (H, W, 3) uint8, the next frame.
+            wanted: whether the shift is needed; the frame is remembered in any case.
+        """
+        rows, columns = SMALL
+        grey = cv2.cvtColor(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        before, self.before = self.before, grey.astype(np.float32)
+        if before is None or not wanted:
+            return 0.0, 0.0
+        x, y = shift_between(before, self.before)
+        return x * image.shape[1] / columns, y * image.shape[0] / rows
+
+
 class Tracker:
     """Links the regions of successive frames of one video.
 
@@ -94,7 +116,7 @@ class Tracker:
     def __init__(self, max_age: int = MAX_AGE, count: int = 0) -> None:
         self.tracks: list[Track] = []
         self.count, self.max_age = count, max_age
-        self.before: np.ndarray | None = None
+        self.camera = CameraShift()
 
     def update(self, image: np.ndarray, regions: Sequence[Region]) -> list[Track]:
         """The track of each region of the next frame, in the order of the regions.
@@ -103,11 +125,20 @@ class Tracker:
             image: (H, W, 3) uint8, the frame.
             regions: what was found in it.
         """
-        shift = self.shift(image)
+        return self.link(regions, self.camera(image, bool(self.tracks)), image.shape[1])
+
+    def link(self, regions: Sequence[Region], shift: tuple[float, float], width: int) -> list[Track]:
+        """The same with a shift of the picture that was measured before.
+
+        Args:
+            regions: what was found in the next frame.
+            shift: (x, y) of the picture since the last frame, in pixels; without a track it says nothing.
+            width: of the frame.
+        """
         for each in self.tracks:
             each.time_since_update += 1
         found: dict[int, Track] = {}
-        for _, number, track in sorted(self.pairs(regions, shift, image.shape[1]), key=lambda pair: pair[0]):
+        for _, number, track in sorted(self.pairs(regions, shift, width), key=lambda pair: pair[0]):
             if number not in found and track.time_since_update > 0:
                 follow(track, regions[number], shift)
                 found[number] = track
@@ -123,17 +154,6 @@ class Tracker:
                 found[number] = Track(self.count, region.box, 1, region.mean)
                 self.tracks.append(found[number])
         return [found[number] for number in range(len(regions))]
-
-    def shift(self, image: np.ndarray) -> tuple[float, float]:
-        """Shift (x, y) of the picture since the last frame, in its pixels; nothing is computed without a track."""
-        rows, columns = SMALL
-        grey = cv2.cvtColor(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        small, self_before = grey.astype(np.float32), self.before
-        self.before = small
-        if self_before is None or not self.tracks:
-            return 0.0, 0.0
-        x, y = shift_between(self_before, small)
-        return x * image.shape[1] / columns, y * image.shape[0] / rows
 
     def pairs(
         self, regions: Sequence[Region], shift: tuple[float, float], width: int
