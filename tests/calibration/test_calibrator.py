@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 
-from oddroad.calibration.calibrator import DRAWN, RATES, SHARES, Calibrator, FrameFigures, pixel_levels, short
+from oddroad.calibration.calibrator import (
+    DRAWN,
+    RATES,
+    SHARES,
+    Calibrator,
+    FrameFigures,
+    alarm_level,
+    pixel_levels,
+    short,
+)
 from oddroad.calibration.drives import Drive, Units, alarm_curve, best_rate, threshold_for_rate, units_of
 from oddroad.calibration.fit import calibrated, check_options, copies
 from oddroad.calibration.thresholds import (
@@ -358,3 +368,21 @@ class TestLanguage:
             "--scope new-drives with 1 drive; expected two or more: one says nothing of others"
         )
         assert "'alarms=1/21frames'" in refusal(check_options, "alarms=1/21frames", about, None)
+
+
+def test_the_alarm_level_is_the_lowest_value_without_a_large_region() -> None:
+    draw = np.random.default_rng(0)
+    for number in range(120):
+        heat = draw.normal(size=draw.integers(2, 24, 2)).astype(np.float32)
+        heat = [heat, np.round(heat), cv2.GaussianBlur(heat, (0, 0), 2)][number % 3]
+        valid = draw.random(heat.shape) > (0.3 if number % 2 else -1)
+        if not valid.any():
+            continue
+        least, values = int(draw.integers(1, 30)), np.unique(heat[valid])
+        quiet = [value for value in values if not has_region((heat > value) & valid, least)]
+        assert alarm_level(heat, valid, least) == quiet[0]
+
+
+def has_region(mask: np.ndarray, least: int) -> bool:
+    stats = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)[2]
+    return bool((stats[1:, cv2.CC_STAT_AREA] >= least).any())

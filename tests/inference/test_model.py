@@ -11,6 +11,7 @@ import pytest
 from oddroad import InputError, Model
 from oddroad.card import CARD_FORMAT, Card
 from oddroad.cli.main import main
+from oddroad.inference.host_resize import enlarged
 from oddroad.inference.integrity import digest_of
 from oddroad.inference.model import find_model, read_card
 from oddroad.metrics import PixelMetric
@@ -240,3 +241,15 @@ def test_one_score_alone_is_that_of_all_of_them(engine: str, frames: list[Frame]
     kept = first.copy()
     model(frames[-1].image)
     assert np.array_equal(first, kept)  # a later call does not write into an earlier map
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_the_low_resolution_map_enlarged_is_the_map(engine: str, frames: list[Frame]) -> None:
+    if importlib.util.find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed here")
+    model, image = Model(engine=engine), frames[0].image
+    low = model.low_res(image)
+    assert low.shape == (96, 192)
+    assert np.array_equal(enlarged(low[None], image.shape[:2])[0], model(image))
+    with pytest.raises(InputError, match="the image is"):
+        model.low_res(image[:, :, 0])

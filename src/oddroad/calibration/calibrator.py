@@ -39,21 +39,34 @@ def alarm_level(heat: np.ndarray, valid: np.ndarray, min_area: int) -> float:
         valid: (H, W) bool; other pixels belong to no region.
         min_area: pixels, 1 or more. Neighbours touch at sides and corners.
     """
-    values = np.unique(heat[valid])
-
-    def alarm(threshold: float) -> bool:
-        mask = ((heat > threshold) & valid).astype(np.uint8)
-        _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        return bool((stats[1:, cv2.CC_STAT_AREA] >= min_area).any())
-
-    low, high = 0, len(values) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if alarm(values[middle]):
-            low = middle + 1
+    if not valid.all():
+        heat = np.where(valid, heat, np.float32(-np.inf))
+    low, high = float(heat[valid].min()), float(heat.max())
+    box = large_regions(heat, low, min_area)
+    if box is None:
+        return low
+    while True:  # the answer is a value above ``low``, at most ``high``, in the box of the large regions above ``low``
+        heat = heat[box]
+        between = heat[(heat > low) & (heat < high)]
+        if not len(between):
+            return high
+        lower = between[between <= (low + high) / 2]
+        middle = float(lower.max() if len(lower) else between.min())
+        found = large_regions(heat, middle, min_area)
+        if found is None:
+            high, box = middle, (slice(None), slice(None))
         else:
-            high = middle
-    return float(values[low])
+            low, box = middle, found
+
+
+def large_regions(heat: np.ndarray, threshold: float, min_area: int) -> tuple[slice, slice] | None:
+    """The box, rows and columns, of the regions of a map (H, W) above a threshold that are large enough; or None."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats((heat > threshold).view(np.uint8), connectivity=8)
+    large = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= min_area]
+    if not len(large):
+        return None
+    x, y, width, height = large[:, :4].T
+    return slice(int(y.min()), int((y + height).max())), slice(int(x.min()), int((x + width).max()))
 
 
 @dataclass(frozen=True)

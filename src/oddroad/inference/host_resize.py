@@ -10,11 +10,22 @@ import numpy as np
 from oddroad.card import Card
 
 Run = Callable[..., list[np.ndarray]]
-"""(1, H, W, 3) uint8 and names of outputs -> their arrays (1, H, W); with ``inside`` by the graph and nothing else."""
+"""(1, H, W, 3) uint8 and names of outputs -> their arrays (1, H, W); with ``inside`` by the graph alone, with
+``low_res`` at the network's stride (1, h, w) where the file offers that."""
 
 
 LOW_RES = ".low_res"
 """What the name of an output has at its end that is the same map, (1, 1, h, w), at the network's stride."""
+
+
+def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map (1, h, w) at the size (1, H, W): scores linearly, classes by their nearest."""
+    if maps.shape[1:] == size:
+        return maps
+    import cv2
+
+    how = cv2.INTER_LINEAR if maps.dtype == np.float32 else cv2.INTER_NEAREST
+    return cv2.resize(maps[0], size[::-1], interpolation=how)[None]
 
 
 @dataclass(frozen=True)
@@ -54,20 +65,19 @@ class HostResize:
     def after(self, found: np.ndarray, images: np.ndarray) -> np.ndarray:
         """An output as a map (1, H, W) of the image's size."""
         height, width = images.shape[1:3]
-        flat = found[0] if found.ndim == 4 else found
-        if flat.shape[1:] == (height, width):
-            return flat
-        import cv2
-
-        how = cv2.INTER_LINEAR if flat.dtype == np.float32 else cv2.INTER_NEAREST
-        return cv2.resize(flat[0], (width, height), interpolation=how)[None]
+        return enlarged(found[0] if found.ndim == 4 else found, (height, width))
 
     def around(self, run: Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]) -> Run:
         """A run function of the graph alone -> one with these steps."""
 
-        def whole(images: np.ndarray, names: Sequence[str], inside: bool = False) -> list[np.ndarray]:
+        def whole(
+            images: np.ndarray, names: Sequence[str], inside: bool = False, low_res: bool = False
+        ) -> list[np.ndarray]:
             if inside:
                 return run(images, names)
-            return [self.after(found, images) for found in run(self.before(images), self.asked(names))]
+            found = run(self.before(images), self.asked(names))
+            if low_res:
+                return [each[0] if each.ndim == 4 else each for each in found]
+            return [self.after(each, images) for each in found]
 
         return whole

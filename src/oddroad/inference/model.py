@@ -151,13 +151,32 @@ class Model:
         Raises:
             InputError: if the image has another shape or type, or an output does not exist.
         """
+        found = self._run(self.checked(image, names)[None], names)
+        return {name: values[0] for name, values in zip(names, found, strict=True)}
+
+    def low_res(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
+        """The map (h, w) float32 of a score at the network's stride, where the file offers that; else (H, W).
+
+        ``oddroad.inference.host_resize.enlarged`` makes of it, to the bit, what calling the model gives.
+
+        Raises:
+            InputError: if the image has another shape or type, or the score does not exist.
+        """
+        name = self.pick_score(score)
+        return self._run(self.checked(image, [name])[None], [name], low_res=True)[0][0]
+
+    def checked(self, image: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """The image in one piece of memory, if it is one and the file has these outputs.
+
+        Raises:
+            InputError: if not.
+        """
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             given = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"the image is {given}; expected an array (height, width, 3) of uint8 in RGB")
         if missing := [name for name in names if name not in self.output_names]:
             raise InputError(f"{self.path.name} has no output {missing[0]!r}; it has: {', '.join(self.output_names)}")
-        found = self._run(np.ascontiguousarray(image[None]), names)
-        return {name: values[0] for name, values in zip(names, found, strict=True)}
+        return np.ascontiguousarray(image)
 
     def detect(
         self,
