@@ -27,17 +27,17 @@ from oddroad.datasets import DATASETS, read_image
 from oddroad.datasets.read import read_raw_label
 from oddroad.inference.model import Model
 from oddroad.metrics import ComponentMetric, PixelMetric
-from oddroad.metrics.component import merged
+from oddroad.metrics.component import COMPONENT_FIGURES
 from oddroad.metrics.intervals import (
     COARSE,
-    COMPONENT_FIGURES,
     LeftOut,
     aligned,
     degrees_of_freedom,
     expit,
     interval,
-    leave_one_out_components,
+    leave_one_out_counts,
     logit,
+    merged,
     paired_difference,
     spread,
 )
@@ -191,7 +191,8 @@ def left_out_of(counts: np.ndarray, units: np.ndarray | None = None) -> LeftOut:
     degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
     names = tuple(map(str, range(len(counts))))
     found = dict(zip(FIGURES, values.T, strict=True))
-    return LeftOut(names, found, dict.fromkeys(FIGURES, degrees), int(sizes.sum()))
+    steps = dict.fromkeys(FIGURES, 1 / int(sizes.sum()))
+    return LeftOut(names, found, dict.fromkeys(FIGURES, degrees), steps)
 
 
 # Methods
@@ -223,11 +224,11 @@ def bca(value: float, values: np.ndarray, without: np.ndarray) -> tuple[float, f
 
 def studentised(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The jackknife's standard error on the logit (R, 2) of each resample."""
-    pixels, found = int(counts.sum()), np.full((len(weights), 2), np.nan)
+    step, found = 1 / int(counts.sum()), np.full((len(weights), 2), np.nan)
     for number, weight in enumerate(weights):
         chosen = np.flatnonzero(weight)
         own, times = counts[chosen], weight[chosen]
-        values = logit(figures(np.tensordot(times, own, 1)[None] - own), pixels)
+        values = logit(figures(np.tensordot(times, own, 1)[None] - own), step)
         mean = times @ values / times.sum()
         found[number] = np.sqrt(times @ (values - mean) ** 2 * (times.sum() - 1) / times.sum())
     return found
@@ -278,10 +279,10 @@ def all_intervals(counts: np.ndarray, rng: Rng) -> tuple[dict[str, list[tuple[fl
     start = time.perf_counter()
     value, count = figures(counts.sum(0)[None])[0], len(counts)
     whole = left_out_of(counts)
-    pixels = whole.pixels
+    step = whole.steps[FIGURES[0]]
     without = np.stack([whole.figures[each] for each in FIGURES], 1)
     lost = np.isnan(without).any()
-    logits, middle = logit(without, pixels), logit(value, pixels)
+    logits, middle = logit(without, step), logit(value, step)
     errors = [spread(logits[:, at]) for at in (0, 1)]
     jackknife = time.perf_counter() - start
 
@@ -306,7 +307,7 @@ def all_intervals(counts: np.ndarray, rng: Rng) -> tuple[dict[str, list[tuple[fl
     put("percentile", lambda at: percentile(values[:, at]), start)
     put("basic", lambda at: tuple((2 * value[at] - np.array(percentile(values[:, at]))[::-1]).tolist()), start)
     put("BCa", lambda at: (0.0, 0.0) if lost else bca(value[at], values[:, at], without[:, at]), start - jackknife)
-    ratios = (logit(values, pixels) - middle) / studentised(counts, weights)
+    ratios = (logit(values, step) - middle) / studentised(counts, weights)
     ratios[~np.isfinite(ratios)] = np.nan
     put("studentised, logit", lambda at: tuple(
         float(expit(middle[at] - end * errors[at])) for end in percentile(ratios[:, at])[::-1]
@@ -371,9 +372,9 @@ def precise_coverage(source: Source, count: int, rng: Rng) -> dict[str, Any]:
         for at, figure in enumerate(FIGURES):
             judge(found, interval(float(value[at]), whole, figure), truth[at], f"{figure}/chosen")
             half = float(stdtrit(max(whole.degrees[figure], 1), 0.975)) * spread(
-                logit(whole.figures[figure], whole.pixels)
+                logit(whole.figures[figure], whole.steps[figure])
             )
-            middle = logit(value[at], whole.pixels)
+            middle = logit(value[at], whole.steps[figure])
             ends = float(expit(middle - half)), float(expit(middle + half))
             judge(found, ends, truth[at], f"{figure}/without the least of 2")
     return {"found": found, "seconds": {}}
@@ -466,7 +467,7 @@ def component_coverage(data: Path, out: Path, name: str, count: int, rng: Rng) -
     for _ in range(BLOCK):
         chosen = [frames[at] for at in rng.integers(0, len(frames), count)]
         value = merged(chosen).result()
-        whole = leave_one_out_components(chosen, [str(number) for number in range(count)])
+        whole = leave_one_out_counts(chosen, [str(number) for number in range(count)])
         again = [merged([chosen[at] for at in rng.integers(0, count, count)]).result() for _ in range(RESAMPLES)]
         for figure in COMPONENT_FIGURES:
             judge(found, interval(value[figure], whole, figure), truth[figure], f"{figure}/chosen")

@@ -121,6 +121,7 @@ class Sample:
         lookup: (256,) uint8, maps a raw label value to ours.
         size: (H, W) to bring image and label to after reading, for sets that are stored squashed; None keeps the size.
         sequence: the video or recording that it is a frame of, so that intervals take its frames as one; "" for none.
+        fps: frames per second of the sequence; None where it is not known.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Sample:
     lookup: np.ndarray
     size: tuple[int, int] | None = None
     sequence: str = ""
+    fps: float | None = None
 
     @property
     def unit(self) -> str:

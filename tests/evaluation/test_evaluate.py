@@ -13,11 +13,12 @@ from oddroad import InputError
 from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.datasets import DATASETS, read_label
-from oddroad.evaluation.evaluate import NO_INFORMATION, evaluate, plain
+from oddroad.evaluation.evaluate import evaluate, plain
+from oddroad.evaluation.figures import NO_INFORMATION
 from oddroad.evaluation.predictors import Predictor, open_predictor
 from oddroad.evaluation.terminal import print_results
 from oddroad.evaluation.workers import Settings
-from oddroad.metrics import ComponentMetric
+from oddroad.metrics import ComponentMetric, ObjectMetric
 
 SIZE = 60, 80
 DRAW = np.random.default_rng(0)
@@ -164,8 +165,13 @@ def test_the_deployed_threshold_is_judged_too(home):
     for heat, label in zip(MAPS, LABELS, strict=True):
         components.add(heat, label)
     deployed = result["deployed"]
+    lacking = deployed.pop("no_interval")
+    assert set(lacking) == {"object_recall", "frames_with_false_alarm"}
     for figure, (low, high) in deployed.pop("intervals").items():
-        assert low < deployed[figure] < high
+        assert figure in lacking or low < deployed[figure] < high
+    assert deployed.pop("left_out")["units"] == [f"f{number}" for number in range(5)]
+    objects = {name: deployed.pop(name) for name in ObjectMetric().result()}
+    assert (objects["object_recall"], objects["frames_with_false_alarm"]) == (1, 1)
     assert deployed == {"threshold": 0.5, **components.result()}
     assert run(home, model="0", opener=open_fake, threshold="0.0")["good"]["deployed"]["threshold"] == 0
 
@@ -246,10 +252,17 @@ def test_intervals_hold_the_figures_and_take_frames_of_a_drive_as_one(home, caps
     assert alone["left_out"]["units"] == [f"f{number}" for number in range(5)]
     assert alone["left_out"]["of"] == "images"
     one_image = "all anomalies, all predictions or all other pixels are in one image or sequence"
-    assert alone["no_interval"] == {"ppv": one_image, "f1_star": one_image}
+    same = "it is the same whichever image is left out, so nothing tells how it varies"
+    assert alone["no_interval"] == {
+        "ppv": one_image, "f1_star": one_image, "object_recall": same, "frames_with_false_alarm": same,
+    }  # fmt: skip
     for figure, (low, high) in alone["intervals"].items():
-        assert (figure in alone["no_interval"] and np.isnan(low)) or 0 < low < alone[figure] < high < 1, figure
-    assert set(alone["intervals"]) == {"ap", "fpr95", "auroc", "f1", "siou", "ppv", "f1_star"}
+        most = np.inf if figure == "false_alarms_per_frame" else 1
+        assert (figure in alone["no_interval"] and np.isnan(low)) or 0 < low < alone[figure] < high < most, figure
+    assert set(alone["intervals"]) == {
+        "ap", "fpr95", "auroc", "f1", "siou", "ppv", "f1_star", "object_recall", "false_alarms_per_frame",
+        "frames_with_false_alarm",
+    }  # fmt: skip
     (home / "set/sequences.json").write_text('{"drive": ["f0", "f1", "f3"]}')
     result = run(home)["good"]
     assert result["left_out"]["units"] == ["drive", "f2", "f4"]

@@ -7,16 +7,16 @@ import pytest
 from scipy.stats import t as student
 
 from oddroad.metrics import ComponentMetric, ExactPixelMetric, PixelMetric
+from oddroad.metrics.component import COMPONENT_FIGURES
 from oddroad.metrics.intervals import (
     COARSE,
-    COMPONENT_FIGURES,
     FIGURES,
     LEAST_FREEDOM,
     LeftOut,
     degrees_of_freedom,
     interval,
     leave_one_out,
-    leave_one_out_components,
+    leave_one_out_counts,
     paired_difference,
     spread,
     why_none,
@@ -62,7 +62,7 @@ def test_left_out_figures_are_those_of_the_other_frames():
     frames = scenes(7, 1)
     found = leave_one_out(counted(frames), names(frames))
     assert found.units == tuple(names(frames))
-    assert found.pixels == sum(labels.size for _, labels in frames)
+    assert found.steps["ap"] == 1 / sum(labels.size for _, labels in frames)
     for at in range(7):
         rest = pooled(frames[:at] + frames[at + 1 :])
         for figure in FIGURES:
@@ -125,7 +125,8 @@ def test_degrees_of_freedom_of_equal_sizes_and_of_one_that_outweighs_all():
 
 
 def left_out(values: np.ndarray, degrees: float, figure: str = "ap", pixels: int = 1000) -> LeftOut:
-    return LeftOut(tuple(map(str, range(len(values)))), {figure: np.asarray(values, float)}, {figure: degrees}, pixels)
+    names = tuple(map(str, range(len(values))))
+    return LeftOut(names, {figure: np.asarray(values, float)}, {figure: degrees}, {figure: 1 / pixels})
 
 
 def test_the_interval_is_students_on_the_logit():
@@ -259,7 +260,7 @@ def test_components_are_left_out_like_pixels():
 
     parts = [judged([at]) for at in range(6)]
     before = [each.result() for each in parts]
-    found = leave_one_out_components(parts, ["a", "a", "b", "c", "c", "d"])
+    found = leave_one_out_counts(parts, ["a", "a", "b", "c", "c", "d"])
     assert [each.result() for each in parts] == before
     for at, rest in enumerate(([2, 3, 4, 5], [0, 1, 3, 4, 5], [0, 1, 2, 5], [0, 1, 2, 3, 4])):
         for figure in COMPONENT_FIGURES:

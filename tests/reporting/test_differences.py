@@ -91,3 +91,23 @@ def test_the_page_shows_them(tmp_path):
     assert "67.50 [40.0, 90.0]" in page
     assert "95 % interval over images" in page
     assert (tmp_path / "out/differences.csv").is_file()
+
+
+def test_figures_at_the_deployed_threshold_and_of_drives_are_compared():
+    def deployed(values, rates):
+        recall, rate = result("a", values, figure="object_recall"), result("a", rates, figure="false_alarms_per_hour")
+        return {**recall, "video": rate}
+
+    both = [
+        result(score, ONE, deployed=deployed(values, rates))
+        for score, values, rates in (("a", ONE, [100, 120, 90, 130]), ("b", OTHER, [60, 70, 65, 50]))
+    ]
+    sheet = differences_sheet(both, ["a", "b"])
+    rows = {row[1]: row for row in sheet.rows}
+    assert set(rows) == {"AP", "object recall", "false alarms/h"}
+    assert rows["object recall"][4] == f"{100 * (np.mean(ONE) - np.mean(OTHER)):+.2f}"
+    assert rows["false alarms/h"][4] == "+48.75"
+    wanted = ttest_rel([100, 120, 90, 130], [60, 70, 65, 50])
+    assert rows["false alarms/h"][6] == f"{wanted.pvalue:.3f}"
+    ends = wanted.confidence_interval(0.95)
+    assert rows["false alarms/h"][5] == f"[{ends.low:+.1f}, {ends.high:+.1f}]"

@@ -306,3 +306,32 @@ def test_the_command_draws_learning_curves_and_the_table_of_seeds(tmp_path, caps
     (tmp_path / "ln" / "0" / "log" / "metrics.csv").write_text("step,figure,value\n")
     assert main(["report", str(tmp_path / "ln" / "0"), "--out", str(out)]) == 2
     assert "no loss and no mean IoU in the logs of 0" in capsys.readouterr().err
+
+
+def test_objects_and_drives_at_both_thresholds(tmp_path, capsys):
+    """Rates and delays are no percentages; smaller ones are better; each row says at which threshold it stands."""
+
+    def at(threshold, recall, false, late):
+        drives = {"threshold": threshold, "event_recall": recall, "delay_frames": late, "delay_seconds": late / 10}
+        drives |= {"false_alarms_per_hour": 100 * false, "vc_star": 0.5, "intervals": {"delay_frames": [1.0, 9.0]}}
+        figures = {"threshold": threshold, "object_recall": recall, "false_alarms_per_frame": false, "video": drives}
+        return {**figures, "siou": 0.3, "ppv": 0.4, "f1_star": 0.25, "intervals": {"false_alarms_per_frame": [0.5, 3]}}
+
+    one = result("a", **{key: each for key, each in at(0.2, 0.9, 2.0, 4.0).items() if key not in ("siou", "ppv")})
+    (tmp_path / "a.json").write_text(json.dumps({"results": [{**one, "deployed": at(0.7, 0.5, 1.0, 5.0)}]}))
+    assert main(["report", str(tmp_path / "a.json"), "--out", str(tmp_path / "out")]) == 0
+    rows = cells((tmp_path / "out/thresholds.md").read_text())
+    assert [row[:3] for row in rows] == [
+        ["net a, deployed threshold", "<u>50.00</u>", "**1.00 [0.5, 3.0]**"],
+        ["net a, best threshold", "**90.00**", "<u>2.00 [0.5, 3.0]</u>"],
+    ]
+    rows = cells((tmp_path / "out/drives.md").read_text())
+    assert [row[2:5] for row in rows] == [
+        ["<u>5.00 [1.0, 9.0]</u>", "<u>0.50</u>", "**100.00**"],
+        ["**4.00 [1.0, 9.0]**", "**0.40**", "<u>200.00</u>"],
+    ]
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Drives: objects and alarms as events" in page
+    assert "chosen with the truth in hand" in page
+    numbers = next(csv.DictReader((tmp_path / "out/drives.csv").read_text().splitlines()))
+    assert float(numbers["road_anomaly21 false_alarms_per_hour"]) == 100

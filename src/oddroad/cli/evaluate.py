@@ -19,6 +19,10 @@ def evaluate(
     protocol: Literal["native", "network"] = "native",
     size: str | None = None,
     threshold: str | None = None,
+    video: bool = False,
+    fps: float | None = None,
+    min_hits: int = 1,
+    max_age: int = 2,
     intervals: bool = True,
     exact: bool = False,
     workers: int = 1,
@@ -27,7 +31,8 @@ def evaluate(
     plugin: Path | None = None,
     flip_tta: bool = False,
 ) -> None:
-    """Evaluate a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; IoU and ECE of the classes.
+    """Evaluate a detector on data sets: AP, FPR95, AUROC, F1, sIoU, PPV, F1*; objects found and
+    false alarms at the deployed threshold, of drives as events; IoU and ECE of the classes.
 
     Example: oddroad evaluate default --data road_anomaly road_obstacle21 --root ~/datasets --json default.json
 
@@ -41,8 +46,14 @@ def evaluate(
         protocol: native: maps are enlarged to the labels, as the benchmarks do. network: images and labels are
             resized to --size and frames without an anomaly are left out, as the first paper does.
         size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
-        threshold: judge components at this threshold too, instead of the one deployed with the model: a number, or of
-            a calibrated .onnx file no-alarms, alarms=1/100frames, alarms=30/hour@1fps or fpr=0.1%.
+        threshold: judge components, objects and alarms at this threshold too, instead of the one deployed with the
+            model: a number, or of a calibrated .onnx file no-alarms, alarms=1/100frames, alarms=30/hour@1fps or
+            fpr=0.1%.
+        video: judge sequences of frames as drives, too: objects found, delay until the alarm, alarms per hour, and
+            consistency VC*. Of sets that say which frames are of one drive.
+        fps: frames per second of the drives, where the set does not say it or to replace what it says.
+        min_hits: with --video: report only tracks with at least so many hits, as detect does.
+        max_age: with --video: frames in a row that a track may miss before it ends, as in detect.
         intervals: 95 % intervals of the figures, by leaving out each image, or each sequence of frames, in turn; no
             second run of the model.
         exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.
@@ -84,6 +95,10 @@ def evaluate(
         size=parse_size(size) if size else None,
         exact=exact,
         threshold=threshold,
+        video=video,
+        fps=fps,
+        min_hits=min_hits,
+        max_age=max_age,
         intervals=intervals,
         workers=workers,
         work=work or default_out("evaluate"),

@@ -6,6 +6,7 @@ Every loader takes the folder that holds the sets, finds its own below it, and m
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -246,27 +247,35 @@ def classes_file(path: Path) -> np.ndarray:
         ) from None
 
 
-def sequences_file(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Name of an image -> its sequence, as ``sequences.json`` says; empty where it is missing.
+def sequences_file(path: Path, names: Iterable[str]) -> dict[str, tuple[str, float | None]]:
+    """Name of an image -> its sequence and the frames per second of that, as ``sequences.json`` says; empty where it is
+    missing.
 
     Raises:
         InputError: if it is not as described.
     """
     if not path.is_file():
         return {}
+    found: dict[str, tuple[str, float | None]] = {}
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
-        pairs = [(name, key) for key, each in given.items() for name in each if isinstance(each, list)]
-    except (ValueError, TypeError, AttributeError):
         pairs = []
-    found, there = {str(name): key for name, key in pairs}, set(names)
-    if not pairs or len(found) < len(pairs) or not all(isinstance(name, str) for name, _ in pairs):
+        for key, each in given.items():
+            frames, fps = (each["frames"], float(each["fps"])) if isinstance(each, dict) else (each, None)
+            if not isinstance(frames, list) or (fps is not None and not 0 < fps < math.inf):
+                raise ValueError
+            pairs += [(name, (key, fps)) for name in frames]
+        found, there = {str(name): each for name, each in pairs}, set(names)
+        if not pairs or len(found) < len(pairs) or not all(isinstance(name, str) for name, _ in pairs):
+            raise ValueError
+    except (ValueError, TypeError, AttributeError, KeyError):
         raise InputError(
-            f'\'{path}\' should be like {{"drive 1": ["0001", "0002"]}}, names of images without ending, each once'
-        )
+            f'\'{path}\' should be like {{"drive 1": ["0001", "0002"]}}, or {{"drive 1": {{"fps": 10, '
+            '"frames": ["0001", "0002"]}}, with names of images without ending, each once'
+        ) from None
     if strange := [each for each in found if each not in there]:
         raise InputError(f"'{path}' names {len(strange)} images that are not there ({', '.join(strange[:3])})")
-    if taken := sorted(there & set(found.values())):
+    if taken := sorted(there & {key for key, _ in found.values()}):
         raise InputError(f"'{path}' calls a sequence '{taken[0]}', which is the name of an image; call it otherwise")
     return found
 
@@ -286,8 +295,9 @@ def folder(root: Path, split: str = "") -> Samples:
 
     ``classes.json`` says what the values of the masks mean, for example ``{"known": [0], "anomaly": [1, 2]}``; values
     it does not name are not judged. Without it 0 is in-distribution, 1 an anomaly, and the rest is not judged.
-    ``sequences.json`` says which images are frames of one drive, for example ``{"drive 1": ["0001", "0002"]}``:
-    intervals take them as one. Images that it does not name stand alone.
+    ``sequences.json`` says which images are frames of one drive, for example ``{"drive 1": ["0001", "0002"]}``, or
+    ``{"drive 1": {"fps": 10, "frames": ["0001", "0002"]}}``: intervals take them as one. Images that it does not name
+    stand alone. The frames of a drive follow each other in the order of their names.
 
     Args:
         root: the folder itself.
@@ -317,7 +327,9 @@ def folder(root: Path, split: str = "") -> Samples:
         every, lambda image: labels.get(image.stem), lookup, labels.values(), missing, lambda image: image.stem
     )
     sequences = sequences_file(root / "sequences.json", named)
-    samples[:] = [replace(each, sequence=sequences.get(each.name, "")) for each in samples]
+    for at, each in enumerate(samples):
+        sequence, fps = sequences.get(each.name, ("", None))
+        samples[at] = replace(each, sequence=sequence, fps=fps)
     others = [each.name for each in visible(images.iterdir(), images) if each not in files]
     for reason, left in (("labels by their name", [each.name for each in beside]), ("no images", others)):
         if left:

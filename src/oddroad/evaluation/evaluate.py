@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -20,18 +19,17 @@ from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
+from oddroad.detection.tracking import MAX_AGE
 from oddroad.errors import InputError, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
-from oddroad.evaluation.intervals import add_intervals
+from oddroad.evaluation.figures import anomaly_result
+from oddroad.evaluation.judged import AtThreshold
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
 from oddroad.evaluation.predictors import Predictor
+from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
-from oddroad.metrics import ComponentMetric
-from oddroad.metrics.component import merged
 from oddroad.types import IGNORE, Sample
-
-NO_INFORMATION = "this score carries no information here: its AP is not above the prevalence"
 
 MOST_PICTURES = 100
 """Frames of a set that are drawn, beside the best, median and worst of each score."""
@@ -66,6 +64,7 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
         chosen.append((name, split or entry.split, entry.load(root, split or entry.split)))
     anomaly_sets = [name for name, _, _ in chosen if DATASETS[name].task == "anomaly"]
     check_options(settings, anomaly_sets)
+    check_video(settings, {name: samples for name, _, samples in chosen if name in anomaly_sets})
     threads = max(1, available_cores() // max(settings.workers, 1))
     predictor = settings.opener(settings.model, settings.scores, threads)
     check_saved(settings, predictor)
@@ -93,9 +92,42 @@ def check_options(settings: Settings, anomaly_sets: Sequence[str]) -> None:
     if settings.workers < 1:
         raise InputError(f"--workers {settings.workers}; expected 1 or more")
     if not anomaly_sets:
-        for name in ("scores", "threshold", "exact"):
+        for name in ("scores", "threshold", "exact", "video"):
             if getattr(settings, name):
                 raise InputError(f"--{name} does nothing for sets of classes, which are judged by the classes alone")
+
+
+def check_video(settings: Settings, sets: Mapping[str, Sequence[Sample]]) -> None:
+    """Refuse options of sequences that are impossible or would do nothing.
+
+    Args:
+        settings: how.
+        sets: the anomaly sets.
+
+    Raises:
+        InputError: naming the option.
+    """
+    given = {
+        "fps": settings.fps is not None,
+        "min-hits": settings.min_hits != 1,
+        "max-age": settings.max_age != MAX_AGE,
+    }
+    if not settings.video:
+        if alone := [name for name, each in given.items() if each]:
+            raise InputError(f"--{alone[0]} is for sequences of frames; pass --video, too")
+        return
+    if settings.fps is not None and not (math.isfinite(settings.fps) and settings.fps > 0):
+        raise InputError(f"--fps is {settings.fps}; expected frames per second above 0")
+    if settings.min_hits < 1 or settings.max_age < 0:
+        name, value = ("min-hits", settings.min_hits) if settings.min_hits < 1 else ("max-age", settings.max_age)
+        raise InputError(f"--{name} is {value}; expected a number of frames, {int(name == 'min-hits')} or more")
+    if settings.protocol == "network":
+        raise InputError("--video with --protocol network, which leaves out frames without an anomaly; use native")
+    if lacking := [name for name, samples in sets.items() if not sequences_of(samples)]:
+        raise InputError(
+            f"--video needs frames of drives, and {lacking[0]} has single images; a set of your own names its drives "
+            "in sequences.json"
+        )
 
 
 def check_saved(settings: Settings, predictor: Predictor) -> None:
@@ -155,6 +187,7 @@ def evaluate_anomaly(
     """
     settings, names, dataset = pool.settings, pool.predictor.scores, where["dataset"]
     start, whole, steps = time.perf_counter(), PartialCounts(), 2 * len(samples)
+    steps += sum(map(len, sequences_of(samples).values())) if settings.video else 0
     used: list[Sample] = []
     for number, (sample, part) in enumerate(zip(samples, pool.work(pixel_pass, samples, dataset), strict=True)):
         whole.merge(part)
@@ -174,11 +207,17 @@ def evaluate_anomaly(
     if folder is not None:
         clear_pictures(folder)
     given = thresholds, ranges, folder, frames_to_draw(whole.frames, names)
-    components: dict[str, list[list[ComponentMetric]]] = {name: [] for name in names}
+    judged: dict[str, list[list[AtThreshold]]] = {name: [] for name in names}
     for number, found in enumerate(pool.work(component_pass, used, dataset, *given)):
         for name, parts in found.items():
-            components[name].append(parts)
+            judged[name].append(parts)
         tell(len(samples) + number + 1, steps)
+    sequences = sequences_of(used) if settings.video else {}
+    drives: dict[str, list[list[VideoCounts]]] = {name: [] for name in names}
+    for number, found in enumerate(pool.work(video_pass, list(sequences.values()), dataset, thresholds)):
+        for name, parts in found.items():
+            drives[name].append(parts)
+        tell(2 * len(samples) + sum(map(len, list(sequences.values())[: number + 1])), steps)
     common = describe_run(pool, where, samples) | {
         "judged_images": len(used),
         "seconds": time.perf_counter() - start,
@@ -188,14 +227,13 @@ def evaluate_anomaly(
         "frames_folder": frames_folder(where),
     }
     told = notes_of_set(whole, common, samples, where)
+    if settings.video:
+        told += notes_of_sequences(settings, sequences, used)
     for name in names:
-        by_threshold = list(zip(*components[name], strict=True))
-        result = anomaly_result(
-            settings, common, name, whole, pixel[name], [merged(each) for each in by_threshold], told
-        )
-        if settings.intervals:
-            add_intervals(result, whole, by_threshold, [each.unit for each in used])
-        yield result
+        yield anomaly_result(
+            settings, common, name, whole, pixel[name], list(zip(*judged[name], strict=True)),
+            list(zip(*drives[name], strict=True)), [each.unit for each in used], list(sequences), told,
+        )  # fmt: skip
     if not pool.predictor.saved:
         clear(settings.work, dataset)
 
@@ -238,6 +276,22 @@ def notes_of_set(
     return notes
 
 
+def notes_of_sequences(
+    settings: Settings, sequences: Mapping[str, Sequence[Sample]], samples: Sequence[Sample]
+) -> list[str]:
+    """What is to be said about the sequences of a set."""
+    notes, frames = [], sum(map(len, sequences.values()))
+    if frames < len(samples):
+        notes.append(f"video figures are of {frames} frames of {len(sequences)} drives; the others stand alone")
+    lacking = [name for name, each in sequences.items() if each[0].fps is None]
+    if lacking and settings.fps is None:
+        notes.append(
+            f"the frames per second of {len(lacking)} of {len(sequences)} drives are not known, so nothing is given in "
+            "seconds or by the hour; pass --fps"
+        )
+    return notes
+
+
 def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
     """What every result says about where it comes from."""
     settings, predictor = pool.settings, pool.predictor
@@ -256,59 +310,6 @@ def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Samp
         **predictor.about,
         "versions": versions(),
     }
-
-
-def anomaly_result(
-    settings: Settings,
-    common: dict[str, Any],
-    score: str,
-    whole: PartialCounts,
-    pixel: dict[str, float],
-    components: list[ComponentMetric],
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    """The JSON object of one data set and score.
-
-    Args:
-        settings: how it was evaluated.
-        common: what all scores of the set share, see ``describe_run``.
-        score: its name.
-        whole: the counts of the first pass over all frames.
-        pixel: the pixel figures of this score.
-        components: its component metrics, at the best threshold and, where there is one, at the deployed one.
-        notes: what is to be said about the set.
-
-    Returns:
-        JSON values but for NaN and infinities, fractions and not percent.
-    """
-    best, *deployed = components
-    remarks = list(notes)
-    if (rounded := whole.rounded.get(score)) and not settings.exact:
-        name, single, double = max(rounded, key=lambda each: abs(each[1] - each[2]))
-        remarks.append(
-            f"the float64 maps differ by less than float32 resolves: AP of frame '{name}' is {100 * single:.2f} in "
-            f"float32 and {100 * double:.2f} in float64; --exact ranks in float64"
-        )
-    elif pixel["ap"] <= pixel["prevalence"] * (1 + 1e-6):
-        remarks.append(NO_INFORMATION)
-    if pixel["ap_error"] > 1e-4:
-        remarks.append(f"AP is proven to {pixel['ap_error']:.1e} only; --exact removes the doubt")
-    hashes = whole.hashes.get(score)
-    result = {
-        **common,
-        **({"model_hash": hashlib.sha256("".join(hashes).encode()).hexdigest()} if hashes else {}),
-        "score": score,
-        **pixel,
-        **best.result(),
-        "min_sizes": [best.min_predicted, best.min_truth],
-        "exact": settings.exact,
-        "notes": remarks,
-        "frames": [{"name": each["name"], "ap": each["ap"][score]} for each in whole.frames],
-        "curve": whole.pixel[score].ranking().curve(),
-    }
-    for metric in deployed:
-        result["deployed"] = {"threshold": float(metric.threshold), **metric.result()}
-    return result
 
 
 def evaluate_semantic(

@@ -15,11 +15,13 @@ from oddroad.datasets import DATASETS, read_image
 from oddroad.datasets.read import check_shapes, read_raw_label, same_aspect
 from oddroad.errors import InputError
 from oddroad.evaluation.cache import keep_map, load_map, map_path
+from oddroad.evaluation.judged import AtThreshold, Truth
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import PartialCounts, Settings
 from oddroad.io.images import resize_area, resize_nearest, write_image
 from oddroad.metrics import ComponentMetric, ExactPixelMetric, PixelMetric, SemanticMetric
 from oddroad.metrics.intervals import COARSE
+from oddroad.regions import InDistribution
 from oddroad.types import ANOMALY, IGNORE, Sample
 
 PICTURE_WIDTH = 480
@@ -193,15 +195,15 @@ def component_pass(
     display_ranges: dict[str, list[float]],
     folder: Path | None,
     drawn: set[str],
-) -> dict[str, list[ComponentMetric]]:
-    """The second pass over one frame: components at some thresholds, and its picture.
+) -> dict[str, list[AtThreshold]]:
+    """The second pass over one frame: components and objects at some thresholds, and its picture.
 
     Args:
         predictor: gives the maps.
         settings: how.
         sample: the frame.
         dataset: name of its set.
-        thresholds: score -> thresholds, a metric is made for each.
+        thresholds: score -> thresholds, counts are made for each.
         display_ranges: score -> lowest and highest score of the pictures, the same for all frames.
         folder: for the pictures, or None.
         drawn: names of the frames to draw.
@@ -209,11 +211,14 @@ def component_pass(
     label, _ = read_truth(settings, sample)
     maps, _ = load_or_compute(predictor, settings, sample, dataset, label.shape)
     maps = {name: resize_map(each, label.shape, sample.name, double=settings.exact) for name, each in maps.items()}
-    found: dict[str, list[ComponentMetric]] = {}
+    sizes, card = DATASETS[dataset].min_sizes, predictor.card
+    truth = Truth.of(label, sizes[1])
+    found: dict[str, list[AtThreshold]] = {}
     for name, heat in maps.items():
-        found[name] = [ComponentMetric(each, *DATASETS[dataset].min_sizes) for each in thresholds[name]]
-        for metric in found[name]:
-            metric.add(heat, label, sample.name)
+        in_distribution = InDistribution.of(card, name) if card is not None else None
+        found[name] = [AtThreshold(ComponentMetric(each, *sizes)) for each in thresholds[name]]
+        for counts in found[name]:
+            counts.add(heat, label, truth, in_distribution, sample.name)
     if folder is not None and sample.name in drawn:
         draw(folder, sample, label, maps, display_ranges)
     return found

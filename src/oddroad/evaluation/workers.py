@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from oddroad.detection.tracking import MAX_AGE
 from oddroad.evaluation.predictors import Opener, Predictor, open_predictor
 from oddroad.metrics import ExactPixelMetric, PixelMetric, SemanticMetric
-from oddroad.types import Sample
 
 NETWORK_SIZE = (512, 1024)
 """Size of the protocol "network" where none is given, that of Table 1 of the first paper."""
@@ -34,6 +34,10 @@ class Settings:
         threshold: for the component metrics at a fixed threshold, in the threshold language; None for the one deployed
             with the model.
         intervals: whether the figures get intervals, from counts of each image.
+        video: whether sequences are judged as such, too: objects and alarms as events, and consistency.
+        fps: frames per second of all sequences; None for what the set says.
+        min_hits: of sequences, only tracks with at least so many hits are reported, as in ``detect``.
+        max_age: frames in a row that a track may miss before it ends.
         workers: processes.
         work: folder for the maps between the two passes, which lets an interrupted run go on.
         pictures: folder for small pictures of the frames, or None.
@@ -47,6 +51,10 @@ class Settings:
     exact: bool = False
     threshold: str | None = None
     intervals: bool = True
+    video: bool = False
+    fps: float | None = None
+    min_hits: int = 1
+    max_age: int = MAX_AGE
     workers: int = 1
     work: Path = Path("out/evaluate")
     pictures: Path | None = None
@@ -129,8 +137,8 @@ class WorkerPool:
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
 
-    def work(self, task: Callable[..., Any], samples: Sequence[Sample], *given: Any) -> Iterator[Any]:
-        """Results of ``task(predictor, settings, sample, *given)`` in the order of the samples."""
+    def work(self, task: Callable[..., Any], samples: Sequence[Any], *given: Any) -> Iterator[Any]:
+        """Results of ``task(predictor, settings, sample, *given)`` in the order of the samples (or lists of them)."""
         if self.pool is None:
             yield from (task(self.predictor, self.settings, sample, *given) for sample in samples)
         else:
@@ -147,7 +155,7 @@ def prepare(settings: Settings, threads: int) -> None:
     PREPARED["predictor"] = settings.opener(settings.model, settings.scores, threads)
 
 
-def in_worker(job: tuple[Callable[..., Any], Sample, tuple[Any, ...]]) -> Any:
+def in_worker(job: tuple[Callable[..., Any], Any, tuple[Any, ...]]) -> Any:
     """One task in a worker process."""
     task, sample, given = job
     return task(PREPARED["predictor"], PREPARED["settings"], sample, *given)

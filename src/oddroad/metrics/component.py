@@ -5,7 +5,6 @@ Source: Chan et al., "SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation", 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +15,8 @@ from oddroad.types import ANOMALY, IGNORE
 
 TAUS = np.linspace(0.25, 0.75, 11)
 """Thresholds on sIoU and PPV that F1* averages over."""
+
+COMPONENT_FIGURES = ("siou", "ppv", "f1_star")
 
 
 class Components(NamedTuple):
@@ -158,10 +159,11 @@ class ComponentMetric:
             "predicted_components": float(guesses),
         }
 
+    def weights(self) -> dict[str, tuple[float, ...]]:
+        """What each figure is a mean over: true components, predicted ones, or both."""
+        truths, guesses = self.numbers.astype(float).tolist()
+        return {"siou": (truths,), "ppv": (guesses,), "f1_star": (truths, guesses)}
 
-def merged(parts: Sequence[ComponentMetric]) -> ComponentMetric:
-    """The counts of all parts, of one threshold."""
-    whole = ComponentMetric(parts[0].threshold, parts[0].min_predicted, parts[0].min_truth)
-    for part in parts:
-        whole.merge(part)
-    return whole
+    def steps(self) -> dict[str, float]:
+        """The change of a figure by one component."""
+        return dict.fromkeys(self.weights(), 1 / max(int(self.numbers.max()), 1))

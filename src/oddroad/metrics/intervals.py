@@ -11,11 +11,12 @@ simulation that chose it among ten methods, and says where the stated coverage i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from oddroad.metrics.component import ComponentMetric, merged
 from oddroad.metrics.pixel import PixelMetric
 
 COARSE = 2048
@@ -23,7 +24,13 @@ COARSE = 2048
 
 FIGURES = ("ap", "fpr95", "auroc", "f1")
 
-COMPONENT_FIGURES = ("siou", "ppv", "f1_star")
+RATES = (
+    "false_alarms_per_frame", "alarms_per_hour", "false_alarms_per_hour", "false_alarms_per_100_frames",
+)  # fmt: skip
+"""Figures without an upper bound that count events: their intervals are symmetric on the scale of logarithms."""
+
+DELAYS = ("delay_frames", "delay_seconds")
+"""Means of times: their intervals are symmetric, and end at 0."""
 
 LEVEL = 0.95
 """Probability with which an interval is to cover."""
@@ -45,13 +52,37 @@ class LeftOut:
         units: names of the units.
         figures: figure -> (n,) its values without each unit; NaN where nothing is left to judge.
         degrees: figure -> degrees of freedom of the spread, see ``degrees_of_freedom``; 0 where one unit holds all.
-        pixels: valid pixels of the set, or true components; half of one bounds the logit of 0 and of 1.
+        steps: figure -> its least change, that of one pixel, component or alarm; half of it bounds the logit of 0 and
+            of 1, and the logarithm of 0.
     """
 
     units: tuple[str, ...]
     figures: Mapping[str, np.ndarray]
     degrees: Mapping[str, float]
-    pixels: int
+    steps: Mapping[str, float]
+
+
+class Counts(Protocol):
+    """Counts of frames or sequences whose figures can have intervals."""
+
+    def merge(self, other: Any) -> None:
+        """Add the counts of another part."""
+
+    def without(self, part: Any) -> Any:
+        """The counts less those of a part of them."""
+        ...
+
+    def result(self) -> dict[str, float]:
+        """The figures."""
+        ...
+
+    def weights(self) -> Mapping[str, tuple[float, ...]]:
+        """Of each figure that gets an interval, the sizes of what it is a mean over."""
+        ...
+
+    def steps(self) -> Mapping[str, float]:
+        """By how much one thing more changes each of these figures, at least."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -102,24 +133,41 @@ def leave_one_out(frames: Sequence[PixelMetric], units: Sequence[str]) -> LeftOu
     sizes = counts.sum(2) + ties.sum(2)
     degrees = min(degrees_of_freedom(sizes[:, kind]) for kind in (0, 1))
     figures = {name: np.array(values) for name, values in found.items()}
-    return LeftOut(names, figures, dict.fromkeys(FIGURES, degrees), int(sizes.sum()))
+    step = 1 / max(int(sizes.sum()), 1)
+    return LeftOut(names, figures, dict.fromkeys(FIGURES, degrees), dict.fromkeys(figures, step))
 
 
-def leave_one_out_components(frames: Sequence[ComponentMetric], units: Sequence[str]) -> LeftOut:
-    """sIoU, PPV and F1* at a fixed threshold with each unit left out; units are weighed by their components.
+Part = TypeVar("Part", bound=Counts)
+
+
+def merged(parts: Sequence[Part]) -> Part:
+    """The counts of all parts, one at least, which stay as they are."""
+    whole = deepcopy(parts[0])
+    for part in parts[1:]:
+        whole.merge(part)
+    return whole
+
+
+def leave_one_out_counts(frames: Sequence[Counts], units: Sequence[str]) -> LeftOut:
+    """The figures of counts at a fixed threshold with each unit left out; units are weighed by what they count.
 
     Args:
-        frames: the counts of each image.
+        frames: the counts of each image, or of each sequence.
         units: see ``leave_one_out``.
     """
-    names = tuple(dict.fromkeys(units))
-    whole = merged(frames)
-    parts = [merged([frame for frame, unit in zip(frames, units, strict=True) if unit == name]) for name in names]
+    gathered: dict[str, list[Counts]] = {}
+    for frame, unit in zip(frames, units, strict=True):
+        gathered.setdefault(unit, []).append(frame)
+    parts = [merged(each) for each in gathered.values()]
+    whole = merged(parts)
     found = [whole.without(part).result() for part in parts]
-    figures = {name: np.array([each[name] for each in found]) for name in COMPONENT_FIGURES}
-    truths, guesses = (degrees_of_freedom(each) for each in np.array([part.numbers for part in parts]).T)
-    degrees = {"siou": truths, "ppv": guesses, "f1_star": min(truths, guesses)}
-    return LeftOut(names, figures, degrees, int(whole.numbers.max()))
+    weights = [part.weights() for part in parts]
+    figures = {name: np.array([each[name] for each in found]) for name in whole.weights()}
+    degrees = {
+        name: min(degrees_of_freedom(sizes) for sizes in np.array([each[name] for each in weights]).T)
+        for name in figures
+    }
+    return LeftOut(tuple(gathered), figures, degrees, whole.steps())
 
 
 def aligned(frame: PixelMetric, whole: PixelMetric) -> PixelMetric:
@@ -172,8 +220,17 @@ def interval(value: float, left_out: LeftOut, figure: str, level: float = LEVEL)
     """
     if why_none(left_out, figure):
         return float("nan"), float("nan")
-    half = critical(left_out.degrees[figure], level) * spread(logit(left_out.figures[figure], left_out.pixels))
-    middle = logit(np.array(value), left_out.pixels)
+    values, width = left_out.figures[figure], critical(left_out.degrees[figure], level)
+    if figure in DELAYS:
+        half = width * spread(values)
+        return max(value - half, 0.0), value + half
+    step = left_out.steps[figure]
+    if figure in RATES:
+        middle, logs = (np.log(np.maximum(each, step / 2)) for each in (np.array(value), values))
+        half = width * spread(logs)
+        return float(np.exp(middle - half)), float(np.exp(np.minimum(middle + half, 700.0)))
+    half = width * spread(logit(values, step))
+    middle = logit(np.array(value), step)
     return float(expit(middle - half)), float(expit(middle + half))
 
 
@@ -239,9 +296,9 @@ def spread(values: np.ndarray) -> float:
     return float(np.sqrt((len(values) - 1) * values.var()))
 
 
-def logit(values: np.ndarray, pixels: int) -> np.ndarray:
-    """log(v / (1 - v)) of fractions, half a pixel away from 0 and 1 at least."""
-    least = 0.5 / max(pixels, 1)
+def logit(values: np.ndarray, step: float) -> np.ndarray:
+    """log(v / (1 - v)) of fractions, half a step away from 0 and 1 at least."""
+    least = step / 2
     values = values.clip(least, 1 - least)
     return np.log(values) - np.log1p(-values)
 

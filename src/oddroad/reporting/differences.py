@@ -10,15 +10,20 @@ import numpy as np
 
 from oddroad.metrics.intervals import Difference, LeftOut, paired_difference
 from oddroad.reporting.sheets import Sheet
-from oddroad.reporting.tables import HEADS, short
+from oddroad.reporting.tables import AS_THEY_ARE, HEADS, short
 
-FIGURES = ("ap", "fpr95", "f1_star")
-"""Figures that are compared."""
+FIGURES = {
+    (): ("ap", "fpr95", "f1_star"),
+    ("deployed",): ("object_recall", "false_alarms_per_frame"),
+    ("deployed", "video"): ("event_recall", "false_alarms_per_hour"),
+}
+"""Where in a result figures stand -> those of them that are compared."""
 
 TITLE = "Differences on the same images"
 
 NOTE = (
-    "Percentage points, first method minus second; 95 % interval and p of a paired test that leaves out one image, or "
+    "Percentage points, of false alarms their number, first method minus second, objects and alarms each at its own "
+    "deployed threshold; 95 % interval and p of a paired test that leaves out one image, or "
     "one sequence of frames, at a time. The last p holds for all lines of this table together (Holm): where it is "
     "below 0.05, the two methods differ."
 )
@@ -32,7 +37,14 @@ def left_out_of(result: Mapping[str, Any], figure: str) -> LeftOut | None:
     if result.get(figure) is None or not kept or figure not in kept["figures"]:
         return None
     values = np.array([np.nan if each is None else each for each in kept["figures"][figure]], float)
-    return LeftOut(tuple(kept["units"]), {figure: values}, {figure: kept["degrees"][figure]}, 0)
+    return LeftOut(tuple(kept["units"]), {figure: values}, {figure: kept["degrees"][figure]}, {})
+
+
+def at(result: Mapping[str, Any], place: Sequence[str]) -> Mapping[str, Any]:
+    """A part of a result; empty where there is none."""
+    for name in place:
+        result = result.get(name) or {}
+    return result
 
 
 def pairs(
@@ -42,12 +54,14 @@ def pairs(
     for (one, first), (other, second) in combinations(list(zip(results, names, strict=True)), 2):
         if any(one.get(key) != other.get(key) for key in ("dataset", "split", "protocol", "anomaly_pixels")):
             continue
-        for figure in FIGURES:
-            mine, theirs = left_out_of(one, figure), left_out_of(other, figure)
-            if mine is None or theirs is None or mine.units != theirs.units:
-                continue
-            found = paired_difference((one[figure], other[figure]), (mine, theirs), figure)
-            yield one["dataset"], figure, first, second, found, len(mine.units)
+        for place, figures in FIGURES.items():
+            here, there = at(one, place), at(other, place)
+            for figure in figures:
+                mine, theirs = left_out_of(here, figure), left_out_of(there, figure)
+                if mine is None or theirs is None or mine.units != theirs.units:
+                    continue
+                found = paired_difference((here[figure], there[figure]), (mine, theirs), figure)
+                yield one["dataset"], figure, first, second, found, len(mine.units)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -74,13 +88,14 @@ def differences_sheet(results: Sequence[Mapping[str, Any]], names: Sequence[str]
     rows, numbers = [], {name: [] for name in (*COLUMNS[:5], "low", "high", *COLUMNS[6:])}
     for (dataset, figure, first, second, each, units), p in zip(found, together, strict=True):
         none = np.isnan(each.low)
-        ends = "-" if none else f"[{100 * each.low:+.1f}, {100 * each.high:+.1f}]"
+        scale = 1 if figure in AS_THEY_ARE else 100
+        ends = "-" if none else f"[{scale * each.low:+.1f}, {scale * each.high:+.1f}]"
         tests = ["-", "-"] if none else [p_text(each.p), p_text(p)]
         about = [short(dataset), HEADS[figure], first, second]
-        rows.append([*about, f"{100 * each.difference:+.2f}", ends, *tests, str(units)])
+        rows.append([*about, f"{scale * each.difference:+.2f}", ends, *tests, str(units)])
         values = (dataset, figure, first, second, each.difference, each.low, each.high, each.p, p, units)
         for name, value in zip(numbers, values, strict=True):
-            numbers[name].append(100 * value if name in ("difference", "low", "high") else value)
+            numbers[name].append(scale * value if name in ("difference", "low", "high") else value)
     return Sheet(COLUMNS, rows, numbers=numbers, text_columns=frozenset({0, 1, 2, 3}))
 
 

@@ -15,7 +15,15 @@ from oddroad.reporting import differences, figures, seeds
 from oddroad.reporting.learning_curves import PLACE, read_curves
 from oddroad.reporting.methods import method_names
 from oddroad.reporting.sheets import Sheet, as_html, comma_separated, latex, markdown
-from oddroad.reporting.tables import BESIDE_HEADS, beside, measured_table, sheet_of, short, with_published
+from oddroad.reporting.tables import (
+    BESIDE_HEADS,
+    at_thresholds,
+    beside,
+    measured_table,
+    sheet_of,
+    short,
+    with_published,
+)
 
 NEEDED = (
     "dataset", "score", "model", "model_hash", "protocol", "input_size", "images", "seconds", "versions", "notes",
@@ -150,14 +158,28 @@ def run_name(folder: Path, folders: Sequence[Path]) -> str:
     return str(folder)
 
 
+NOTES = {
+    "thresholds": "Deployed: the threshold of the model, or the one that was asked for. Best: the one of the best F1, "
+    "chosen with the truth in hand. An object is found if a reported region lies on it; a false alarm lies on none.",
+    "drives": "An object counts once, however long it is in view; an alarm is a track when it is first reported. "
+    "Delays are means over the objects found, from the first frame in which one is seen.",
+}
+"""What is said below a table."""
+
+
 def result_tables(
     results: Sequence[dict[str, Any]], names: Sequence[str], out: Path, written: list[Path]
 ) -> list[Section]:
     """The parts of the page with tables, which are also written as files."""
     found: list[Section] = []
+    frames, drives = at_thresholds(results, names), at_thresholds(results, names, video=True)
+    figures_of_frames = ("object_recall", "false_alarms_per_frame", "siou", "ppv", "f1_star")
+    figures_of_drives = ("event_recall", "delay_frames", "delay_seconds", "false_alarms_per_hour", "vc_star")
     tables = {
         "pixels": measured_table(results, names, ("ap", "fpr95"), "Pixels: AP and FPR95"),
         "components": measured_table(results, names, ("siou", "ppv", "f1_star"), "Components: sIoU, PPV and F1*"),
+        "thresholds": measured_table(*frames, figures_of_frames, "Objects and false alarms at the deployed threshold"),
+        "drives": measured_table(*drives, figures_of_drives, "Drives: objects and alarms as events"),
         "classes": measured_table(results, names, ("miou", "ece"), "Closed-set classes: mIoU and calibration error"),
     }
     for name, table in tables.items():
@@ -171,7 +193,7 @@ def result_tables(
         if full.intervals:
             note += " [95 % interval over images, or over sequences where frames belong to one]."
         html = put(sheet_of(full), name, out, written)
-        found.append(Section(full.title, html, note=note if name == "pixels" else ""))
+        found.append(Section(full.title, html, note={"pixels": note, **NOTES}.get(name, "")))
         if name == "pixels" and (lines := beside(results, names)):
             sheet = Sheet(BESIDE_HEADS, lines, text_columns=frozenset({0, 1, 4, 6}))
             found.append(Section("Measured and published, same score and set", as_html(sheet)))

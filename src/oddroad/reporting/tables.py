@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from oddroad.datasets import DATASETS
+from oddroad.metrics.intervals import DELAYS, RATES
 from oddroad.reporting.sheets import Sheet
 
 SAME_METHOD = {
@@ -41,10 +42,19 @@ SHORT = {
 }
 
 
-SMALLER_IS_BETTER = {"fpr95", "ece"}
+AS_THEY_ARE = {*RATES, *DELAYS}
+"""Figures that are no fractions, and not shown in percent."""
 
 
-HEADS = {"ap": "AP", "fpr95": "FPR95", "siou": "sIoU", "ppv": "PPV", "f1_star": "F1*", "miou": "mIoU", "ece": "ECE"}
+SMALLER_IS_BETTER = {"fpr95", "ece", "frames_with_false_alarm", *AS_THEY_ARE}
+
+
+HEADS = {
+    "ap": "AP", "fpr95": "FPR95", "siou": "sIoU", "ppv": "PPV", "f1_star": "F1*", "miou": "mIoU", "ece": "ECE",
+    "object_recall": "object recall", "false_alarms_per_frame": "false alarms/frame", "event_recall": "event recall",
+    "delay_frames": "delay, frames", "delay_seconds": "delay, s", "false_alarms_per_hour": "false alarms/h",
+    "vc_star": "VC*",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Table:
     Attributes:
         title: what it shows.
         columns: (data set, figure) of each column.
-        rows: method -> percent of each column, None where there is none.
+        rows: method -> percent of each column (of AS_THEY_ARE the value), None where there is none.
         sources: method -> where it comes from; "" for a measured one.
         prevalence: data set -> percent, for the remark on AP.
         intervals: (method, column) -> low and high in percent, where a value has an interval.
@@ -120,12 +130,33 @@ def measured_table(
         filled.add((name, each["dataset"]))
         for at, (dataset, figure) in enumerate(columns):
             if each["dataset"] == dataset and each.get(figure) is not None:
-                rows[name][at] = 100 * each[figure]
+                scale = 1 if figure in AS_THEY_ARE else 100
+                rows[name][at] = scale * each[figure]
                 low, high = each.get("intervals", {}).get(figure, (None, None))
                 if low is not None and high is not None:
-                    intervals[name, at] = 100 * low, 100 * high
+                    intervals[name, at] = scale * low, scale * high
     prevalence = {each["dataset"]: 100 * each["prevalence"] for each, _ in having if each.get("prevalence") is not None}
     return Table(title, columns, rows, dict.fromkeys(rows, ""), prevalence, intervals)
+
+
+def at_thresholds(
+    results: Sequence[Mapping[str, Any]], names: Sequence[str], video: bool = False
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The figures of results at the deployed threshold and at the best one as results of their own, and their names.
+
+    Args:
+        results: of 'oddroad evaluate --json'.
+        names: of the row of each.
+        video: the figures of drives instead of those of frames.
+    """
+    found, called = [], []
+    for each, name in zip(results, names, strict=True):
+        for kind, place in (("deployed", each.get("deployed")), ("best", each)):
+            figures = (place or {}).get("video") if video else place
+            if figures is not None and "threshold" in figures:
+                found.append({**figures, "dataset": each["dataset"]})
+                called.append(f"{name}, {kind} threshold")
+    return found, called
 
 
 def with_published(table: Table) -> Table:
