@@ -24,6 +24,9 @@ SHARES = (
 DRAWN = 4096
 """Scores of a frame that its quantiles rest on, at least where the frame has as many."""
 
+FEW = 1000
+"""Values that are few enough to be sorted."""
+
 
 def pixel_levels(values: np.ndarray) -> np.ndarray:
     """For each of RATES, the smallest threshold that at most this share of the values (P,) exceeds."""
@@ -41,32 +44,43 @@ def alarm_level(heat: np.ndarray, valid: np.ndarray, min_area: int) -> float:
     """
     if not valid.all():
         heat = np.where(valid, heat, np.float32(-np.inf))
-    low, high = float(heat[valid].min()), float(heat.max())
-    box = large_regions(heat, low, min_area)
-    if box is None:
-        return low
-    while True:  # the answer is a value above ``low``, at most ``high``, in the box of the large regions above ``low``
-        heat = heat[box]
-        between = heat[(heat > low) & (heat < high)]
-        if not len(between):
-            return high
-        lower = between[between <= (low + high) / 2]
-        middle = float(lower.max() if len(lower) else between.min())
-        found = large_regions(heat, middle, min_area)
-        if found is None:
-            high, box = middle, (slice(None), slice(None))
+    least = low = float(heat[valid].min())
+    high = float(heat.max())
+    # None is large above ``high``; what decides lies in ``heat``, the box of those that are large above ``low``.
+    while (middle := float(np.float32(low + 0.75 * (high - low)))) not in (low, high):  # the higher, the less to do
+        if cv2.countNonZero(((heat > low) & (heat <= high)).view(np.uint8)) <= FEW:
+            break
+        box = large_regions(heat, middle, min_area)
+        if box is None:
+            high = middle
         else:
-            low, box = middle, found
+            low, heat = middle, heat[box]
+    if low == least and large_regions(heat, low, min_area) is None:
+        return least
+    values = np.unique(heat[(heat > low) & (heat <= high)])
+    first, last = 0, len(values) - 1
+    while first < last:
+        number = (first + last) // 2
+        if large_regions(heat, float(values[number]), min_area) is None:
+            last = number
+        else:
+            first = number + 1
+    return float(values[first])
 
 
 def large_regions(heat: np.ndarray, threshold: float, min_area: int) -> tuple[slice, slice] | None:
     """The box, rows and columns, of the regions of a map (H, W) above a threshold that are large enough; or None."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats((heat > threshold).view(np.uint8), connectivity=8)
+    mask = (heat > threshold).view(np.uint8)
+    left, top, wide, high = cv2.boundingRect(mask)
+    if wide * high < min_area:
+        return None
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask[top : top + high, left : left + wide], connectivity=8)
     large = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= min_area]
     if not len(large):
         return None
     x, y, width, height = large[:, :4].T
-    return slice(int(y.min()), int((y + height).max())), slice(int(x.min()), int((x + width).max()))
+    rows = slice(top + int(y.min()), top + int((y + height).max()))
+    return rows, slice(left + int(x.min()), left + int((x + width).max()))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""The detectors that the page shows, and whose turn it is to use them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oddroad.detection.drawing import Scale
+from oddroad.errors import InputError
+from oddroad.inference.model import Model
+from oddroad.regions import InDistribution
+
+
+class Detector:
+    """A model with the score that is looked at.
+
+    Args:
+        name: that clients use; unique.
+        model: the detector; calls wait for their turn, so that it never serves more than it was made for.
+        score: one of its scores; its first where None.
+
+    Raises:
+        InputError: if it has no such score.
+    """
+
+    def __init__(self, name: str, model: Model, score: str | None = None):
+        self.name, self.model, self.score = name, model, model.pick_score(score)
+        self.in_distribution = InDistribution.of(model.card, self.score)
+        self.turns = threading.BoundedSemaphore(model.parallel)
+
+    def low_res(self, image: np.ndarray) -> np.ndarray:
+        """The score's map at the network's stride, (h, w) float32, of an image (H, W, 3) uint8 RGB."""
+        with self.turns:
+            return self.model.low_res(image, self.score)
+
+    def threshold(self) -> float | None:
+        """The threshold of the card; None where it has none."""
+        return self.model.card.thresholds.get(self.score)
+
+    def about(self) -> dict[str, Any]:
+        """What the page has to know."""
+        card = self.model.card
+        calibration = {key: value for key, value in card.calibration.items() if key != "scores"}
+        if self.in_distribution is not None:
+            calibration["scores"] = {self.score: card.calibration["scores"][self.score]}
+        return {
+            "name": self.name,
+            "card": card.name,
+            "network": card.network,
+            "score": self.score,
+            "scores": list(card.scores),
+            "size": card.size,
+            "stride": card.stride,
+            "threshold": self.threshold(),
+            "meaning": card.threshold_meaning,
+            "calibration": calibration if self.in_distribution is not None else None,
+            "licence": card.licence,
+            "engine": self.model.engine,
+            "precision": self.model.precision,
+            "sha256": self.model.sha256,
+        }
+
+    def scale(self, threshold: float) -> Scale:
+        """The colours of its scores at a threshold."""
+        return Scale.of(threshold, self.in_distribution)
+
+
+def load_detectors(
+    models: Sequence[str], score: str | None = None, engine: str = "auto", parallel: int = 1
+) -> list[Detector]:
+    """Detectors by path or by the name of an embedded one.
+
+    Raises:
+        InputError: if one cannot be used, or there are more than two, which is what the page shows side by side.
+    """
+    if not 1 <= len(models) <= 2:
+        raise InputError(f"--model has {len(models)} detectors; expected one, or two to be shown side by side")
+    found: list[Detector] = []
+    for each in models:
+        model = Model(each, engine, parallel=parallel)
+        name, number = model.path.stem, 2
+        while name in {other.name for other in found}:
+            name, number = f"{model.path.stem}-{number}", number + 1
+        found.append(Detector(name, model, score))
+    return found
