@@ -29,6 +29,15 @@ def box(x: float, y: float, side: int = 10, mean: float = 1.0) -> Region:
     return Region((round(x), round(y), round(x) + side, round(y) + side), side * side, mean, mean + 1)
 
 
+def test_measuring_a_shift_changes_no_picture() -> None:
+    grey = np.random.default_rng(0).uniform(0, 255, (96, 160)).astype(np.float32)
+    before, after = np.roll(grey, 3, 1), grey
+    kept = before.copy(), after.copy()
+    found = shift_between(before, after)
+    assert found == shift_between(before, after)
+    assert all(np.array_equal(*pair) for pair in zip(kept, (before, after), strict=True))
+
+
 class TestTracker:
     def test_two_things_that_pass_each_other_keep_their_identity(self) -> None:
         tracker = Tracker()

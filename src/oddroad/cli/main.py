@@ -33,6 +33,7 @@ from oddroad.cli.info import info
 from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
+from oddroad.cli.web import web
 from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, pick
 from oddroad.io.redaction import redact
 from oddroad.recipe import read_recipe
@@ -53,6 +54,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "evaluate": evaluate,
         "report": report,
         "benchmark": benchmark,
+        "web": web,
     }.items()
 }
 """Verb -> function. Its parameters are the options, its docstring is the help. A verb may be two words."""
@@ -271,6 +273,7 @@ EXTRAS = {
     "rerun": ("rerun",),
     "logs": ("mcap", "mcap_protobuf", "rosbags"),
     "mcap": ("foxglove",),
+    "web": ("starlette", "uvicorn", "anyio", "prometheus_client"),
     "report": ("matplotlib", "h5py", "pandas", "jinja2", "tabulate"),
     "learn": (
         "torch", "lightning", "albumentations", "onnx", "onnxscript", "yaml", "safetensors", "transformers", "scipy",

@@ -70,7 +70,7 @@ def shift_between(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
         after: (h, w) float32.
     """
     window = cv2.createHanningWindow((before.shape[1], before.shape[0]), cv2.CV_32F)
-    (x, y), response = cv2.phaseCorrelate(before, after, window)
+    (x, y), response = cv2.phaseCorrelate(before.copy(), after.copy(), window)  # it multiplies what it gets in place
     return (x, y) if response >= MIN_RESPONSE else (0.0, 0.0)
 
 

@@ -14,12 +14,16 @@ from typing import Any
 from oddroad.errors import InputError
 from oddroad.io.kinds import kind_of
 from oddroad.io.reading import ReadReport
+from oddroad.io.redaction import redact
 from oddroad.io.sources import Source, find_sources
 from oddroad.web.limits import Limits
 from oddroad.web.reply import Refused
 
 LISTED = 5000
 """Sources that are listed, at most."""
+
+BATCHES = 50
+"""Groups of pictures that may be on their way at the same time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """ "images" or the kind of its source."""
+        """What it is: "images", or the kind of its source."""
         return "images" if self.sources[0].kind == "image" else self.sources[0].kind
 
     @property
@@ -70,6 +74,13 @@ def fixed_part(word: str) -> Path:
     parts = Path(word).parts
     wild = next((number for number, each in enumerate(parts) if any(mark in each for mark in "*?[")), None)
     return Path(word) if wild is None or Path(word).exists() else Path(*parts[:wild])
+
+
+def without_places(text: str, words: Sequence[str]) -> str:
+    """A text in which what the user named is called by its last part."""
+    for each in sorted(words, key=len, reverse=True):
+        text = text.replace(str(Path(each)), Path(each).resolve().name if "://" not in each else redact(each))
+    return text
 
 
 def key_of(words: str) -> str:
@@ -114,9 +125,13 @@ class Library:
     def __post_init__(self) -> None:
         self.uploads: dict[str, Entry] = {}
         self.sizes: dict[str, int] = {}
+        self.batches: dict[str, list[tuple[str, Path]]] = {}
         self.guarding = threading.Lock()
         found = fenced(find_sources(self.words, report=self.report), self.words) if self.words else []
         self.named = {each.key: each for each in entries_of(found[:LISTED])}
+        if len(found) > LISTED:
+            self.report.note(f"the first {LISTED} of {len(found)} sources are listed")
+        self.notes = [without_places(each, self.words) for each in self.report.notes]
 
     def entries(self) -> list[Entry]:
         """Everything, the files that were sent last first."""
@@ -174,6 +189,28 @@ class Library:
             self.uploads[key], self.sizes[key] = entry, total
         self.make_room()
         return entry
+
+    def collect(self, batch: str, name: str, path: Path, last: bool, title: str) -> Entry | None:
+        """Gather pictures that are sent one by one; the entry with the last of them, else None.
+
+        Raises:
+            Refused: if they are too many or too much together, or ``take`` refuses them.
+        """
+        with self.guarding:
+            gathered = self.batches.setdefault(batch[:64], [])
+            waiting = [each for files in self.batches.values() for _, each in files]
+            weight = sum(each.stat().st_size for each in waiting if each.is_file()) + path.stat().st_size
+            if len(waiting) >= self.limits.frames or weight > self.limits.uploads_bytes or len(self.batches) > BATCHES:
+                self.batches.pop(next(iter(self.batches)))
+                raise Refused(f"too many pictures are on their way: {len(waiting)}, {weight / 2**20:.0f} MiB", 413)
+            kept = self.folder / "waiting" / secrets.token_hex(8)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, kept)
+            gathered.append((name, kept))
+            if not last:
+                return None
+            self.batches.pop(batch[:64])
+        return self.take(sorted(gathered), title)
 
     def of_log(self, source: Source) -> list[Source]:
         """The first topic of a log that was sent.

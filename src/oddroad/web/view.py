@@ -94,10 +94,14 @@ class View:
         """Begin to read and judge."""
         self.worker.start()
 
-    def stop(self, why: str = "") -> None:
+    def stop(self, why: str = "stopped") -> None:
         """End the work after the frame that is being judged; what is there stays."""
         self.error = self.error or why
         self.stopping.set()
+
+    def cut(self, why: str) -> None:
+        """Read no further; what was read is judged."""
+        self.error = why
 
     def judge(self, given: tuple[Frame, float]) -> Judged:
         """Picture, maps and levels of a frame; threads may call it at once."""
@@ -119,18 +123,17 @@ class View:
     def frames(self) -> Iterator[tuple[Frame, float]]:
         """The frames of the source until something bounds them."""
         options = ReadOptions(patience=10.0, max_pixels=self.limits.pixels)
-        count = 0
-        for each in timed(read(self.entry.sources, self.every, self.report, options)):
+        stream = timed(read(self.entry.sources, self.every, self.report, options))
+        for count, each in enumerate(stream):
             if self.stopping.is_set():
                 return
             if count >= self.limits.frames and not self.entry.live:
-                return self.stop(f"stopped at {count} frames, the limit of one source")
+                return self.cut(f"stopped at {count} frames, the limit of one source")
             if time.monotonic() - self.began > self.limits.seconds and not self.entry.live:
-                return self.stop(f"stopped after {self.limits.seconds:.0f} seconds, the limit of one source")
+                return self.cut(f"stopped after {self.limits.seconds:.0f} seconds, the limit of one source")
             if self.entry.live and time.monotonic() - self.seen > self.limits.unseen_seconds:
-                return self.stop("nobody looked any more")
+                return self.cut("nobody looked any more")
             yield each
-            count += 1
 
     def work(self) -> None:
         """Read, judge and keep, in the order of the source."""
@@ -148,7 +151,7 @@ class View:
                 self.room(self)
                 if self.stopping.is_set():
                     break
-            self.state = "stopped" if self.stopping.is_set() else "done"
+            self.state = "stopped" if self.error else "done"
             if not self.kept.frames and self.state == "done":
                 self.state, self.error = "failed", "; ".join(self.report.skipped[:3]) or "there was no frame in it"
         except InputError as error:

@@ -1,0 +1,85 @@
+"""Everything that the handlers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oddroad.calibration.thresholds import Threshold, threshold_for
+from oddroad.web.detectors import Detector
+from oddroad.web.library import Library
+from oddroad.web.limits import Limits
+from oddroad.web.reply import Call, Refused
+from oddroad.web.view import View
+from oddroad.web.views import Views
+
+
+@dataclass
+class Desk:
+    """One running page.
+
+    Attributes:
+        detectors: one, or two to be compared.
+        library: what may be opened.
+        views: what is open.
+        limits: of everything.
+        folder: for temporary files; deleted at the end.
+        results: folders of results that may be looked at.
+    """
+
+    detectors: list[Detector]
+    library: Library
+    views: Views
+    limits: Limits
+    folder: Path
+    results: list[Path] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        detectors: list[Detector],
+        folder: Path,
+        limits: Limits | None = None,
+        results: Sequence[Path] = (),
+    ) -> Desk:
+        """A page for some sources.
+
+        Args:
+            words: files, folders, globs, logs, cameras, addresses that may be opened.
+            detectors: one or two.
+            folder: for temporary files.
+            limits: the usual ones where None.
+            results: folders of results that may be looked at.
+
+        Raises:
+            InputError: if a source does not exist.
+        """
+        bounds = limits or Limits()
+        library = Library(words, folder / "uploads", bounds)
+        return cls(detectors, library, Views(detectors, folder / "views", bounds), bounds, folder, list(results))
+
+    def detector(self, call: Call) -> int:
+        """Number of the detector that a request asks for.
+
+        Raises:
+            Refused: if there is none.
+        """
+        number = call.whole("detector", 0)
+        if number >= len(self.detectors):
+            raise Refused(f"detector {number} is not there; there are {len(self.detectors)}", 404)
+        return number
+
+    def threshold(self, call: Call, number: int, view: View | None = None) -> Threshold:
+        """The threshold that a request asks for in the threshold language; the card's where it asks for none.
+
+        Raises:
+            InputError: if it is not understood, or the detector has none.
+        """
+        detector = self.detectors[number]
+        text = call.query.get("threshold", "")
+        if not text:
+            return Threshold(detector.model.threshold(detector.score), detector.model.card.threshold_meaning)
+        rate = None if view is None or view.rate is None else view.rate / view.every
+        return threshold_for(detector.model.card, text, detector.score, rate)

@@ -1,0 +1,95 @@
+"""``/detect``: a picture or a clip in, what ``oddroad detect`` writes out, line by line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from oddroad.detection.frame import FrameProcessor
+from oddroad.detection.lines import frame_line, gap_line, run_line
+from oddroad.detection.pipeline import timed
+from oddroad.detection.summary import Summary
+from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
+from oddroad.io.kinds import kind_of
+from oddroad.io.reading import ReadOptions, ReadReport
+from oddroad.io.sources import Source
+from oddroad.io.video import read
+from oddroad.web.desk import Desk
+from oddroad.web.reply import Call, Refused, Reply, as_json
+
+
+def detect(desk: Desk, call: Call) -> Reply:
+    """Findings in a picture (JSON, one object) or in a clip (JSON lines, as they are found), sent as the body.
+
+    ``threshold`` speaks the threshold language; ``min_area``, ``min_hits``, ``max_age``, ``every`` are those of
+    ``oddroad detect``; ``name`` is the source's name in the answer.
+    """
+    assert call.file is not None
+    folder = desk.folder / f"detect-{call.file.name}"
+    folder.mkdir()
+    path = folder / "file"
+    shutil.move(call.file, path)
+    try:
+        kind = kind_of(path)
+        if kind not in ("image", "video"):
+            raise Refused("the body is neither a picture nor a video", 415)
+        name = Path(call.query.get("name", "").replace("\\", "/")).name[:120] or kind
+        lines = found_in(desk, call, Source(kind, str(path), name))
+        head = next(lines)
+        if kind == "video":
+            return Reply(as_lines(head, lines, folder), "application/jsonl")
+        frame = next(lines)
+        shutil.rmtree(folder, ignore_errors=True)
+        return as_json({**frame, "run": head})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def as_lines(head: dict[str, Any], rest: Iterator[dict[str, Any]], folder: Path) -> Iterator[bytes]:
+    """Lines as bytes; the folder is deleted when they end, or when nobody wants them any more."""
+    try:
+        yield json.dumps(head).encode() + b"\n"
+        for each in rest:
+            yield json.dumps(each).encode() + b"\n"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]:
+    """The lines of one source, as ``oddroad detect`` writes them.
+
+    Raises:
+        InputError: if nothing in it can be read, or an option is wrong.
+    """
+    number = desk.detector(call)
+    detector, every = desk.detectors[number], call.whole("every", 1, 1)
+    threshold = desk.threshold(call, number)
+    area = call.whole("min_area") if call.query.get("min_area") else None
+    hits, age = call.whole("min_hits", 1, 1), call.whole("max_age", MAX_AGE)
+    if hits > 1 and source.kind == "image":
+        raise Refused("'min_hits' links the frames of videos; this is a picture")
+    processor = FrameProcessor(detector.model, detector.score, threshold.value, area)
+    settings = {"min_area": area, "every": every, "min_hits": hits, "max_age": age}
+    report = ReadReport()
+    stream = timed(read([source], every, report if source.moving else None, ReadOptions(max_pixels=desk.limits.pixels)))
+    yield run_line(detector.model, detector.score, threshold.value, threshold.meaning, settings, [source])
+    summary, tracks, told = Summary(reading=report), ConfirmedTracks(hits, age), 0
+    for frame, decode in stream:
+        with detector.turns:
+            judged = processor.judge(frame, decode)
+        if judged.regions is not None:
+            judged.regions, judged.tracks = tracks(frame, judged.regions)
+        for gap in report.gaps[told:]:
+            yield gap_line(gap)
+        told = len(report.gaps)
+        values = frame_line(frame, judged.regions, judged.tracks, judged.milliseconds)
+        summary.add(values)
+        yield values
+        if summary.frames + summary.damaged >= desk.limits.frames:
+            report.note(f"stopped at {desk.limits.frames} frames, the limit of one source")
+            break
+    yield summary.line()

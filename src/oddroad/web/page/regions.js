@@ -1,0 +1,224 @@
+// From a score map and a threshold to regions: oddroad/regions.py in JavaScript. Both are held to the same test vectors.
+
+import { interpolate } from "./numbers.js";
+
+const JOINED_ABOVE = 0.9995;
+
+// What in-distribution pixels score: the quantiles of a card. Shares and values ascend.
+export class InDistribution {
+  constructor(pairs) {
+    this.shares = pairs.map((pair) => pair[0]);
+    this.values = pairs.map((pair) => pair[1]);
+  }
+
+  static of(calibration, score) {
+    const pairs = calibration?.scores?.[score]?.quantiles;
+    return pairs?.length ? new InDistribution(pairs) : null;
+  }
+
+  percentile(score) { return interpolate(score, this.values, this.shares); }
+
+  quantile(share) { return interpolate(share, this.shares, this.values); }
+
+  joining(threshold) {
+    const level = this.quantile(JOINED_ABOVE);
+    return level < threshold ? level : null;
+  }
+}
+
+// A map (h, w) at the size (H, W), linearly, as OpenCV does it.
+export function enlarge(low, height, width) {
+  if (low.height === height && low.width === width) return low;
+  const { data } = low, out = new Float32Array(height * width), fround = Math.fround;
+  const [left, right, shareX] = steps(low.width, width), [top, bottom, shareY] = steps(low.height, height);
+  const rows = new Map();
+  const row = (y) => {
+    if (!rows.has(y)) {
+      if (rows.size > 2) rows.delete(rows.keys().next().value);
+      const mixed = new Float32Array(width), start = y * low.width;
+      for (let x = 0; x < width; x++) {
+        mixed[x] = fround(data[start + left[x]] * fround(1 - shareX[x])) + fround(data[start + right[x]] * shareX[x]);
+      }
+      rows.set(y, mixed);
+    }
+    return rows.get(y);
+  };
+  for (let y = 0, at = 0; y < height; y++) {
+    const above = row(top[y]), below = row(bottom[y]), share = shareY[y], rest = fround(1 - share);
+    for (let x = 0; x < width; x++, at++) out[at] = fround(above[x] * rest) + fround(below[x] * share);
+  }
+  return { data: out, height, width };
+}
+
+// For each new place the two old ones around it, and the share of the second.
+function steps(before, after) {
+  const first = new Int32Array(after), second = new Int32Array(after), share = new Float32Array(after);
+  for (let each = 0; each < after; each++) {
+    const place = (each + 0.5) * (before / after) - 0.5;
+    let at = Math.floor(place), part = Math.fround(place - at);
+    if (at < 0) { at = 0; part = 0; }
+    if (at >= before - 1) { at = before - 1; part = 0; }
+    first[each] = at;
+    second[each] = Math.min(at + 1, before - 1);
+    share[each] = part;
+  }
+  return [first, second, share];
+}
+
+// The box [x0, y0, x1, y1] around the pixels above a threshold, x1 and y1 outside; null where there is none.
+function around(heat, threshold) {
+  const { data, height, width } = heat;
+  let x0 = width, y0 = -1, x1 = 0, y1 = 0;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      if (data[at] > threshold) {
+        if (y0 < 0) y0 = y;
+        y1 = y + 1;
+        if (x < x0) x0 = x;
+        if (x >= x1) x1 = x + 1;
+      }
+    }
+  }
+  return y0 < 0 ? null : [x0, y0, x1, y1];
+}
+
+// Connected parts (8 neighbours) above a threshold within a box: labels (1, 2, ...) and what is known of each part.
+// They are numbered as OpenCV does it, by their first block of 2 x 2 pixels.
+export function parts(heat, threshold) {
+  const level = Math.fround(threshold), box = around(heat, level);
+  if (!box) return { box: [0, 0, 0, 0], wide: 0, labels: new Int32Array(0), found: [] };
+  const [x0, y0, x1, y1] = box, wide = x1 - x0, high = y1 - y0, { data, width } = heat;
+  const labels = new Int32Array(wide * high), parent = [0];
+  const root = (label) => {
+    while (parent[label] !== label) { parent[label] = parent[parent[label]]; label = parent[label]; }
+    return label;
+  };
+  for (let y = 0; y < high; y++) {
+    for (let x = 0; x < wide; x++) {
+      const at = y * wide + x;
+      if (!(data[(y + y0) * width + x + x0] > level)) continue;
+      let label = 0;
+      const join = (other) => {
+        if (!other) return;
+        const found = root(other);
+        if (!label) label = found;
+        else if (found !== label) {
+          const least = Math.min(found, label);
+          parent[Math.max(found, label)] = least;
+          label = least;
+        }
+      };
+      if (x > 0) join(labels[at - 1]);
+      if (y > 0) {
+        if (x > 0) join(labels[at - wide - 1]);
+        join(labels[at - wide]);
+        if (x < wide - 1) join(labels[at - wide + 1]);
+      }
+      if (!label) { label = parent.length; parent.push(label); }
+      labels[at] = label;
+    }
+  }
+  const blocks = (width + 1) >> 1, byRoot = new Map();
+  for (let y = 0, at = 0; y < high; y++) {
+    for (let x = 0; x < wide; x++, at++) {
+      if (!labels[at]) continue;
+      const own = root(labels[at]), px = x + x0, py = y + y0;
+      labels[at] = own;
+      let part = byRoot.get(own);
+      if (!part) byRoot.set(own, (part = { root: own, area: 0, box: [px, py, px + 1, py + 1], first: Infinity }));
+      part.area++;
+      const b = part.box;
+      if (px < b[0]) b[0] = px;
+      if (px >= b[2]) b[2] = px + 1;
+      if (py >= b[3]) b[3] = py + 1;
+      part.first = Math.min(part.first, (py >> 1) * blocks + (px >> 1));
+    }
+  }
+  const found = [...byRoot.values()].sort((a, b) => a.first - b.first), numbers = new Int32Array(parent.length);
+  found.forEach((part, number) => { numbers[part.root] = number + 1; });
+  for (let at = 0; at < labels.length; at++) labels[at] = numbers[labels[at]];
+  return { box, wide, labels, found };
+}
+
+// Regions whose score lies above the threshold, the largest first; parts inside one contour of a lower level are one.
+export function find(heat, threshold, minArea = 0, inDistribution = null) {
+  const { box, wide, labels, found } = parts(heat, threshold);
+  if (!found.length) return [];
+  const least = minArea ?? Math.floor(heat.height * heat.width / 10000);
+  const level = inDistribution?.joining(threshold) ?? null;
+  let groups = found.map((_, number) => [number + 1]);
+  if (level !== null && found.length > 1) groups = joined(parts(heat, level), { box, wide, labels });
+  const area = (group) => group.reduce((sum, number) => sum + found[number - 1].area, 0);
+  groups = groups.filter((group) => Math.max(...group.map((number) => found[number - 1].area)) >= least);
+  groups.sort((a, b) => area(b) - area(a));
+  return groups.map((group) => region(heat, group, found, { box, wide, labels }, inDistribution));
+}
+
+// Which parts lie in one component of the lower level, in the order of their first part.
+function joined(low, { box, wide, labels }) {
+  const component = new Map(), groups = new Map();
+  for (let at = 0; at < labels.length; at++) {
+    if (!labels[at] || component.has(labels[at])) continue;
+    const x = at % wide + box[0] - low.box[0], y = Math.floor(at / wide) + box[1] - low.box[1];
+    component.set(labels[at], low.labels[y * low.wide + x]);
+  }
+  for (const number of [...component.keys()].sort((a, b) => a - b)) {
+    const own = component.get(number);
+    if (!groups.has(own)) groups.set(own, []);
+    groups.get(own).push(number);
+  }
+  return [...groups.values()];
+}
+
+function region(heat, group, found, { box, wide, labels }, inDistribution) {
+  const boxes = group.map((number) => found[number - 1].box), wanted = new Set(group);
+  const x0 = Math.min(...boxes.map((b) => b[0])), y0 = Math.min(...boxes.map((b) => b[1]));
+  const x1 = Math.max(...boxes.map((b) => b[2])), y1 = Math.max(...boxes.map((b) => b[3]));
+  const inside = new Uint8Array((x1 - x0) * (y1 - y0));
+  let sum = 0, area = 0, peak = -Infinity;
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      if (!wanted.has(labels[(y - box[1]) * wide + x - box[0]])) continue;
+      const value = heat.data[y * heat.width + x];
+      inside[(y - y0) * (x1 - x0) + x - x0] = 1;
+      sum += value;
+      area++;
+      if (value > peak) peak = value;
+    }
+  }
+  return { box: [x0, y0, x1, y1], area, mean: sum / area, peak,
+    percentile: inDistribution ? inDistribution.percentile(peak) : null, inside, size: [heat.height, heat.width] };
+}
+
+// The pixels of a region as COCO's compressed run-length code.
+export function encodeRle({ box: [x0, y0, x1, y1], inside, size: [height, width] }) {
+  const runs = [];
+  let value = 0, length = 0;
+  const add = (next, count) => {
+    if (!count) return;
+    if (next === value) { length += count; return; }
+    runs.push(length);
+    value = next;
+    length = count;
+  };
+  add(0, x0 * height);
+  for (let x = x0; x < x1; x++) {
+    add(0, y0);
+    for (let y = y0; y < y1; y++) add(inside[(y - y0) * (x1 - x0) + x - x0], 1);
+    add(0, height - y1);
+  }
+  add(0, (width - x1) * height);
+  if (length) runs.push(length);
+  return runs.map((run, at) => letters(at > 2 ? run - runs[at - 2] : run)).join("");
+}
+
+function letters(number) {
+  let text = "";
+  for (;;) {
+    const bits = number & 31;
+    number >>= 5;
+    const ends = number === (bits & 16 ? -1 : 0);
+    text += String.fromCharCode(bits + (ends ? 48 : 80));
+    if (ends) return text;
+  }
+}

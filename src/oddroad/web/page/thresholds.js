@@ -1,0 +1,159 @@
+// The threshold language and its guarantees: oddroad/calibration/thresholds.py and drives.py in JavaScript. Both are
+// held to the same test vectors.
+
+import { general } from "./numbers.js";
+
+export const FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'";
+
+function number(text, of) {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!(Number.isFinite(value) && value > 0)) throw new Error(`threshold '${of}' holds '${text}'; expected a number above 0`);
+  return value;
+}
+
+function share(value, of) {
+  if (value > 1) throw new Error(`threshold '${of}' asks for a rate of ${general(value, 3)}, which is above 1; expected a share`);
+  return value;
+}
+
+// What a threshold asks for: ["fpr" | "alarms" | "no-alarms" | "value", number].
+export function parseThreshold(given, fps = null) {
+  const text = given.trim();
+  if (text === "no-alarms") return [text, 0];
+  let match = /^fpr=([^%]+)(%?)$/.exec(text);
+  if (match) return ["fpr", share(number(match[1], text) / (match[2] ? 100 : 1), text)];
+  match = /^alarms=([^/]+)\/([\d.]*)frames?$/.exec(text);
+  if (match) return ["alarms", share(number(match[1], text) / (match[2] ? number(match[2], text) : 1), text)];
+  match = /^alarms=([^/]+)\/hour(?:@(.+)fps)?$/.exec(text);
+  if (match) {
+    const speed = match[2] ? number(match[2], text) : fps;
+    if (speed === null) throw new Error(`'${text}' needs to know the frames per second; write for example '${text}@10fps'`);
+    return ["alarms", share(number(match[1], text) / (3600 * speed), text)];
+  }
+  const value = text === "" ? NaN : Number(text);
+  if (!Number.isFinite(value)) throw new Error(`threshold '${text}' is not understood; expected ${FORMS}`);
+  return ["value", value];
+}
+
+const LANCZOS = [676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
+  -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7];
+
+function logGamma(x) {
+  x -= 1;
+  let sum = 0.99999999999980993;
+  LANCZOS.forEach((each, at) => { sum += each / (x + at + 1); });
+  const t = x + LANCZOS.length - 0.5;
+  return 0.5 * Math.log(2 * Math.PI) + (x + 0.5) * Math.log(t) - t + Math.log(sum);
+}
+
+function divergence(low, high) {
+  return (low > 0 ? low * Math.log(low / high) : 0) + (1 - low) * Math.log((1 - low) / (1 - high));
+}
+
+function binomialBelow(most, count, rate) {
+  let sum = 0;
+  for (let i = 0; i <= Math.min(most, count); i++) {
+    sum += Math.exp(logGamma(count + 1) - logGamma(i + 1) - logGamma(count - i + 1)
+      + i * Math.log(rate) + (count - i) * Math.log1p(-rate));
+  }
+  return Math.min(sum, 1);
+}
+
+// The rate that the true mean of `count` independent values in [0, 1] is at most, with confidence.
+export function meanBound(mean, count, confidence) {
+  if (count < 1 || mean >= 1) return 1;
+  const chance = (rate) => Math.min(Math.exp(-count * divergence(mean, rate)),
+    Math.E * binomialBelow(Math.ceil(count * mean - 1e-6), count, rate));
+  let low = mean, high = 1 - 1e-12;
+  if (chance(high) > 1 - confidence) return 1;
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (chance(middle) > 1 - confidence) low = middle; else high = middle;
+  }
+  return high;
+}
+
+function unitsNeeded(rate, confidence) {
+  return Math.max(1, Math.ceil(Math.log(1 - confidence) / Math.log1p(-rate) - 1e-9));
+}
+
+function thresholdForRate(curve, units, rate, confidence) {
+  if (units.best > rate + 1e-12) return null;
+  let low = 0, high = curve.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (meanBound(curve[middle][1], units.equal, confidence) <= rate) low = middle; else high = middle - 1;
+  }
+  return curve[low][0];
+}
+
+// A share in words, rounded up: "4.2 in 100".
+export function in100(rate) {
+  const digits = rate < 0.1 ? 2 : 3, scale = 10 ** (digits - 1 - Math.floor(Math.log10(100 * rate)));
+  return `${general(Math.ceil(100 * rate * scale - 1e-6) / scale, digits)} in 100`;
+}
+
+function blocks(units) {
+  return `${units.count} independent block${units.count > 1 ? "s" : ""} of up to ${units.block} frames`;
+}
+
+function basis(calibration, units) {
+  const { drives, of, scope, confidence, frames, data, date } = calibration;
+  const parts = of === "drive" ? "later parts" : "other scenes";
+  const these = drives === 1 ? `this ${of}` : `these ${drives} ${of}s`;
+  const spoken = scope === "new-drives" ? `for new ${of}s like these ${drives}, each counting alike`
+    : `for ${parts} of ${these}, ${blocks(units)}`;
+  return `${spoken}; ${Math.round(100 * confidence)}% confidence, from ${frames} frames of ${data} (${date})`;
+}
+
+function byPixels(calibration, score, rate) {
+  const kept = calibration.scores[score].fpr, fitting = kept.filter((each) => each[0] <= rate * (1 + 1e-9));
+  if (!fitting.length) {
+    const least = Math.min(...kept.map((each) => each[0]));
+    throw new Error(`fpr=${general(rate, 3)} is smaller than the calibration holds; ask for fpr=${(100 * least).toFixed(2)}% or more`);
+  }
+  const [used, value, units] = fitting.reduce((best, each) => (each[0] > best[0] ? each : best));
+  const covered = `${Math.round(100 * calibration.coverage)}%`;
+  if (value === null) throw new Error(tooFew(`fpr=${general(rate, 3)}`, 1 - calibration.coverage, calibration, units));
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(used, 3)} of the in-distribution pixels `
+    + `of a frame lie above, in ${covered} of frames, ${basis(calibration, units)}` };
+}
+
+function byAlarms(calibration, score, rate, asked) {
+  const { alarms, units } = calibration.scores[score], pixels = calibration.min_area;
+  const region = `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more`;
+  if (rate === null) {
+    const value = alarms[0][0];
+    return { value, meaning: `${score} > ${general(value, 6)}: no frame of the calibration has ${region}, and at most `
+      + `${in100(units.best)} frames have one, ${basis(calibration, units)}` };
+  }
+  const value = thresholdForRate(alarms, units, rate, calibration.confidence);
+  if (value === null) throw new Error(tooFew(asked, rate, calibration, units));
+  const hourly = asked.includes("/hour") ? ` (${asked}: frames with an alarm, not alarms)` : "";
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${in100(rate)} frames have ${region}${hourly}, `
+    + basis(calibration, units) };
+}
+
+function tooFew(text, rate, calibration, units) {
+  const kind = units.block === null ? `${calibration.of}s` : "blocks";
+  return `'${text}' takes ${unitsNeeded(rate, calibration.confidence)} independent ${kind} without an alarm; the `
+    + `calibration has ${units.count}, which can guarantee ${in100(units.best)} frames at best: calibrate on more `
+    + `${calibration.of}s, or take 'no-alarms'`;
+}
+
+// Read a threshold in the language: its value, and what it means.
+export function thresholdFor(calibration, score, text, fps = null) {
+  const [kind, value] = parseThreshold(text, fps);
+  if (kind === "value") return { value, meaning: `${score} > ${general(value, 6)}: a number that was given, without a guarantee` };
+  if (!calibration?.scores?.[score]) throw new Error(`the detector carries no calibration of the score '${score}'; give a number`);
+  return kind === "fpr" ? byPixels(calibration, score, value)
+    : byAlarms(calibration, score, kind === "no-alarms" ? null : value, text.trim());
+}
+
+// What a value guarantees: the share of frames with a false alarm that it stays below; null without a calibration.
+export function guaranteeOf(calibration, score, value) {
+  const found = calibration?.scores?.[score];
+  if (!found) return null;
+  const at = found.alarms.findIndex((pair) => pair[0] <= value), rate = at < 0 ? 1 : found.alarms[at][1];
+  return Math.max(found.units.best, meanBound(rate, found.units.equal, calibration.confidence));
+}
