@@ -18,7 +18,7 @@ def describe(card: Card) -> str:
     lines = [
         f"{card.name}",
         f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weight_storage}, "
-        f"computed in {card.precision}",
+        f"computed in {card.precision}{', portable' if card.portable else ''}",
         f"  scores      {', '.join(card.scores)} (the first is the default), computed before upsampling"
         if card.upsample == "score"
         else f"  scores      {', '.join(card.scores)} (the first is the default), computed after upsampling",
@@ -65,6 +65,8 @@ class Card:
         weight_storage: storage of the weights in the file, "float32", "float16" or "int8".
         precision: what most of the network computes in, "float32", or "int8" after quantisation.
         quantisation: how it was quantised, what stayed in float32, and what it cost; see oddroad.learn.export.quantise.
+        portable: the graph is the network and its scores alone, (1, 3, H, W) float32 of ``size`` in and maps at the
+            network's stride out; resizing and enlarging are the caller's. See oddroad.learn.export.portable.
         reference: for each score, what ONNX Runtime gives on a picture that is the same everywhere; see
             oddroad.inference.self_test.
         digest: SHA-256 of the whole file with this digest as zeros; see oddroad.inference.integrity.
@@ -89,6 +91,7 @@ class Card:
     weight_storage: str = "float32"
     precision: str = "float32"
     quantisation: dict[str, Any] = field(default_factory=dict)
+    portable: bool = False
     reference: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     format: int = CARD_FORMAT

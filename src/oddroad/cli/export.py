@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,11 +11,15 @@ import tyro
 from oddroad.cli.common import parse_size, say
 from oddroad.errors import InputError
 
+For = Annotated[Literal["oddroad", "portable"], tyro.conf.arg(name="for")]
+"""What a file is exported for."""
+
 
 def export(
     checkpoint: Annotated[tuple[Path, ...], tyro.conf.Positional],
     /,
     out: Path,
+    for_: For = "oddroad",
     scores: tuple[str, ...] = ("max_logit",),
     size: str = "any",
     upsample: Literal["score", "logits"] = "score",
@@ -33,8 +38,11 @@ def export(
 
     Args:
         checkpoint: an oddroad checkpoint, from 'oddroad train' or 'oddroad convert'; several become one ensemble,
-            whose scores see the mean of their probabilities, and mutual_information their disagreement.
+            whose scores see the mean of their probabilities, and mutual_information their disagreement. With --for
+            also an exported float32 .onnx file of one size, or "default-fp32".
         out: the file to write.
+        for_: oddroad: a file that takes images of any size, for ONNX Runtime and OpenVINO; portable: the network and its
+            scores alone in plain operators, which every runtime computes right, with its card beside it as .json.
         scores: score maps that the file gives; the first is the default one.
         size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
         upsample: score: compute the scores at the network's stride and enlarge the maps; logits: enlarge the class
@@ -51,6 +59,15 @@ def export(
     """
     target, int8 = parse_size(size), precision == "int8"
     check_int8_options(int8, quantisation_data, quantiser, weight_storage, flip_tta)
+    if for_ != "oddroad":
+        check_device_options(for_, int8, weight_storage)
+        if (source := given_file(checkpoint)) is not None:
+            own = (scores == ("max_logit",), size == "any", upsample == "score", not classes, stride is None, not flip_tta)
+            if not all(own) or plugin is not None:
+                raise InputError(f"'{checkpoint[0]}' is exported already; scores, size and the like are for a checkpoint")
+            return write_portable(source, out)
+        if target is None:
+            raise InputError(f"--for {for_} needs one size; pass --size HxW, such as --size 512x1024")
     from oddroad.learn.checkpoints.format import load_networks, load_scores
     from oddroad.learn.export.onnx import export as write
 
@@ -61,6 +78,11 @@ def export(
     network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
+    if for_ != "oddroad":
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / f"{out.stem}.onnx"
+            write(network, about, table, whole, target, upsample, "float32", classes, temperature, flip_tta=flip_tta)
+            return write_portable(whole, out)
     if int8 and quantisation_data is not None:
         from oddroad.learn.export.quantise import export_int8
 
@@ -79,6 +101,39 @@ def export(
         from oddroad.learn.predictor import flip_tta_cost_line
 
         say(f"  {flip_tta_cost_line(network, table, target, upsample, len(card.classes))}")
+
+
+def given_file(given: tuple[Path, ...]) -> Path | None:
+    """The exported file that is given instead of a checkpoint, by its path or as an embedded one's name; or None."""
+    from oddroad.inference.model import EMBEDDED, find_model
+
+    if len(given) == 1 and (given[0].suffix == ".onnx" or str(given[0]) in EMBEDDED):
+        return find_model(given[0])
+    return None
+
+
+def check_device_options(for_: str, int8: bool, weight_storage: str) -> None:
+    """Refuse options that do not belong to files for other runtimes, before any work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if int8:
+        raise InputError(f"--precision int8 is for files without --for; a file for {for_} is float32: leave one out")
+    if weight_storage != "float32":
+        raise InputError(f"--weight-storage {weight_storage} is for files without --for; leave one of them out")
+
+
+def write_portable(source: Path, out: Path) -> None:
+    """Make an exported file portable, and say what was found."""
+    from oddroad.learn.export.portable import export_portable
+
+    card = export_portable(source, out)
+    height, width = card.size or (0, 0)
+    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {', '.join(card.scores)}, input 1x3x{height}x{width}, portable")
+    for name, value in card.parity.items():
+        say(f"  {name}: {value}")
+    say(f"  {out.with_suffix('.json')}: what a program does around it")
 
 
 def check_int8_options(

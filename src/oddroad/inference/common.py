@@ -6,12 +6,13 @@ from pathlib import Path
 
 from oddroad.card import CARD_KEY, Card
 from oddroad.errors import InputError
+from oddroad.inference.host_resize import CLASSES, LOGITS
 from oddroad.inference.integrity import check_digest
 from oddroad.inference.onnx_graph import metadata, output_names
 
 
 def read_head(path: Path) -> tuple[Card, list[str]]:
-    """The card of a file and the names of its outputs, without preparing it to run; every byte is checked.
+    """The card of a file and the names of what it gives, without preparing it to run; every byte is checked.
 
     Raises:
         InputError: if the file is damaged or was changed, has no card, or one that this version cannot read.
@@ -30,6 +31,8 @@ def read_head(path: Path) -> tuple[Card, list[str]]:
     check_digest(data, path)
     if missing := [name for name in card.scores if name not in outputs]:
         raise InputError(f"model '{path}' lacks the outputs {', '.join(missing)} that its card names; export it again")
+    if card.portable and LOGITS in outputs:
+        outputs.append(CLASSES)
     return card, outputs
 
 
