@@ -41,8 +41,8 @@ def export(
             whose scores see the mean of their probabilities, and mutual_information their disagreement. With --for
             also an exported float32 .onnx file of one size, or "default-fp32".
         out: the file to write.
-        for_: oddroad: a file that takes images of any size, for ONNX Runtime and OpenVINO; portable: the network and its
-            scores alone in plain operators, which every runtime computes right, with its card beside it as .json.
+        for_: oddroad: a file that takes images of any size, for ONNX Runtime and OpenVINO; portable: the network and
+            its scores alone in plain operators, which every runtime computes right, with its card beside it as .json.
         scores: score maps that the file gives; the first is the default one.
         size: HxW to resize every image to inside the file, such as 512x1024, or "any" to run each at its own size.
         upsample: score: compute the scores at the network's stride and enlarge the maps; logits: enlarge the class
@@ -62,9 +62,18 @@ def export(
     if for_ != "oddroad":
         check_device_options(for_, int8, weight_storage)
         if (source := given_file(checkpoint)) is not None:
-            own = (scores == ("max_logit",), size == "any", upsample == "score", not classes, stride is None, not flip_tta)
+            own = (
+                scores == ("max_logit",),
+                size == "any",
+                upsample == "score",
+                not classes,
+                stride is None,
+                not flip_tta,
+            )
             if not all(own) or plugin is not None:
-                raise InputError(f"'{checkpoint[0]}' is exported already; scores, size and the like are for a checkpoint")
+                raise InputError(
+                    f"'{checkpoint[0]}' is exported already; scores, size and the like are for a checkpoint"
+                )
             return write_portable(source, out)
         if target is None:
             raise InputError(f"--for {for_} needs one size; pass --size HxW, such as --size 512x1024")

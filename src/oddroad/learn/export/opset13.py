@@ -71,7 +71,9 @@ def reduction(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
         return [helper.make_node("GlobalAveragePool", [node.input[0]], list(node.output), node.name)]
     over_channels = keep and chosen in ([1], [-3]) and len(shapes_of(graph).get(node.input[0], (0, ()))[1]) == 4
     if node.op_type != "ReduceLogSumExp" or not over_channels:
-        return [helper.make_node(node.op_type, [node.input[0]], list(node.output), node.name, axes=chosen, keepdims=keep)]
+        return [
+            helper.make_node(node.op_type, [node.input[0]], list(node.output), node.name, axes=chosen, keepdims=keep)
+        ]
     name, source = node.output[0], node.input[0]
     parts = {part: f"{name}.{part}" for part in ("most", "below", "powers", "sum", "log")}
     return [
@@ -119,45 +121,6 @@ def reciprocal(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
     return [helper.make_node("Div", [f"{node.output[0]}.one", node.input[0]], list(node.output))]
 
 
-def reshape(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
-    """A Reshape without ``allowzero``, which concerns empty arrays."""
-    return remade(node, allowzero=None)
-
-
-def pad(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
-    """A Pad of all axes; the choice of some came with opset 18."""
-    if len(node.input) > 3 and node.input[3]:
-        raise InputError(f"Pad '{node.name}' chooses axes, which opset {OPSET} cannot say")
-    return remade(node, list(node.input)[:3])
-
-
-def split(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
-    """A Split in equal parts, which opset 13 counts by the outputs."""
-    return remade(node, num_outputs=None)
-
-
-def layer_norm(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
-    """A LayerNormalization over the last axis by its parts."""
-    given, name, source = attributes(node), node.output[0], node.input[0]
-    if given.get("axis", -1) != -1 or len(node.output) > 1:
-        raise InputError(f"LayerNormalization '{node.name}' is over more than the last axis")
-    words = ("mean", "off", "square", "spread", "epsilon", "raised", "root", "unit", "scaled")
-    parts = {part: f"{name}.{part}" for part in words}
-    put_constant(graph, parts["epsilon"], np.array(given.get("epsilon", 1e-5), np.float32))
-    biased = len(node.input) > 2 and node.input[2]
-    return [
-        helper.make_node("ReduceMean", [source], [parts["mean"]], axes=[-1], keepdims=1),
-        helper.make_node("Sub", [source, parts["mean"]], [parts["off"]]),
-        helper.make_node("Mul", [parts["off"], parts["off"]], [parts["square"]]),
-        helper.make_node("ReduceMean", [parts["square"]], [parts["spread"]], axes=[-1], keepdims=1),
-        helper.make_node("Add", [parts["spread"], parts["epsilon"]], [parts["raised"]]),
-        helper.make_node("Sqrt", [parts["raised"]], [parts["root"]]),
-        helper.make_node("Div", [parts["off"], parts["root"]], [parts["unit"]]),
-        helper.make_node("Mul", [parts["unit"], node.input[1]], [parts["scaled"] if biased else name]),
-        *([helper.make_node("Add", [parts["scaled"], node.input[2]], [name])] if biased else []),
-    ]
-
-
 def hard_swish(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
     """A HardSwish by its parts: x * clip(x / 6 + 1/2, 0, 1)."""
     name, source = node.output[0], node.input[0]
@@ -172,8 +135,8 @@ def hard_swish(graph: onnx.GraphProto, node: onnx.NodeProto) -> Nodes:
 
 
 DOWN: dict[str, Callable[[onnx.GraphProto, onnx.NodeProto], Nodes | None]] = {
-    "ReduceSum": reduce_sum, "Resize": resize, "Reshape": reshape, "Pad": pad, "Split": split, "LayerNormalization": layer_norm,
-    "HardSwish": hard_swish, "Slice": channel_slice, "Reciprocal": reciprocal, **dict.fromkeys(REDUCTIONS, reduction),
+    "Resize": resize, "ReduceSum": reduce_sum, "HardSwish": hard_swish, "Slice": channel_slice,
+    "Reciprocal": reciprocal, **dict.fromkeys(REDUCTIONS, reduction),
 }  # fmt: skip
 """Operator -> what stands for a node of it in opset 13; the others mean the same in both."""
 
@@ -191,14 +154,14 @@ def lower(model: onnx.ModelProto) -> None:
 
 
 def check_plain(model: onnx.ModelProto) -> None:
-    """Refuse a graph with operators that not every runtime computes right, or constants that are no plain float32.
+    """Refuse a graph with operators that not every runtime computes right.
 
     Raises:
         InputError: naming the operators and where they stand.
     """
     others: dict[str, list[str]] = {}
     for node in model.graph.node:
-        if node.op_type not in PLAIN or node.domain:
+        if node.op_type not in (*PLAIN, "Identity") or node.domain:
             others.setdefault(node.op_type, []).append(node.name or node.output[0])
     if others:
         words = ", ".join(f"{kind} ({len(names)}, first '{names[0]}')" for kind, names in others.items())

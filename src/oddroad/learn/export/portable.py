@@ -1,7 +1,7 @@
 """One file that every runtime computes right: static, float32, opset 13, nothing but the network and its scores.
 
-What runtimes disagree about stays outside: resizing the picture, enlarging the maps, the arg max, INT8. The card, in the
-file and beside it as ``.json``, says what the caller does instead.
+What runtimes disagree about stays outside: resizing the picture, enlarging the maps, the arg max, INT8. The card, in
+the file and beside it as ``.json``, says what the caller does instead.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def portable_graph(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     """
     if card.precision != "float32" or any("QuantizeLinear" in node.op_type for node in model.graph.node):
         raise InputError(
-            f"'{card.name}' is an INT8 file, which few runtimes compute right; give its float32 version or its checkpoint"
+            f"'{card.name}' is an INT8 file, which few runtimes compute right; give its float32 version or its "
+            "checkpoint"
         )
     if card.size is None:
         raise InputError(
@@ -67,9 +68,9 @@ def portable_graph(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     drop_unread(model)
     model = make_static(model)
     lower(model)
+    check_plain(model)
     model = make_static(model)
     name_outputs(model, list(sources))
-    check_plain(model)
     return model
 
 
@@ -107,7 +108,9 @@ def name_outputs(model: onnx.ModelProto, names: list[str]) -> None:
         made = f"{name}.portable"
         for node in graph.node:
             node.input[:] = [f"{each}.inner" if each == name else each for each in node.input]
-            node.output[:] = [name if each == made else f"{each}.inner" if each == name else each for each in node.output]
+            node.output[:] = [
+                name if each == made else f"{each}.inner" if each == name else each for each in node.output
+            ]
         identity = maker(graph, name)
         assert identity is not None
         source = maker(graph, identity.input[0])
@@ -184,8 +187,8 @@ def compare(source: Path, path: Path, card: Card) -> dict[str, Any]:
                 worst = max(worst, off if np.isfinite(off) else np.inf)
                 if worst > (allowed := TOLERANCE if (height, width) == size else RESIZED_TOLERANCE):
                     raise InputError(
-                        f"the portable form gives another {name} in {engine}: off by {worst:.3g} of the largest score at "
-                        f"{height} x {width}, {allowed:g} allowed; nothing was written"
+                        f"the portable form gives another {name} in {engine}: off by {worst:.3g} of the largest score "
+                        f"at {height} x {width}, {allowed:g} allowed; nothing was written"
                     )
             found[f"{engine} {height}x{width}"] = float(f"{worst:.3g}")
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import helper, shape_inference
 
 from oddroad.learn.export.graph_passes import bypass, constant_of, drop_unread, put_constant, readers
 
@@ -20,8 +20,8 @@ SHAPERS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
 
 ELEMENTWISE = (
-    "Neg", "Exp", "Log", "Sqrt", "Relu", "LeakyRelu", "Sigmoid", "Clip", "Add", "Sub", "Mul", "Div", "Reciprocal", "Pow",
-    "Max", "Min", "Abs", "Softplus", "Tanh",
+    "Neg", "Exp", "Log", "Sqrt", "Relu", "LeakyRelu", "Sigmoid", "Clip", "Add", "Sub", "Mul", "Div", "Reciprocal",
+    "Pow", "Max", "Min", "Abs", "Softplus", "Tanh",
 )  # fmt: skip
 """Operators on each value by itself, which a change of shape may come before or after."""
 
@@ -107,7 +107,7 @@ def fold_constants(model: onnx.ModelProto) -> None:
         inferred(whole).SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     for name, value in zip(names, session.run(names, {}), strict=True):
-        put_constant(graph, name, value)
+        put_constant(graph, name, np.asarray(value))
 
 
 def drop_idle(model: onnx.ModelProto) -> None:
@@ -226,7 +226,7 @@ def lift(model: onnx.ModelProto) -> None:
     drop_unread(model)
 
 
-def each_node(model: onnx.ModelProto, change: Callable[[onnx.GraphProto, onnx.NodeProto], None | list]) -> None:
+def each_node(model: onnx.ModelProto, change: Callable[[onnx.GraphProto, onnx.NodeProto], list | None]) -> None:
     """Put what a function gives in the place of each node; None leaves it. In place."""
 
     def nodes() -> Iterator[onnx.NodeProto]:
@@ -238,12 +238,3 @@ def each_node(model: onnx.ModelProto, change: Callable[[onnx.GraphProto, onnx.No
     kept = [onnx.NodeProto.FromString(each.SerializeToString()) for each in found]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-
-
-def weights_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """The float32 initializers of a graph by name."""
-    return {
-        each.name: numpy_helper.to_array(each)
-        for each in model.graph.initializer
-        if each.data_type == TensorProto.FLOAT
-    }
