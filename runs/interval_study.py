@@ -79,7 +79,7 @@ def pasted(data: Path, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
     small = name == "small"
     scenes = 150 if small else sharp_scenes(data, 24)
-    sets = Validation(data, "coco128-seg", scenes, (512, 1024), sets=("cityscapes_small",))
+    sets = Validation(data, (("coco128-seg", 1.0),), scenes, (512, 1024), sets=("cityscapes_small",))
     for index in range(len(sets)):
         image, label = sets[index]
         truth = label.numpy()

@@ -94,7 +94,7 @@ def frames_of(name: str, run: Run) -> Iterator[Frame]:
         InputError: if the set is not there.
     """
     if name == "pasted":
-        found = Validation(run.data, "coco128-seg", run.images or 60, SIZE)
+        found = Validation(run.data, (("coco128-seg", 1.0),), run.images or 60, SIZE)
         for number in range(len(found) if not run.images else run.images):
             image, label = (each.numpy() for each in found[number])
             truth = np.where(label == OUTLIER, ANOMALY, np.where(label == IGNORE, IGNORE, KNOWN)).astype(np.uint8)

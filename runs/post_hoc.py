@@ -139,7 +139,7 @@ def frames_of(name: str, root: Path, images: int) -> Iterator[tuple[str, np.ndar
 
 def pasted(root: Path, images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The validation set on which choices are made: objects of held-out COCO classes pasted on known scenes."""
-    validation = Validation(root, "coco128-seg", images or 25, SIZE)
+    validation = Validation(root, (("coco128-seg", 1.0),), images or 25, SIZE)
     for i in range(len(validation)):
         pixels, label = validation[i]
         kinds = np.where(label == OUTLIER, ANOMALY, np.where(label == IGNORE, IGNORE, KNOWN)).astype(np.uint8)

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from oddroad.errors import InputError
 
 NETWORK_NAMES = (
-    "erfnet", "erfnet_lite", "enet", "bisenetv1", "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former",
-    "mask2anomaly", "mask2anomaly_frozen", "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin",
+    "erfnet", "erfnet_lite", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "enet", "bisenetv1",
+    "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former", "mask2anomaly", "mask2anomaly_frozen", "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin",
     "mask2former_small", "mask2anomaly_small",
 )  # fmt: skip
 """The keys of NETWORKS, for help texts and completion, which do not import PyTorch."""
@@ -27,7 +27,7 @@ class Network:
     """The network.
 
     Attributes:
-        name: erfnet, erfnet_lite, enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former, mask2anomaly, or a
+        name: erfnet, erfnet_lite, efficientnet_lite0 (or 1, 2), enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former, mask2anomaly, or a
             variant of the last two: _swin, _small, _frozen, _lean.
         classes: number of class outputs.
         outlier: give it an outlier head.
@@ -66,6 +66,11 @@ class Scenes:
         class_balance: share of the scenes that are drawn so that every class is met equally often; the others are
             drawn uniformly.
         validation: names of the data sets whose validation scenes are evaluated.
+        weights: names of data sets, each with how much more often each of its scenes is drawn.
+        weather: share of the crops with fog, rain, night, a low sun or drops on the lens.
+        cameras: share of the crops with what unseen cameras show: bonnet, wiper, painted lines, concrete; if above 0,
+            what a data set leaves out at the lower edge (the own bonnet) is known.
+        surfaces: folder of close-ups of road surfaces below the data root, for grain; "" for none.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
@@ -76,6 +81,10 @@ class Scenes:
     loss_stride: int = 2
     class_balance: float = 0.0
     validation: tuple[str, ...] = ("cityscapes_small", "camvid")
+    weights: tuple[tuple[str, float], ...] = ()
+    weather: float = 0.0
+    cameras: float = 0.0
+    surfaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,20 +92,25 @@ class Outliers:
     """The outlier objects pasted on the scenes.
 
     Attributes:
-        objects: folder with ``images`` and ``labels`` of COCO objects in YOLO segmentation text, below the data root.
+        objects: folders below the data root, each with its share of the draws: ``images`` and ``labels`` of COCO objects
+            in YOLO segmentation text, or pictures of cut-outs with an alpha channel.
         probability: share of the scenes that get outlier objects.
         max_objects: largest number of outlier objects on a scene.
         shapes: share of random shapes of random texture among them, the rest are COCO objects.
         in_distribution: share of the scenes that get pasted objects of closed-set classes, with their label.
         on_road: share of the objects that stand on the road.
+        varied: share of the objects with a shadow, and with a light and an edge that vary.
+        patches: share of the scenes on which pieces of the road are pasted elsewhere on it, and stay known.
     """
 
-    objects: str = "coco128-seg"
+    objects: tuple[tuple[str, float], ...] = (("coco128-seg", 1.0),)
     probability: float = 0.6
     max_objects: int = 3
     shapes: float = 0.35
     in_distribution: float = 0.3
     on_road: float = 0.7
+    varied: float = 0.0
+    patches: float = 0.0
 
 
 @dataclass(frozen=True)

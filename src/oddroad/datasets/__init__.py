@@ -88,6 +88,11 @@ DATASETS: dict[str, DataSet] = {
         layout="cityscapes_small/SPLIT with images and labels, 256x256",
         to_cityscapes=driving.to_cityscapes(*range(19)),
     ),
+    "cityscapes_sharp": DataSet(
+        driving.cityscapes_sharp, "train", "semantic", {}, CITYSCAPES_CLASSES,
+        layout="cityscapes_sharp with images and labels, 2048x1024",
+        to_cityscapes=driving.to_cityscapes(*range(19)),
+    ),
     "camvid": DataSet(
         driving.camvid, "test", "semantic", {"train": 367, "val": 101, "test": 233}, driving.CAMVID_CLASSES,
         layout="camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from oddroad.datasets.read import table
 from oddroad.datasets.samples import NO_LABEL, Samples, folders, images_in, labels_in, pair, visible
@@ -120,6 +121,33 @@ def cityscapes_small(root: Path, split: str = "val") -> Samples:
     """
     found = home(root, ["cityscapes_small"], f"{split}/images", "cityscapes_small") / split
     return paired(found / "images", found / "labels", table(keep=19), (256, 512))
+
+
+def height_of(picture: Path) -> int:
+    """Rows of a picture, by its header; 0 if it cannot be read.
+
+    One label of the set as it goes round is a table of 256 values in one row.
+    """
+    try:
+        with Image.open(picture) as found:
+            return found.height
+    except OSError:
+        return 0
+
+
+def cityscapes_sharp(root: Path, split: str = "train") -> Samples:
+    """Some of Cityscapes' training scenes at their full size, 2048x1024; trainIds 0 to 18. There is no other split.
+
+    Raises:
+        InputError: if the set is not there, another split is asked for, or an image has no label.
+    """
+    if split != "train":
+        raise InputError(f"cityscapes_sharp has no split '{split}'; its scenes are all of 'train'")
+    found = home(root, ["cityscapes_sharp"], "images", "cityscapes_sharp")
+    samples = paired(found / "images", found / "labels", table(keep=19))
+    broken = [each.image.name for each in samples if each.label is not None and height_of(each.label) < 2]
+    kept = [each for each in samples if each.image.name not in broken]
+    return Samples(kept, {**samples.left_out, "label is no map": broken} if broken else samples.left_out)
 
 
 def camvid(root: Path, split: str = "test") -> Samples:

@@ -33,8 +33,8 @@ def same(first: nn.Module, second: nn.Module) -> bool:
         return torch.equal(first(images).logits, second(images).logits)
 
 
-OURS = ("erfnet_lite",)
-"""Networks that nobody else has weights of."""
+OURS = ("erfnet_lite", "efficientnet_lite1", "efficientnet_lite2")
+"""Networks that nobody else has weights of, and those whose code is another's."""
 QUICK = [name for name in NETWORKS if name not in OURS and (not name.startswith("mask2") or name.endswith("_small"))]
 
 
@@ -52,6 +52,29 @@ def test_every_network_but_ours_has_a_published_form_that_comes_back(name, tmp_p
     assert about["origin"]["file"] == "a.pth"
     assert len(about["origin"]["sha256"]) == 64
 
+
+def test_the_encoder_of_an_image_classifier_is_taken(tmp_path):
+    network = made("efficientnet_lite0", classes=19)
+    theirs = {
+        ".".join(f"_{part}" if part[0].isalpha() and part not in LEAVES else part for part in key.split(".")[1:]): each
+        for key, each in network.state_dict().items()
+        if key.startswith("encoder.")
+    }
+    assert "_blocks.0._depthwise_conv.weight" in theirs
+    for prefix in ("", "module."):
+        extra = {f"{prefix}_fc.weight": torch.ones(10, 1280), f"{prefix}_conv_head.weight": torch.ones(1, 1, 1, 1)}
+        torch.save({f"{prefix}{key}": each for key, each in theirs.items()} | extra, tmp_path / "a.pth")
+        done = convert(tmp_path / "a.pth", "efficientnet_lite0")
+        images = torch.rand(1, 3, 64, 64)
+        with torch.inference_mode():
+            mine, other = (each.encoder(images)[32] for each in (done.network, network))
+        assert torch.equal(mine, other)
+        assert done.about["untrained"] == ["classifier", "laterals", "smooth"]
+        assert sorted(done.ignored) == sorted(extra)
+        assert "an image classifier, of which the encoder is taken" in done.recognised
+
+
+LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 FORMS = {
     "plain": (lambda state: state, []),

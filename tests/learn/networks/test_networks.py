@@ -29,18 +29,20 @@ GOLDEN_NAMES = {
     "ddrnet23_slim": "ddrnet23slim",
 }
 GAINS = {
-    "erfnet": 0.8, "erfnet_lite": 0.8, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85,
+    "erfnet": 0.8, "erfnet_lite": 0.8, "efficientnet_lite0": 1.0, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85,
     "pidnet_s": 0.7, "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
 }  # fmt: skip
 PARAMETERS = {
-    "erfnet": 2_064_191, "erfnet_lite": 1_383_138, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
+    "erfnet": 2_064_191, "erfnet_lite": 1_383_138, "efficientnet_lite0": 3_103_059, "efficientnet_lite1": 3_867_731,
+    "efficientnet_lite2": 4_505_235, "enet": 351_660, "bisenetv1": 13_275_539, "bisenetv2": 3_358_627,
     "ddrnet23_slim": 5_695_987, "pidnet_s": 7_625_715,
     "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
     "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
     "mask2anomaly_swin": 49_774_478, "mask2former_small": 5_950_468, "mask2anomaly_small": 6_000_388,
 }  # fmt: skip
-QUICK = [name for name in NETWORKS if not name.startswith("mask2") or name.endswith("_small")]
-"""All but the mask networks of full size, whose code is that of the small ones; see also test_mask2former.py."""
+LARGER = ("efficientnet_lite1", "efficientnet_lite2")
+QUICK = [name for name in NETWORKS if name not in LARGER and (not name.startswith("mask2") or name.endswith("_small"))]
+"""All but networks of full size whose code is that of the small ones; see also test_mask2former.py."""
 
 
 def lively(name: str, **arguments) -> nn.Module:

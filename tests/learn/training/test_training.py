@@ -139,16 +139,18 @@ class TestData:
         recipe = small()
         crops, held_out = (
             Crops(root, recipe.scenes, recipe.outliers, 1, 0),
-            Validation(root, "coco128-seg", 2, (64, 128)),
+            Validation(root, (("coco128-seg", 1.0),), 2, (64, 128)),
         )
-        assert not {each.kind for each in crops.outlier_cutouts} & {each.kind for each in held_out.outlier_cutouts}
-        assert {each.kind for each in held_out.outlier_cutouts} <= HELD_OUT
+        assert not {each.kind for each in crops.objects.outliers[0]} & {
+            each.kind for each in held_out.objects.outliers[0]
+        }
+        assert {each.kind for each in held_out.objects.outliers[0]} <= HELD_OUT
         assert sum((label == OUTLIER).any() for _, label in (held_out[i] for i in range(len(held_out)))) >= 3
-        far = Validation(root, "coco128-seg", 3, (64, 128), sets=("camvid",), heights=(8, 12))
+        far = Validation(root, (("coco128-seg", 1.0),), 3, (64, 128), sets=("camvid",), heights=(8, 12))
         for _, label in (far[i] for i in range(len(far))):
             _, _, boxes, _ = cv2.connectedComponentsWithStats((label == OUTLIER).numpy().astype(np.uint8))
             assert 0 < boxes[1:, 3].max() <= 14
-        clean = Validation(root, "coco128-seg", 2, (64, 128), clean=True)
+        clean = Validation(root, (("coco128-seg", 1.0),), 2, (64, 128), clean=True)
         assert not any((clean[i][1] == OUTLIER).any() for i in range(len(clean)))
 
     def test_scenes_are_decoded_when_asked_for_and_kept_while_they_fit(

@@ -21,7 +21,12 @@ from oddroad.learn.checkpoints.on_scenes import Check, judge_conventions, labell
 from oddroad.learn.checkpoints.reading import find_state, read_any, strip_prefix
 from oddroad.learn.detector import NORMALISATION
 from oddroad.learn.networks import NETWORKS
+from oddroad.learn.networks.efficientnet_lite import BEHIND_THE_ENCODER, from_published
 from oddroad.types import CITYSCAPES_CLASSES
+
+
+OF_IMAGENET = tuple(name for name in NETWORKS if name.startswith("efficientnet_lite"))
+"""Networks of which others publish an image classifier: its encoder is taken, everything behind it is new."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ PUBLISHED: dict[str, Published] = {
     "bisenetv2": Published(("head.conv_out.1.weight", 0), "cityscapes", "those of CoinCheung/BiSeNet are MIT"),
     "ddrnet23_slim": Published(("final_layer.conv2.weight", 0), "imagenet", "those of ydhongHIT/DDRNet are MIT"),
     "pidnet_s": Published(("final_layer.conv2.weight", 0), "imagenet", "those of XuJiacong/PIDNet are MIT"),
+    **{
+        name: Published(
+            ("classifier.weight", 0), "imagenet", "those of the efficientnet-lite packages are Apache-2.0, of ImageNet"
+        )
+        for name in OF_IMAGENET
+    },
     **{
         name: Published(
             ("class_predictor.weight", 0),
@@ -161,6 +172,10 @@ def convert(
     if name in OF_MASKS:
         found, told, words = from_others(found)
         recognised += words
+    encoder, rest = from_published(found) if name in OF_IMAGENET else ({}, [])
+    if encoder:
+        found, told = encoder, rest
+        recognised.append("an image classifier, of which the encoder is taken")
     everything = list(make(auxiliary=True).state_dict())
     state, prefix, outside = strip_prefix(found, everything)
     if prefix:
@@ -180,6 +195,9 @@ def convert(
     elif name in OF_MASKS and key not in state and is_backbone(state):
         headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
         recognised.append(f"a backbone alone; everything behind it is new, with {outputs} outputs")
+    elif name in OF_IMAGENET and key not in state and "encoder.conv_stem.weight" in state:
+        headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
+        recognised.append(f"an encoder alone; everything behind it is new, with {outputs} outputs")
     elif key not in state:
         raise InputError(
             f"'{path}' does not fit {name}: it has no {key} ({len(state)} entries, such as "
@@ -207,7 +225,7 @@ def convert(
     arguments["classes"] = len(order.indices)
     network = make(**arguments)
     own = network.state_dict()
-    missing = fill(own, state, path, name, untrained=("decoder.", *UNTRAINED) if headless else ())
+    missing = fill(own, state, path, name, untrained=("decoder.", *UNTRAINED, *BEHIND_THE_ENCODER) if headless else ())
     network.load_state_dict(own)
     ignored = [*(each for each in state if each not in own), *outside, *beside, *told]
     origin = {

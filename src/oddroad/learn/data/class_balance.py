@@ -82,7 +82,8 @@ MET = 0.001
 def balanced(root: Path, scenes: Scenes) -> np.ndarray:
     """(N,) float64, the cumulated chances of the scenes of a run: some of the draws are evenly over the classes.
 
-    A class that few scenes show brings these scenes up; only single classes count, not groups of them.
+    A class that few scenes show brings these scenes up; only single classes count, not groups of them. The other draws
+    follow the weights of the sets.
     """
     met = {
         name: [np.bincount(each.ravel(), minlength=256) >= MET * each.size for each in training_labels(root, name)]
@@ -92,4 +93,5 @@ def balanced(root: Path, scenes: Scenes) -> np.ndarray:
     shows = np.array([each for name in scenes.sets for each in met[name]])[:, single].astype(np.float64)
     shows = shows[:, shows.any(0)]
     by_class = (shows / shows.sum(0)).mean(1)
-    return np.cumsum((1 - scenes.class_balance) / len(shows) + scenes.class_balance * by_class)
+    weights = np.concatenate([np.full(len(met[name]), dict(scenes.weights).get(name, 1.0)) for name in scenes.sets])
+    return np.cumsum((1 - scenes.class_balance) * weights / weights.sum() + scenes.class_balance * by_class)

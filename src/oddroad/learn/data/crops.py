@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,15 +12,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oddroad.datasets.samples import images_in
+from oddroad.io.images import read_image
 from oddroad.learn.data.appearance import vary
+from oddroad.learn.data.cameras import ego_vehicle, vary_camera
 from oddroad.learn.data.class_balance import balanced, named_classes
-from oddroad.learn.data.cutouts import HELD_OUT, CutOut, coco_objects
-from oddroad.learn.data.pasting import draw, with_objects
+from oddroad.learn.data.cutouts import CutOut
+from oddroad.learn.data.objects import Objects
+from oddroad.learn.data.pasting import draw, known_patch, with_objects
 from oddroad.learn.data.photometric import distortions
-from oddroad.learn.data.scenes import SceneList
+from oddroad.learn.data.scenes import SceneList, at_once
 from oddroad.learn.data.shapes import random_shape
+from oddroad.learn.data.weather import weathered
 from oddroad.recipe import Outliers, Scenes
-from oddroad.types import IGNORE, OUTLIER
+from oddroad.types import IGNORE
+
+
+ROWS = 256
+"""Height that the scales of a recipe refer to."""
 
 
 def as_tensors(image: np.ndarray, label: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -38,7 +48,7 @@ def crop_matrix(shape: tuple[int, int], aspect: float, scenes: Scenes, rng: np.r
     """
     rows, columns = scenes.crop
     low, high = scenes.scale
-    height = max(256 * np.exp(rng.uniform(np.log(low), np.log(high))), rows, columns / aspect)
+    height = max(ROWS * np.exp(rng.uniform(np.log(low), np.log(high))), rows, columns / aspect)
     width = height * aspect * rng.uniform(0.9, 1.1)
     along, down = width / shape[1], height / shape[0]
     x, y = rng.uniform(0, max(width - columns, 0)), rng.uniform(0, max(height - rows, 0))
@@ -81,12 +91,11 @@ class Crops(Dataset):
 
     def __init__(self, root: Path, scenes: Scenes, outliers: Outliers, count: int, seed: int):
         self.scenes, self.outliers, self.count, self.seed = scenes, outliers, count, seed
-        self.scene_list = SceneList(root, scenes.sets, "train")
-        objects = coco_objects(root / outliers.objects) if pastes(outliers) else []
-        self.outlier_cutouts = [each for each in objects if each.label == OUTLIER and each.kind not in HELD_OUT]
-        self.class_cutouts = [each for each in objects if each.label != OUTLIER]
-        self.textures = [each.image for each in objects if each.kind not in HELD_OUT and min(each.image.shape[:2]) > 24]
-        self.chances = balanced(root, scenes) if scenes.class_balance else None
+        self.scene_list = SceneList(root, scenes.sets, "train", rows=round(ROWS * scenes.scale[1]))
+        self.objects = Objects(root, outliers.objects) if pastes(outliers) else None
+        self.textures = self.objects.textures if self.objects is not None else []
+        self.textures = self.textures + surfaces(root, scenes.surfaces)
+        self.chances = balanced(root, scenes) if scenes.class_balance or scenes.weights else None
 
     @cached_property
     def photometric(self):
@@ -105,21 +114,32 @@ class Crops(Dataset):
         rng = np.random.default_rng((self.seed, index))
         number = self.draw_scene(rng)
         scene = self.scene_list[number]
+        if self.scenes.cameras:
+            scene = replace(scene, label=ego_vehicle(scene.label))
         objects: list[CutOut] = []
-        if rng.random() < self.outliers.in_distribution:
-            objects += [draw(self.class_cutouts, rng) for _ in range(int(rng.integers(1, 4)))]
-        if rng.random() < self.outliers.probability:
+        found = self.objects
+        if found is not None and rng.random() < self.outliers.in_distribution:
+            objects += [draw(found.classes, rng) for _ in range(int(rng.integers(1, 4)))]
+        if found is not None and rng.random() < self.outliers.probability:
             for _ in range(int(rng.integers(1, self.outliers.max_objects + 1))):
                 if rng.random() < self.outliers.shapes:
                     own = rng.random() < 0.3
                     objects.append(random_shape(rng, [scene.image] if own else self.textures))
                 else:
-                    objects.append(draw(self.outlier_cutouts, rng))
-        image, whole = with_objects(scene, objects, self.outliers.on_road, rng)
+                    objects.append(found.draw(rng))
+        if self.outliers.patches and rng.random() < self.outliers.patches:
+            scene = replace(scene, image=scene.image.copy())
+            for _ in range(int(rng.integers(1, 4))):
+                known_patch(scene.image, scene.label, rng)
+        image, whole = with_objects(scene, objects, self.outliers.on_road, rng, varied=self.outliers.varied)
         matrix = crop_matrix((image.shape[0], image.shape[1]), scene.aspect, self.scenes, rng)
         image, label = crop(image, whole, matrix, self.scenes.crop)
         if rng.random() < self.scenes.appearance:
             image = vary(image, label, self.textures or [scene.image], rng)
+        if self.scenes.cameras and rng.random() < self.scenes.cameras:
+            image, label = vary_camera(image, label, rng)
+        if self.scenes.weather and rng.random() < self.scenes.weather:
+            image = weathered(image, rng)
         if self.scenes.photometric:
             self.photometric.set_random_seed(int(rng.integers(2**31)))
             image = self.photometric(image=image)["image"]
@@ -135,6 +155,11 @@ class Crops(Dataset):
         """(classes,) bool: the classes that the set of crop ``index`` can name."""
         name, _ = self.scene_list.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
         return torch.from_numpy(named_classes(name, classes))
+
+
+def surfaces(root: Path, folder: str) -> list[np.ndarray]:
+    """Close-ups of road surfaces below a folder of the data root, for grain; none for ""."""
+    return at_once(read_image, images_in(root / folder)) if folder else []
 
 
 def pastes(outliers: Outliers) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from oddroad.datasets import DATASETS, read_image, training_table
@@ -55,6 +56,13 @@ def read_scene(sample: Sample, table: np.ndarray) -> Scene:
     return Scene(image, table[sample.lookup[raw]], width / height)
 
 
+def at_height(scene: Scene, height: int) -> Scene:
+    """The scene brought to a height and its true width."""
+    size = (round(height * scene.aspect), height)
+    image = cv2.resize(scene.image, size, interpolation=cv2.INTER_AREA)
+    return Scene(image, cv2.resize(scene.label, size, interpolation=cv2.INTER_NEAREST), scene.aspect)
+
+
 def read_scenes(root: Path, sets: tuple[str, ...], split: str, most: int | None = None) -> list[Scene]:
     """All scenes of some sets, decoded; with ``most``, that many of each set, evenly spread."""
     return list(SceneList(root, sets, split, most))
@@ -78,12 +86,14 @@ class SceneList(Sequence[Scene]):
         sets: names in DATASETS of sets with a table ``to_cityscapes``; a set that is named twice is there twice.
         split: "train" or "val".
         most: that many of each set at most, evenly spread; None for all.
+        rows: scenes of more rows are kept at that many, for crops that never show them larger; None for all rows.
 
     Raises:
         InputError: if a set is unknown or not there.
     """
 
-    def __init__(self, root: Path, sets: Sequence[str], split: str, most: int | None = None):
+    def __init__(self, root: Path, sets: Sequence[str], split: str, most: int | None = None, rows: int | None = None):
+        self.rows = rows
         self.samples: list[tuple[str, Sample]] = []
         for name in sets:
             training_table(name)  # says which sets there are to train on
@@ -102,6 +112,8 @@ class SceneList(Sequence[Scene]):
         if sample.image in self.kept:
             return self.kept[sample.image]
         scene = read_scene(sample, training_table(name))
+        if self.rows is not None and len(scene.label) > self.rows:
+            scene = at_height(scene, self.rows)
         self.free -= scene.image.nbytes + scene.label.nbytes
         if self.free >= 0:
             self.kept[sample.image] = scene

@@ -15,7 +15,7 @@ import numpy as np
 from oddroad.datasets import driving
 from oddroad.io.sources import find_sources
 from oddroad.io.video import read
-from oddroad.learn.data.scenes import Scene, read_scene
+from oddroad.learn.data.scenes import Scene, at_height, read_scene
 from oddroad.types import UNNAMED
 
 HEIGHT = 512
@@ -30,20 +30,13 @@ CLIP_ROAD = ((450, 325), (500, 325), (870, 540), (60, 540))
 """Corners (x, y) of the part of the drive's frames that is road throughout."""
 
 
-def at_height(scene: Scene, height: int = HEIGHT) -> Scene:
-    """The scene brought to a height and its true width."""
-    size = (round(height * scene.aspect), height)
-    image = cv2.resize(scene.image, size, interpolation=cv2.INTER_AREA)
-    return Scene(image, cv2.resize(scene.label, size, interpolation=cv2.INTER_NEAREST), scene.aspect)
-
-
 def drive_scenes(path: Path, every: int) -> list[Scene]:
     """Every n-th frame of the drive; its road has the label of road, the rest is UNNAMED."""
     found: list[Scene] = []
     for frame in read(find_sources([str(path)]), every):
         label = np.full(frame.image.shape[:2], UNNAMED, np.uint8)
         cv2.fillPoly(label, [np.array(CLIP_ROAD)], 0)
-        found.append(at_height(Scene(frame.image, label, frame.image.shape[1] / frame.image.shape[0])))
+        found.append(at_height(Scene(frame.image, label, frame.image.shape[1] / frame.image.shape[0]), HEIGHT))
     return found
 
 
@@ -59,5 +52,5 @@ def sharp_scenes(root: Path, repeats: int = 8, every: int = 14) -> list[Scene]:
         InputError: if there is no Cityscapes in its official layout.
     """
     table = np.arange(256, dtype=np.uint8)
-    full = [at_height(read_scene(each, table)) for each in driving.cityscapes(root, "train")[:2]]
+    full = [at_height(read_scene(each, table), HEIGHT) for each in driving.cityscapes(root, "train")[:2]]
     return [each for each in full for _ in range(repeats)] + drive_scenes(root / CLIP, every)

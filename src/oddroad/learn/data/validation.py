@@ -11,9 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from oddroad.learn.data.crops import as_tensors
-from oddroad.learn.data.cutouts import HELD_OUT, coco_objects
-from oddroad.learn.data.pasting import draw, with_objects
+from oddroad.learn.data.objects import Objects
+from oddroad.learn.data.pasting import with_objects
 from oddroad.learn.data.scenes import Scene, SceneList
+from oddroad.learn.data.weather import KINDS, weathered
+
+OBJECTS = "coco128-seg"
+"""Folder of COCO pictures below the data root, whose held-out classes validate a training."""
 
 
 class Validation(Dataset):
@@ -21,27 +25,31 @@ class Validation(Dataset):
 
     Args:
         root: folder that holds the data sets.
-        objects: folder of the COCO objects, below the root.
+        objects: folders of objects below the root, each with its share; of COCO pictures the held-out classes.
         scenes: number of scenes of each set, or other scenes.
         size: (H, W) of the images given out.
         clean: paste nothing, to count false alarms.
         sets: the data sets.
         heights: of the objects in pixels of the stored scene, all on the road; None for those of all distances.
+        varied: share of the objects with a shadow, and with a light and an edge that vary.
+        weather: index of ``weather.KINDS`` that lies over every image, -1 for each in turn; None for none.
     """
 
     def __init__(
         self,
         root: Path,
-        objects: str,
+        objects: Sequence[tuple[str, float]],
         scenes: int | Sequence[Scene],
         size: tuple[int, int],
         clean: bool = False,
         sets: Sequence[str] = ("cityscapes_small", "camvid"),
         heights: tuple[float, float] | None = None,
+        varied: float = 0.0,
+        weather: int | None = None,
     ):
-        self.size, self.clean, self.heights = size, clean, heights
+        self.size, self.clean, self.heights, self.varied, self.weather = size, clean, heights, varied, weather
         self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
-        self.outlier_cutouts = [] if clean else [each for each in coco_objects(root / objects) if each.kind in HELD_OUT]
+        self.objects = None if clean else Objects(root, objects, held_out=True)
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -50,12 +58,12 @@ class Validation(Dataset):
         """(3, H, W) uint8 image and (H, W) int64 label."""
         scene = self.scenes[index]
         rng = np.random.default_rng((2026, index))
-        count = 0 if self.clean else int(rng.integers(1, 4))
+        objects = [] if self.objects is None else [self.objects.draw(rng) for _ in range(int(rng.integers(1, 4)))]
         on_road = 0.8 if self.heights is None else 1.0
-        image, label = with_objects(
-            scene, [draw(self.outlier_cutouts, rng) for _ in range(count)], on_road, rng, self.heights
-        )
+        image, label = with_objects(scene, objects, on_road, rng, self.heights, self.varied)
         rows, columns = self.size
         way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
         image = cv2.resize(image, (columns, rows), interpolation=way)
+        if self.weather is not None:
+            image = weathered(image, rng, index % len(KINDS) if self.weather < 0 else self.weather)
         return as_tensors(image, cv2.resize(label, (columns, rows), interpolation=cv2.INTER_NEAREST))

@@ -55,7 +55,7 @@ ValidationScenes = list[tuple[np.ndarray, np.ndarray]]
 
 def validation_scenes(root: Path, size: tuple[int, int]) -> ValidationScenes:
     """The validation scenes with held-out objects that files are validated on."""
-    validation = Validation(root, OBJECTS, VALIDATION_SCENES, size)
+    validation = Validation(root, ((OBJECTS, 1.0),), VALIDATION_SCENES, size)
     pairs = (validation[index] for index in range(len(validation)))
     return [(np.ascontiguousarray(image.permute(1, 2, 0).numpy()[None]), label.numpy()) for image, label in pairs]
 

@@ -11,6 +11,7 @@ from torch import nn
 from oddroad.learn.networks.bisenetv1 import BiSeNetV1
 from oddroad.learn.networks.bisenetv2 import BiSeNetV2
 from oddroad.learn.networks.ddrnet import DDRNet
+from oddroad.learn.networks.efficientnet_lite import EfficientNetLite
 from oddroad.learn.networks.enet import ENet
 from oddroad.learn.networks.erfnet import ERFNet
 from oddroad.learn.networks.erfnet_lite import ERFNetLite
@@ -26,6 +27,9 @@ SMALL: dict[str, Any] = {
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "erfnet": ERFNet,
     "erfnet_lite": ERFNetLite,
+    "efficientnet_lite0": partial(EfficientNetLite, scale="lite0"),
+    "efficientnet_lite1": partial(EfficientNetLite, scale="lite1"),
+    "efficientnet_lite2": partial(EfficientNetLite, scale="lite2"),
     "enet": ENet,
     "bisenetv1": BiSeNetV1,
     "bisenetv2": BiSeNetV2,

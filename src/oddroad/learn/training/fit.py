@@ -172,8 +172,9 @@ def training_files(recipe: Recipe, root: Path) -> list[Path]:
     """
     samples = [sample for _, sample in SceneList(root, tuple(dict.fromkeys(recipe.scenes.sets)), "train").samples]
     found = [each for sample in samples for each in (sample.image, sample.label) if each is not None]
-    folder = root / recipe.outliers.objects
-    return found + (sorted(each for each in folder.rglob("*") if each.is_file()) if pastes(recipe.outliers) else [])
+    folders = [name for name, _ in recipe.outliers.objects] if pastes(recipe.outliers) else []
+    folders += [recipe.scenes.surfaces] if recipe.scenes.surfaces else []
+    return found + sorted(each for name in folders for each in (root / name).rglob("*") if each.is_file())
 
 
 def teacher_maps(
