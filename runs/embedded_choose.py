@@ -2,11 +2,11 @@
 
 Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size HxW] [--json FILE]``. No benchmark is read. Sets:
 objects of classes that training never saw (931 cut-outs and those of the COCO pictures), with shadows and varied edges,
-pasted on small validation scenes ("small") and on sharp ones of two cameras ("sharp"), there also small and on the road
-("far") and in bad weather ("weather"), and rendered drives ("rendered"); and all but the last once more with the road as
-the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each score on each,
-mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the colours of the
-pictures); the last line is JSON.
+pasted on small validation scenes ("small") and on sharp ones of two cameras ("sharp"), there also small and on the
+road ("far") and in bad weather ("weather"), and rendered drives ("rendered"); and all but the last once more with the
+road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each score
+on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the colours of
+the pictures); the last line is JSON.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ FAR = (8, 40)
 """Heights in pixels of the objects of "far"."""
 
 HELD_OUT_OBJECTS = (
-    ("coco128-seg", 1.0), ("objects/heldout/coco", 2.0), ("objects/heldout/animals", 1.0), ("objects/heldout/ikea", 1.0),
-    ("objects/heldout/imagenet", 1.0),
+    ("coco128-seg", 1.0), ("objects/heldout/coco", 2.0), ("objects/heldout/animals", 1.0),
+    ("objects/heldout/ikea", 1.0), ("objects/heldout/imagenet", 1.0),
 )  # fmt: skip
 """Folders of objects whose classes training never sees, with their shares."""
 

@@ -1,11 +1,11 @@
 """How much of small and far objects a detector finds: recall by their height in the source image, and false alarms.
 
-Run as ``python runs/embedded_recall.py DATA MODEL [MODEL ...] [--json FILE] [--figure FILE]``. No benchmark is read. One
-object of a class that training never saw stands on the road of sharp scenes of three cameras (Cityscapes at 2048x1024, a
-motorway clip at 960x540, KITTI at 1242x375), 8, 16, 32 or 64 pixels high. The threshold is that of 1 alarm in 100 of the
-known validation scenes (Cityscapes and CamVid, small), and besides the card's. An object is found if a marked region
-touches it; a frame has a false alarm if a region touches no object. Known frames of the three cameras, as they are,
-are counted too.
+Run as ``python runs/embedded_recall.py DATA MODEL [MODEL ...] [--json FILE] [--figure FILE]``. No benchmark is read.
+One object of a class that training never saw stands on the road of sharp scenes of three cameras (Cityscapes at
+2048x1024, a motorway clip at 960x540, KITTI at 1242x375), 8, 16, 32 or 64 pixels high. The threshold is that of 1 alarm
+in 100 of the known validation scenes (Cityscapes and CamVid, small), and besides the card's. An object is found if a
+marked region touches it; a frame has a false alarm if a region touches no object. Known frames of the three cameras, as
+they are, are counted too.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from oddroad.errors import InputError
 
 NETWORK_NAMES = (
     "erfnet", "erfnet_lite", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "enet", "bisenetv1",
-    "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former", "mask2anomaly", "mask2anomaly_frozen", "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin",
-    "mask2former_small", "mask2anomaly_small",
+    "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former", "mask2anomaly", "mask2anomaly_frozen",
+    "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin", "mask2former_small", "mask2anomaly_small",
 )  # fmt: skip
 """The keys of NETWORKS, for help texts and completion, which do not import PyTorch."""
 
@@ -27,8 +27,8 @@ class Network:
     """The network.
 
     Attributes:
-        name: erfnet, erfnet_lite, efficientnet_lite0 (or 1, 2), enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s, mask2former, mask2anomaly, or a
-            variant of the last two: _swin, _small, _frozen, _lean.
+        name: erfnet, erfnet_lite, efficientnet_lite0 (or 1, 2), enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s,
+            mask2former, mask2anomaly, or a variant of the last two: _swin, _small, _frozen, _lean.
         classes: number of class outputs.
         outlier: give it an outlier head.
         auxiliary: give it its training heads.
@@ -92,8 +92,8 @@ class Outliers:
     """The outlier objects pasted on the scenes.
 
     Attributes:
-        objects: folders below the data root, each with its share of the draws: ``images`` and ``labels`` of COCO objects
-            in YOLO segmentation text, or pictures of cut-outs with an alpha channel.
+        objects: folders below the data root, each with its share of the draws: ``images`` and ``labels`` of COCO
+            objects in YOLO segmentation text, or pictures of cut-outs with an alpha channel.
         probability: share of the scenes that get outlier objects.
         max_objects: largest number of outlier objects on a scene.
         shapes: share of random shapes of random texture among them, the rest are COCO objects.

@@ -29,8 +29,8 @@ GOLDEN_NAMES = {
     "ddrnet23_slim": "ddrnet23slim",
 }
 GAINS = {
-    "erfnet": 0.8, "erfnet_lite": 0.8, "efficientnet_lite0": 1.0, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0, "ddrnet23_slim": 0.85,
-    "pidnet_s": 0.7, "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
+    "erfnet": 0.8, "erfnet_lite": 0.8, "efficientnet_lite0": 1.0, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0,
+    "ddrnet23_slim": 0.85, "pidnet_s": 0.7, "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
 }  # fmt: skip
 PARAMETERS = {
     "erfnet": 2_064_191, "erfnet_lite": 1_383_138, "efficientnet_lite0": 3_103_059, "efficientnet_lite1": 3_867_731,

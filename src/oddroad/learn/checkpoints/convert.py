@@ -24,7 +24,6 @@ from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.efficientnet_lite import BEHIND_THE_ENCODER, from_published
 from oddroad.types import CITYSCAPES_CLASSES
 
-
 OF_IMAGENET = tuple(name for name in NETWORKS if name.startswith("efficientnet_lite"))
 """Networks of which others publish an image classifier: its encoder is taken, everything behind it is new."""
 

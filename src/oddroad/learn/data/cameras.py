@@ -1,6 +1,7 @@
 """What cameras that nobody trained on show and is no anomaly: a bonnet, wipers, painted lines, slabs of concrete.
 
-Drawn on known scenes. The bonnet and the wiper become UNNAMED, in-distribution but of no class; the rest keeps its label.
+Drawn on known scenes. The bonnet and the wiper become UNNAMED, in-distribution but of no class; the rest keeps its
+label.
 """
 
 from __future__ import annotations

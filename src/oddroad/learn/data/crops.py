@@ -27,7 +27,6 @@ from oddroad.learn.data.weather import weathered
 from oddroad.recipe import Outliers, Scenes
 from oddroad.types import IGNORE
 
-
 ROWS = 256
 """Height that the scales of a recipe refer to."""
 

@@ -1,4 +1,4 @@
-"""Folders of objects to paste: outlined COCO pictures, or cut-outs with an alpha channel, each folder with its share."""
+"""Folders of objects to paste: outlined COCO pictures, or cut-outs with an alpha channel, each with its share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from oddroad.types import OUTLIER
 DROPPED = frozenset({
     # a building, a fence, a pole or a vehicle: known in a road scene
     "barn", "beacon", "bell_cote", "bookshop", "breakwater", "castle", "chainlink_fence", "church", "cinema",
-    "cliff_dwelling", "dam", "drilling_platform", "flagpole", "forklift", "greenhouse", "monastery", "mosque", "obelisk",
-    "palace", "planetarium", "plow", "prison", "shoe_shop", "suspension_bridge", "thatch", "triumphal_arch",
+    "cliff_dwelling", "dam", "drilling_platform", "flagpole", "forklift", "greenhouse", "monastery", "mosque",
+    "obelisk", "palace", "planetarium", "plow", "prison", "shoe_shop", "suspension_bridge", "thatch", "triumphal_arch",
     "water_tower", "megalith", "pedestal", "gas_pump", "crane", "jeep", "solar_dish", "radio_telescope", "stage",
     # of a bed, a table or a bench only a part
     "bed", "dining_table",

@@ -1,7 +1,7 @@
-"""Fog, rain, night and snow-bright haze over a crop: known scenes in bad light, in which a detector must not see ghosts.
+"""Fog, rain, night, a low sun and drops over a crop: known scenes in bad light, in which there is nothing odd.
 
-Detectors trained with outliers lose most in fog, in rain and at night. None of these changes a label. There is no depth;
-on flat ground the distance of a row is that of a camera above it: inverse to the rows below the horizon.
+Detectors trained with outliers lose most in fog, in rain and at night. None of these changes a label. There is no
+depth; on flat ground the distance of a row is that of a camera above it: inverse to the rows below the horizon.
 """
 
 from __future__ import annotations

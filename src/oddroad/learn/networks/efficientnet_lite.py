@@ -94,8 +94,8 @@ class InvertedResidual(nn.Module):
 class Encoder(nn.Module):
     """The convolutions of EfficientNet-Lite up to the last stage; its maps at strides 4, 8, 16 and 32.
 
-    Convolutions of stride 2 pad alike on both sides, where TensorFlow, which the weights were trained with, pads one pixel
-    more below and right. A shift of at most half a step, which training takes up; engines run the symmetric form faster.
+    Convolutions of stride 2 pad alike on both sides, where TensorFlow, which the weights were trained with, pads one
+    pixel more below and right: a shift of at most half a step, which training takes up.
     """
 
     def __init__(self, scale: str = "lite0"):
