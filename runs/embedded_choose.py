@@ -72,12 +72,13 @@ def main() -> None:
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
     parser.add_argument("--scenes", type=int, default=50, help="small scenes of each of the two sets")
     parser.add_argument("--frames", type=int, default=10, help="frames of each rendered drive")
+    parser.add_argument("--scores", nargs="+", default=CANDIDATES, help="the scores to judge")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
     seen = parse_size(given.size)
     network, about = load_network(given.checkpoint)
     names = len(about["classes"])
-    scores = {name: SCORES[name] for name in CANDIDATES}
+    scores = {name: SCORES[name] for name in given.scores}
     detector = Detector(network, scores, about["normalisation"], size=seen, classes=True).eval()
     sharp = sharp_scenes(given.data)
     sets = {

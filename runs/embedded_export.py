@@ -20,7 +20,8 @@ from oddroad.learn.export.quantise import export_int8
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
-    "(research) and COCO cut-outs; the code around them is Apache-2.0"
+    "(research), with cut-outs of COCO, product photos, animals and ImageNet (research and non-commercial use); the code "
+    "around them is Apache-2.0"
 )
 START = "; it started from ERFNet's published weights (Eromera/erfnet_pytorch, CC BY-NC 4.0: non-commercial)"
 """What a file of ``erfnet_lite`` says too."""
@@ -32,6 +33,8 @@ WORDS = {
     "sharp road": "those sharp scenes with road as the only in-distribution class",
     "far": "small held-out objects on the road of sharp validation scenes",
     "far road": "the same with road as the only in-distribution class",
+    "weather": "held-out objects pasted on sharp validation scenes in fog, rain, at night, in a low sun, with drops",
+    "weather road": "the same in bad weather with road as the only in-distribution class",
     "rendered": "rendered drives",
 }
 """What runs/embedded_choose.py calls its sets."""

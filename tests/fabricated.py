@@ -20,7 +20,7 @@ def write_pair(image_path: Path, label_path: Path, image: np.ndarray, label: np.
 
 
 def training_root(root: Path, scenes: int = 3) -> Path:
-    """``cityscapes_small``, ``camvid`` and ``idd20k_lite`` with a few scenes each, and ``coco128-seg``."""
+    """A few scenes each of ``cityscapes_small``, ``camvid``, ``idd20k_lite``; ``coco128-seg``, and cut-out objects."""
     street = Street(1, (64, 128), anomalies=0)
     for split in ("train", "val"):
         for number in range(scenes):
@@ -50,4 +50,9 @@ def training_root(root: Path, scenes: int = 3) -> Path:
         cv2.imwrite(str(folder / "images" / "train2017" / f"{number:012d}.jpg"), picture)
         outline = "0.2 0.2 0.8 0.2 0.8 0.9 0.2 0.9"
         (folder / "labels" / "train2017" / f"{number:012d}.txt").write_text(f"{COCO.index(kind)} {outline}\n")
+    for place in ("train/litter", *(f"heldout/{each}" for each in ("coco", "animals", "ikea", "imagenet"))):
+        picture = rng.integers(0, 256, (40, 30, 4), np.uint8)
+        picture[..., 3] = 255 * (np.arange(40)[:, None] > 3)
+        (root / "objects" / place).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / "objects" / place / "thing-1.webp"), picture)
     return root

@@ -100,7 +100,7 @@ def test_the_embedded_detector_from_runs_to_its_card(trained: list[Path], root: 
     words = [mean, root, "--size", "64x128", "--scenes", 1, "--frames", 1, "--json", choice]
     run("embedded_choose.py", *words, sharp_scenes=lambda _: sharp)
     chosen = json.loads(choice.read_text())
-    assert {"small", "sharp", "far", "rendered", "small road"} <= chosen["sets"].keys()
+    assert {"small", "sharp", "far", "weather", "rendered", "small road"} <= chosen["sets"].keys()
     assert 0 <= chosen["sets"]["small"]["miou"] <= 1
     figures = {"ap": 0.5, "fpr95": 0.2}
     sets = {kind: {"images": 2, "miou": 0.3, "outlier_head": figures} for kind in ("small", "sharp", "rendered")}

@@ -28,6 +28,7 @@ def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> 
     - folder: the root itself: images, masks of the same names, and optionally classes.json
     - cityscapes: leftImg8bit/SPLIT/*/*_leftImg8bit.png and gtFine/SPLIT/*/*_labelTrainIds.png or *_labelIds.png
     - cityscapes_small: cityscapes_small/SPLIT with images and labels, 256x256
+    - cityscapes_sharp: cityscapes_sharp with images and labels, 2048x1024
     - camvid: camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot
     - idd_lite: idd20k_lite with leftImg8bit/SPLIT/*/*_image.jpg and gtFine/SPLIT/*/*_label.png
 
