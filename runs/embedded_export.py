@@ -20,7 +20,7 @@ from oddroad.learn.export.quantise import export_int8
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
-    "(research), with cut-outs of COCO, product photos, animals and ImageNet (research and non-commercial use); the code "
+    "(research), with cut-outs of COCO, product photos, animals and ImageNet (research, non-commercial); the code "
     "around them is Apache-2.0"
 )
 START = "; it started from ERFNet's published weights (Eromera/erfnet_pytorch, CC BY-NC 4.0: non-commercial)"
