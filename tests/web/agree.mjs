@@ -5,7 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const [, , file, folder] = process.argv;
 const load = (name) => import(pathToFileURL(`${folder}/${name}`).href);
-const { InDistribution, encodeRle, enlarge, find } = await load("regions.js");
+const { InDistribution, alarmLevel, encodeRle, find } = await load("regions.js");
+const { enlarge, resizePicture } = await load("resize.js");
 const { CameraShift, Tracker } = await load("tracking.js");
 const { thresholdFor } = await load("thresholds.js");
 const vectors = JSON.parse(readFileSync(file, "utf8"));
@@ -25,6 +26,16 @@ vectors.regions.forEach((each, at) => {
       && encodeRle(region) === other.counts;
   });
   check(same, `regions ${at}: ${JSON.stringify(found.map((r) => [r.box, r.area]))}`);
+});
+vectors.levels.forEach((each, at) => {
+  const found = alarmLevel(map(each.map), each.min_area);
+  check(found === each.level, `level ${at}: ${found}, ${each.level}`);
+});
+vectors.resized.forEach((each, at) => {
+  const [height, width] = each.image.shape, rgb = bytes(each.image.data), rgba = new Uint8ClampedArray(height * width * 4);
+  for (let pixel = 0; pixel < height * width; pixel++) rgba.set(rgb.subarray(3 * pixel, 3 * pixel + 3), 4 * pixel);
+  const found = resizePicture(rgba, height, width, ...each.size), other = bytes(each.resized.data);
+  check(found.length === other.length && found.every((value, number) => value === other[number]), `resized ${at}`);
 });
 vectors.enlarged.forEach((each, at) => {
   const found = enlarge(map(each.low), ...each.size), other = map(each.map);
@@ -49,6 +60,6 @@ for (const each of vectors.thresholds) {
   check(found.value === each.value, `threshold '${each.text}': ${found.value}, ${each.value}`);
   check(found.meaning === each.meaning, `meaning of '${each.text}': ${found.meaning}, ${each.meaning}`);
 }
-const count = vectors.regions.length + vectors.enlarged.length + vectors.tracks.steps.length + vectors.thresholds.length;
+const count = vectors.regions.length + vectors.levels.length + vectors.resized.length + vectors.enlarged.length + vectors.tracks.steps.length + vectors.thresholds.length;
 console.log(wrong.length ? wrong.join("\n") : `${count} agree`);
 process.exit(wrong.length ? 1 : 0);

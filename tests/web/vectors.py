@@ -20,6 +20,7 @@ from oddroad.inference.host_resize import enlarged
 from oddroad.inference.model import read_card
 from oddroad.regions import InDistribution, find
 from oddroad.synthetic.scenes import drive
+from oddroad.web.view import level_of
 
 TEXTS = (
     "no-alarms", "alarms=1/4frames", "alarms=30/100frames", "alarms=1/frame", "alarms=1/1000frames", "fpr=1%",
@@ -74,6 +75,21 @@ def enlarged_cases() -> list[dict[str, Any]]:
     return cases
 
 
+def level_cases() -> list[dict[str, Any]]:
+    """The lowest thresholds without an alarm."""
+    return [{"map": array(heat), "min_area": area, "level": level_of(heat, area, None)} for heat, _, area, _ in maps()]
+
+
+def resized_cases() -> list[dict[str, Any]]:
+    """Pictures at a detector's size, smaller, larger and the same."""
+    draw, cases = np.random.default_rng(9), []
+    for height, width in ((54, 96), (20, 31), (48, 96), (97, 41)):
+        image = draw.integers(0, 256, (height, width, 3), np.uint8)
+        resized = cv2.resize(image, (96, 48), interpolation=cv2.INTER_LINEAR)
+        cases.append({"image": array(image), "size": (48, 96), "resized": array(resized)})
+    return cases
+
+
 def track_case() -> dict[str, Any]:
     """A drive, its shifts, and the tracks of random regions in it."""
     draw, tracker, camera, steps = np.random.default_rng(7), Tracker(), CameraShift(), []
@@ -113,7 +129,7 @@ def vectors() -> dict[str, Any]:
     card = read_card("default")
     return {
         "score": card.scores[0], "calibration": card.calibration, "regions": region_cases(card),
-        "enlarged": enlarged_cases(), "tracks": track_case(), "thresholds": threshold_cases(card),
+        "levels": level_cases(), "resized": resized_cases(), "enlarged": enlarged_cases(), "tracks": track_case(), "thresholds": threshold_cases(card),
     }  # fmt: skip
 
 

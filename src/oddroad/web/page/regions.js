@@ -26,45 +26,6 @@ export class InDistribution {
   }
 }
 
-// A map (h, w) at the size (H, W), linearly, as OpenCV does it.
-export function enlarge(low, height, width) {
-  if (low.height === height && low.width === width) return low;
-  const { data } = low, out = new Float32Array(height * width), fround = Math.fround;
-  const [left, right, shareX] = steps(low.width, width), [top, bottom, shareY] = steps(low.height, height);
-  const rows = new Map();
-  const row = (y) => {
-    if (!rows.has(y)) {
-      if (rows.size > 2) rows.delete(rows.keys().next().value);
-      const mixed = new Float32Array(width), start = y * low.width;
-      for (let x = 0; x < width; x++) {
-        mixed[x] = fround(data[start + left[x]] * fround(1 - shareX[x])) + fround(data[start + right[x]] * shareX[x]);
-      }
-      rows.set(y, mixed);
-    }
-    return rows.get(y);
-  };
-  for (let y = 0, at = 0; y < height; y++) {
-    const above = row(top[y]), below = row(bottom[y]), share = shareY[y], rest = fround(1 - share);
-    for (let x = 0; x < width; x++, at++) out[at] = fround(above[x] * rest) + fround(below[x] * share);
-  }
-  return { data: out, height, width };
-}
-
-// For each new place the two old ones around it, and the share of the second.
-function steps(before, after) {
-  const first = new Int32Array(after), second = new Int32Array(after), share = new Float32Array(after);
-  for (let each = 0; each < after; each++) {
-    const place = (each + 0.5) * (before / after) - 0.5;
-    let at = Math.floor(place), part = Math.fround(place - at);
-    if (at < 0) { at = 0; part = 0; }
-    if (at >= before - 1) { at = before - 1; part = 0; }
-    first[each] = at;
-    second[each] = Math.min(at + 1, before - 1);
-    share[each] = part;
-  }
-  return [first, second, share];
-}
-
 // The box [x0, y0, x1, y1] around the pixels above a threshold, x1 and y1 outside; null where there is none.
 function around(heat, threshold) {
   const { data, height, width } = heat;
@@ -221,4 +182,29 @@ function letters(number) {
     text += String.fromCharCode(bits + (ends ? 48 : 80));
     if (ends) return text;
   }
+}
+
+// The lowest score of a map above which no region of the least area lies.
+export function alarmLevel(heat, minArea = null) {
+  const least = Math.max(1, minArea ?? Math.floor(heat.height * heat.width / 10000)), { data } = heat, fround = Math.fround;
+  const large = (threshold) => parts(heat, threshold).found.some((part) => part.area >= least);
+  let low = Infinity, high = -Infinity;
+  for (const value of data) { if (value < low) low = value; if (value > high) high = value; }
+  const lowest = low, between = () => data.filter((value) => value > low && value <= high);
+  for (;;) {
+    const middle = fround(low + 0.75 * (high - low));
+    if (middle === low || middle === high) break;
+    let count = 0;
+    for (const value of data) if (value > low && value <= high) count++;
+    if (count <= 1000) break;
+    if (large(middle)) low = middle; else high = middle;
+  }
+  if (low === lowest && !large(low)) return lowest;
+  const values = between().sort();
+  let first = 0, last = values.length - 1;
+  while (first < last) {
+    const middle = (first + last) >> 1;
+    if (large(values[middle])) first = middle + 1; else last = middle;
+  }
+  return values[first];
 }

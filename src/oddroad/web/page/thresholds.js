@@ -155,5 +155,5 @@ export function guaranteeOf(calibration, score, value) {
   const found = calibration?.scores?.[score];
   if (!found) return null;
   const at = found.alarms.findIndex((pair) => pair[0] <= value), rate = at < 0 ? 1 : found.alarms[at][1];
-  return Math.max(found.units.best, meanBound(rate, found.units.equal, calibration.confidence));
+  return rate > 0 ? Math.max(found.units.best, meanBound(rate, found.units.equal, calibration.confidence)) : found.units.best;
 }
