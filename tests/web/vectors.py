@@ -128,9 +128,15 @@ def vectors() -> dict[str, Any]:
     """All of them."""
     card = read_card("default")
     return {
-        "score": card.scores[0], "calibration": card.calibration, "regions": region_cases(card),
-        "levels": level_cases(), "resized": resized_cases(), "enlarged": enlarged_cases(), "tracks": track_case(), "thresholds": threshold_cases(card),
-    }  # fmt: skip
+        "score": card.scores[0],
+        "calibration": card.calibration,
+        "regions": region_cases(card),
+        "levels": level_cases(),
+        "resized": resized_cases(),
+        "enlarged": enlarged_cases(),
+        "tracks": track_case(),
+        "thresholds": threshold_cases(card),
+    }
 
 
 if __name__ == "__main__":

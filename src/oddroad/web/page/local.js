@@ -79,7 +79,7 @@ async function work(view) {
 export async function view(key, since) {
   const view = views.get(key), recent = view.spent.slice(-8);
   const fps = recent.length ? 1000 * recent.length / recent.reduce((sum, each) => sum + each, 0) : 0;
-  return { key, title: view.entry.about.title, kind: view.entry.about.kind, live: false, state: view.state, error: view.error || (view.notes[0] && view.frames.length < 4 ? view.notes[0] : ""),
+  return { key, title: view.entry.about.title, kind: view.entry.about.kind, live: false, state: view.state, error: view.error, hint: view.notes[0] ?? "",
     done: view.frames.length, total: view.total, rate: view.rate, every: 1, first: 0, fps, notes: view.notes, since, frames: view.frames.slice(since) };
 }
 

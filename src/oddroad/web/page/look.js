@@ -77,10 +77,10 @@ function reach() {
 }
 
 function progress() {
-  const { done, total, state: now, error, fps } = state.viewed.about;
+  const { done, total, state: now, error, fps, hint } = state.viewed.about;
   if (total) { $("bar").max = total; $("bar").value = done; } else $("bar").removeAttribute("value");
   const words = { working: "judging", done: "all judged", stopped: "stopped", failed: "failed" }[now];
-  $("far").textContent = `${words}: ${done}${total ? ` of ${total}` : ""} frames, ${fps.toFixed(1)} FPS`;
+  $("far").textContent = `${words}: ${done}${total ? ` of ${total}` : ""} frames, ${fps.toFixed(1)} FPS${hint ? `; ${hint}` : ""}`;
   if (error) say(error);
 }
 
