@@ -60,7 +60,11 @@ def default_min_area(heat: np.ndarray) -> int:
 
 
 def find(
-    heat: np.ndarray, threshold: float, min_area: int | None = 0, in_distribution: InDistribution | None = None
+    heat: np.ndarray,
+    threshold: float,
+    min_area: int | None = 0,
+    in_distribution: InDistribution | None = None,
+    inside: np.ndarray | None = None,
 ) -> list[Region]:
     """Regions whose score lies above the threshold, the largest first.
 
@@ -80,8 +84,9 @@ def find(
             Joining parts therefore never changes whether a frame has a region at all, and a calibrated rate of alarms
             holds with it.
         in_distribution: what in-distribution pixels score, for joining and for the percentiles.
+        inside: (H, W) bool, the region of interest: pixels outside belong to no region; None for the whole map.
     """
-    above = heat > threshold
+    above = heat > threshold if inside is None else (heat > threshold) & inside
     if not above.any():
         return []
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)

@@ -18,6 +18,10 @@ SHADE = (16, 16, 18)
 """Colours, RGB: of outlines and boxes, of text, and of what text stands on."""
 
 
+EDGE = 0.35
+"""Opacity of the line, in the colour of text, around the region of interest."""
+
+
 BELOW, ABOVE = ((30, 60, 160), (40, 90, 240)), ((235, 70, 20), (255, 225, 70))
 """First and last colour, RGB, of what lies below the threshold and of what lies above."""
 
@@ -118,7 +122,12 @@ class Painter:
         self.added = (colours * opacity).round().astype(np.uint8)[:, None]
 
     def __call__(
-        self, frame: Frame, heat: np.ndarray | None, regions: Sequence[Region] = (), tracks: Sequence[Track] = ()
+        self,
+        frame: Frame,
+        heat: np.ndarray | None,
+        regions: Sequence[Region] = (),
+        tracks: Sequence[Track] = (),
+        inside: np.ndarray | None = None,
     ) -> np.ndarray:
         """A copy of the frame's image with everything on it; twice as wide where it is side by side.
 
@@ -127,13 +136,16 @@ class Painter:
             heat: (H, W) float32 its score; None for a frame that was not judged, which the picture then says.
             regions: to be outlined.
             tracks: of the regions, in their order; none for still images.
+            inside: (H, W) bool, the region of interest, which gets a thin line around it; None for the whole picture.
         """
         drawn = frame.image.copy()
         unit = max(frame.image.shape[0] / 540, 0.5)
         if heat is None:
             tag(drawn, f"not judged: {frame.reason or 'damaged'}", (round(8 * unit), round(26 * unit)), unit, SHADE)
         else:
-            self.colour(drawn, heat, regions)
+            self.colour(drawn, heat, regions, inside)
+            if inside is not None:
+                edge(drawn, inside, max(round(unit), 1))
             for number, region in enumerate(regions):
                 outline(drawn, region, max(round(1.5 * unit), 1))
                 name = f"#{tracks[number].id} " if number < len(tracks) else ""
@@ -142,9 +154,13 @@ class Painter:
             self.legend(drawn, frame, unit)
         return np.hstack([frame.image, drawn]) if self.style.side_by_side else drawn
 
-    def colour(self, image: np.ndarray, heat: np.ndarray, regions: Sequence[Region]) -> None:
+    def colour(
+        self, image: np.ndarray, heat: np.ndarray, regions: Sequence[Region], inside: np.ndarray | None = None
+    ) -> None:
         """Blend the colours of the scores onto an image, in place; above the threshold only where it is reported."""
         levels = self.scale.levels(heat)
+        if inside is not None:
+            levels *= inside.view(np.uint8)
         x, y, width, height = cv2.boundingRect(levels)
         if not width:
             return
@@ -238,6 +254,16 @@ def outline(image: np.ndarray, region: Region, line: int) -> None:
         mask_in_box(region).view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=region.box[:2]
     )
     cv2.drawContours(image, contours, -1, OUTLINE, line, cv2.LINE_AA)
+
+
+def edge(image: np.ndarray, inside: np.ndarray, line: int) -> None:
+    """A faint line around the region of interest (H, W) bool, in place; none along the border of the picture."""
+    contours, _ = cv2.findContours(np.pad(inside, 1, "edge").view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    drawn = np.zeros((image.shape[0] + 2, image.shape[1] + 2), np.uint8)
+    cv2.drawContours(drawn, contours, -1, 1, line)
+    border = np.pad(np.zeros((image.shape[0] - 2, image.shape[1] - 2), bool), 1, constant_values=True)
+    there = drawn[1:-1, 1:-1].astype(bool) & ~border
+    image[there] = ((1 - EDGE) * image[there] + EDGE * np.array(INK)).astype(np.uint8)
 
 
 def box(image: np.ndarray, region: Region, words: str, unit: float) -> None:

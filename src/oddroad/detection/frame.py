@@ -11,6 +11,7 @@ from oddroad.detection.drawing import Painter, Style
 from oddroad.detection.tracking import Track
 from oddroad.inference.model import Model
 from oddroad.regions import InDistribution, find
+from oddroad.roi import Roi
 from oddroad.types import Frame, Region
 
 
@@ -21,6 +22,7 @@ class ProcessedFrame:
     Attributes:
         frame: as it was read.
         heat: (H, W) float32 its score; None where it was not judged.
+        inside: (H, W) bool, the region of interest; None for the whole picture.
         regions: what is reported; None where it was not judged.
         tracks: the track of each region; none for still images.
         milliseconds: by stage, as far as they have been gone through.
@@ -28,6 +30,7 @@ class ProcessedFrame:
 
     frame: Frame
     heat: np.ndarray | None = None
+    inside: np.ndarray | None = None
     regions: list[Region] | None = None
     tracks: list[Track] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -40,8 +43,9 @@ class FrameProcessor:
         model: the detector.
         score: one of its scores; its default where None.
         threshold: in the score's unit; the card's where None.
-        min_area: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
+        min_area: regions of fewer pixels are left out; where None, the card's, or 1 in 10,000 of the image's pixels.
         style: of the pictures.
+        roi: region of interest; the card's where None.
 
     Attributes:
         score: name of the score.
@@ -59,8 +63,10 @@ class FrameProcessor:
         threshold: float | None = None,
         min_area: int | None = None,
         style: Style | None = None,
+        roi: Roi | None = None,
     ):
-        self.model, self.score, self.min_area = model, model.pick_score(score), min_area
+        self.model, self.score, self.roi = model, model.pick_score(score), model.roi(roi)
+        self.min_area: int | None = model.card.calibration.get("min_area") if min_area is None else min_area
         self.threshold = model.threshold(self.score) if threshold is None else threshold
         self.in_distribution = InDistribution.of(model.card, self.score)
         self.painter = Painter(self.threshold, self.in_distribution, model.card.name, self.score, style)
@@ -76,9 +82,10 @@ class FrameProcessor:
         if frame.status != "ok":
             return judged
         start = time.perf_counter()
-        judged.heat = self.model(frame.image, self.score)
+        maps, judged.inside = self.model.maps_inside(frame.image, [self.score], self.roi)
+        judged.heat = maps[self.score]
         middle = time.perf_counter()
-        judged.regions = find(judged.heat, self.threshold, self.min_area, self.in_distribution)
+        judged.regions = find(judged.heat, self.threshold, self.min_area, self.in_distribution, judged.inside)
         judged.milliseconds["model"] = (middle - start) * 1e3
         judged.milliseconds["regions"] = (time.perf_counter() - middle) * 1e3
         return judged
@@ -86,6 +93,6 @@ class FrameProcessor:
     def draw(self, judged: ProcessedFrame) -> np.ndarray:
         """The picture of a judged frame, (H, W, 3) uint8 RGB; its time is noted."""
         start = time.perf_counter()
-        drawn = self.painter(judged.frame, judged.heat, judged.regions or [], judged.tracks)
+        drawn = self.painter(judged.frame, judged.heat, judged.regions or [], judged.tracks, judged.inside)
         judged.milliseconds["draw"] = (time.perf_counter() - start) * 1e3
         return drawn

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from oddroad.detection.tracking import Track
 from oddroad.inference.model import Model
 from oddroad.io.reading import Gap
@@ -58,7 +60,11 @@ def run_line(
 
 
 def frame_line(
-    frame: Frame, regions: Sequence[Region] | None, tracks: Sequence[Track], milliseconds: Mapping[str, float]
+    frame: Frame,
+    regions: Sequence[Region] | None,
+    tracks: Sequence[Track],
+    milliseconds: Mapping[str, float],
+    inside: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The line of a frame.
 
@@ -67,6 +73,7 @@ def frame_line(
         regions: what was found; None where it was not judged.
         tracks: of the regions, in their order; none for still images.
         milliseconds: by stage.
+        inside: (H, W) bool, the region of interest; None for the whole picture.
     """
     height, width = frame.image.shape[:2]
     found = None if regions is None else [region_values(each) for each in regions]
@@ -83,6 +90,7 @@ def frame_line(
         "status": frame.status,
         "reason": frame.reason,
         "regions": found,
+        **({} if inside is None else {"roi_share": round(float(inside.mean()), 4)}),
         "milliseconds": {stage: round(value, 2) for stage, value in milliseconds.items()},
     }
 

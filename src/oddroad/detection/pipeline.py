@@ -187,6 +187,7 @@ class Run:
             found.keep_last(frames_in(out / "overlay" / f"{bases.get(found.last_source, found.last_source)}.mp4"))
         self.summary.frames, self.summary.damaged = found.counts["frames"], found.counts["damaged"]
         self.summary.with_regions = found.counts["with_regions"]
+        self.summary.without_roi = found.counts["without_roi"]
         self.summary.earlier = self.summary.frames + self.summary.damaged
         return found
 
@@ -214,9 +215,9 @@ class Run:
         drawn = self.processor.draw(judged) if "overlay" in self.settings.save else None
         self.tell_gaps(judged.frame)
         start = time.perf_counter()
-        self.results.products(judged.frame, judged.heat, self.processor.threshold, drawn)
+        self.results.products(judged.frame, judged.heat, self.processor.threshold, drawn, judged.inside)
         judged.milliseconds["write"] = (time.perf_counter() - start) * 1e3
-        values = frame_line(judged.frame, judged.regions, judged.tracks, judged.milliseconds)
+        values = frame_line(judged.frame, judged.regions, judged.tracks, judged.milliseconds, judged.inside)
         self.results.line(values)
         self.summary.add(values)
         self.last_frame = time.perf_counter()

@@ -15,6 +15,7 @@ class Summary:
     Attributes:
         frames: frames judged.
         with_regions: of them, those with at least one region.
+        without_roi: of them, those in which the region of interest is empty, so that nothing was looked at.
         damaged: frames that were read but are not what the camera saw; they are not judged.
         dropped: frames of a live source that were left out because a newer one was there.
         lost: names of live sources that did not come back.
@@ -26,6 +27,7 @@ class Summary:
 
     frames: int = 0
     with_regions: int = 0
+    without_roi: int = 0
     damaged: int = 0
     dropped: int = 0
     lost: list[str] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Summary:
         if values["regions"] is not None:
             self.frames += 1
             self.with_regions += bool(values["regions"])
+            self.without_roi += values.get("roi_share") == 0
         for stage, value in values.get("milliseconds", {}).items():
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + value
 
@@ -58,6 +61,8 @@ class Summary:
             words = f"{self.frames} frames judged, {found}"
             if self.damaged:
                 words += f"; {self.damaged} damaged frames NOT judged"
+            if self.without_roi:
+                words += f"; in {self.without_roi} of them NOTHING WAS LOOKED AT: their region of interest is empty"
         words += f"; {self.rate:.1f} FPS"
         if gaps := len(self.reading.gaps):
             words += f"; {gaps} gap{'s' if gaps > 1 else ''} without frames"
@@ -76,6 +81,7 @@ class Summary:
             "type": "summary",
             "frames": self.frames,
             "with_regions": self.with_regions,
+            "without_roi": self.without_roi,
             "damaged": self.damaged,
             "lost": self.lost,
             "dropped": self.dropped,

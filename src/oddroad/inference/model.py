@@ -16,6 +16,7 @@ from oddroad.errors import InputError, pick
 from oddroad.inference.common import PRECISIONS, read_head
 from oddroad.inference.engines import ENGINES, choose_engine
 from oddroad.regions import InDistribution, find
+from oddroad.roi import GROUND, Roi
 from oddroad.types import Region
 
 EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
@@ -178,12 +179,51 @@ class Model:
             raise InputError(f"{self.path.name} has no output {missing[0]!r}; it has: {', '.join(self.output_names)}")
         return np.ascontiguousarray(image)
 
+    def roi(self, wanted: Roi | None = None) -> Roi:
+        """A region of interest that this detector can find; the card's where None.
+
+        Raises:
+            InputError: if it needs classes, and the file gives none or knows no road.
+        """
+        roi = Roi.of(self.card.calibration) if wanted is None else wanted
+        if roi.kind == "road" and "classes" not in self.output_names:
+            raise InputError(
+                f"--roi road needs the classes of the pixels, and {self.path.name} gives none; export it again with "
+                "--classes, or give a polygon or a mask"
+            )
+        if roi.kind == "road" and not set(GROUND) & set(self.card.classes):
+            raise InputError(
+                f"--roi road needs a class 'road' or 'sidewalk', and {self.path.name} knows neither; give a polygon "
+                "or a mask"
+            )
+        return roi
+
+    def maps_inside(
+        self, image: np.ndarray, scores: Sequence[str], roi: Roi
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Score maps as ``maps``, and the pixels (H, W) bool of a region of interest; None for all of them.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            scores: by name.
+            roi: from ``roi``.
+
+        Raises:
+            InputError: as ``maps``, or if a mask has another aspect than the image.
+        """
+        names = [self.pick_score(name) for name in scores]
+        classes = ["classes"] if roi.kind == "road" else []
+        found = self.outputs(image, [*names, *classes])
+        likely = found.pop("classes") if classes else None
+        return found, roi.inside((image.shape[0], image.shape[1]), likely, self.card.classes)
+
     def detect(
         self,
         image: np.ndarray,
         score: str | None = None,
         threshold: float | None = None,
         min_area: int | None = None,
+        roi: Roi | None = None,
     ) -> list[Region]:
         """The anomalous regions of an image (H, W, 3) uint8 RGB, the largest first; what ``oddroad detect`` reports.
 
@@ -194,14 +234,18 @@ class Model:
             image: (H, W, 3) uint8 RGB.
             score: one of the detector's scores; by default the first.
             threshold: in the score's unit; by default the one of the card.
-            min_area: regions of fewer pixels are left out; by default 1 in 10,000 of the image's pixels.
+            min_area: regions of fewer pixels are left out; by default those of fewer than the card was calibrated for,
+                or 1 in 10,000 of the image's pixels.
+            roi: region of interest; by default the card's.
 
         Raises:
             InputError: if the image has another shape or type, the score does not exist, or there is no threshold.
         """
         name = self.pick_score(score)
         level = self.threshold(name) if threshold is None else threshold
-        return find(self(image, name), level, min_area, InDistribution.of(self.card, name))
+        found, inside = self.maps_inside(image, [name], self.roi(roi))
+        least = self.card.calibration.get("min_area") if min_area is None else min_area
+        return find(found[name], level, least, InDistribution.of(self.card, name), inside)
 
     def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
         """The map (H, W) float32 of one score, by default the first, of an image (H, W, 3) uint8 RGB."""

@@ -58,7 +58,7 @@ class Earlier:
         last_index: number of the last frame of that source; None for a still image.
         first_time: seconds of the first frame of that source; None for a still image.
         frames_of_last: number of frames of that source.
-        counts: frames, with_regions and damaged so far.
+        counts: frames, with_regions, without_roi and damaged so far.
         most_tracks: highest number of a track so far.
         finished: whether it came to its end.
         length: bytes of its lines up to the last frame.
@@ -72,7 +72,7 @@ class Earlier:
     last_index: int | None = None
     first_time: float | None = None
     frames_of_last: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: {"frames": 0, "with_regions": 0, "damaged": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("frames", "with_regions", "without_roi", "damaged"), 0))
     most_tracks: int = 0
     finished: bool = False
     length: int = 0
@@ -117,6 +117,7 @@ class Earlier:
         self.last_index, self.length = values["index"], place
         self.counts["frames"] += values["regions"] is not None
         self.counts["with_regions"] += bool(values["regions"])
+        self.counts["without_roi"] += values.get("roi_share") == 0
         self.counts["damaged"] += values["status"] != "ok"
         for each in values["regions"] or []:
             self.most_tracks = max(self.most_tracks, each.get("track", {}).get("id", 0))

@@ -94,7 +94,7 @@ class Results:
         self.video_of = ""
         self.videos: Counter[str] = Counter()
         self.part, self.started = 0, False
-        self.counts = dict.fromkeys(("frames", "with_regions", "damaged"), 0)
+        self.counts = dict.fromkeys(("frames", "with_regions", "without_roi", "damaged"), 0)
         self.writing = threading.RLock()
 
     @property
@@ -145,9 +145,17 @@ class Results:
             if values["type"] == "frame":
                 self.counts["frames"] += values["regions"] is not None
                 self.counts["with_regions"] += bool(values["regions"])
+                self.counts["without_roi"] += values.get("roi_share") == 0
                 self.counts["damaged"] += values["status"] != "ok"
 
-    def products(self, frame: Frame, heat: np.ndarray | None, threshold: float, drawn: np.ndarray | None) -> None:
+    def products(
+        self,
+        frame: Frame,
+        heat: np.ndarray | None,
+        threshold: float,
+        drawn: np.ndarray | None,
+        inside: np.ndarray | None = None,
+    ) -> None:
         """Write the overlay, map and mask of a frame, as far as they are wanted; its line comes after them.
 
         Args:
@@ -155,6 +163,7 @@ class Results:
             heat: (H, W) float32 its score; None where it was not judged.
             threshold: pixels above it are set in the mask.
             drawn: (H, W, 3) uint8 RGB, its overlay; None where it is not wanted.
+            inside: (H, W) bool, the region of interest, outside of which nothing is set in the mask; None for all.
 
         Raises:
             InputError: if there is no room left, while the files can still be closed.
@@ -166,7 +175,7 @@ class Results:
             if not self.started:
                 self.start()
             if self.out is not None and self.save:
-                self.pictures(frame, heat, threshold, drawn)
+                self.pictures(frame, heat, threshold, drawn, inside)
 
     def close_part(self) -> None:
         """Close what belongs to one part, with a summary of it."""
@@ -184,7 +193,14 @@ class Results:
         numbered = "" if frame.index is None else f"_{frame.index:06d}"
         return self.folder / product / f"{self.bases.get(frame.source, frame.source)}{numbered}{ending}"
 
-    def pictures(self, frame: Frame, heat: np.ndarray | None, threshold: float, drawn: np.ndarray | None) -> None:
+    def pictures(
+        self,
+        frame: Frame,
+        heat: np.ndarray | None,
+        threshold: float,
+        drawn: np.ndarray | None,
+        inside: np.ndarray | None,
+    ) -> None:
         """Write the files of a frame; see ``products``."""
         assert self.out is not None
         if shutil.disk_usage(self.out).free < SPARE:
@@ -204,7 +220,8 @@ class Results:
             np.save(path, heat)
             self.weigh(path)
         if heat is not None and "masks" in self.save:
-            self.picture(self.path("masks", frame, ".png"), (heat > threshold).astype(np.uint8) * 255)
+            above = heat > threshold if inside is None else (heat > threshold) & inside
+            self.picture(self.path("masks", frame, ".png"), above.astype(np.uint8) * 255)
 
     def picture(self, path: Path, image: np.ndarray) -> None:
         """Write an image file."""
