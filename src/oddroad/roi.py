@@ -28,8 +28,8 @@ GROUND = ("road", "sidewalk")
 ROAD_ROWS = 128
 """About so many rows the road is found at: a network's own map has no more."""
 
-LEAST_SHARE = 0.1
-"""Parts of the ground smaller than this share of its largest part are specks, not ground."""
+LEAST_SHARE, LEAST_OF_PICTURE = 0.1, 0.005
+"""Parts of the ground smaller than this share of its largest part, or of the picture, are specks, not ground."""
 
 FORMS = (
     "'road', 'all', a polygon of shares of width and height such as '0,1 0.4,0.5 0.6,0.5 1,1', one in pixels with the "
@@ -175,7 +175,7 @@ def read_polygon(text: str) -> Roi:
         )
         raise InputError(f"--roi: the corner {outside[0][0]:g},{outside[0][1]:g} lies outside of the picture; {hint}")
     shares = tuple((round(x / wide, 6), round(y / high, 6)) for x, y in points)
-    if len(points) < 3 or cv2.contourArea(cv2.convexHull(np.float32(shares))) < 1e-4:
+    if len(points) < 3 or cv2.contourArea(cv2.convexHull(np.array(shares, np.float32))) < 1e-4:
         raise InputError(f"--roi '{text}' has no area; a polygon takes three corners or more")
     return Roi("polygon", shares)
 
@@ -205,7 +205,7 @@ def fixed(roi: Roi, size: tuple[int, int]) -> np.ndarray:
 
 
 def road(classes: np.ndarray, ground: Sequence[int]) -> np.ndarray:
-    """The ground and what it encloses: holes, and what lies between ground to its left and ground to its right.
+    """The ground and what it encloses: all that lies between ground to its left and ground to its right.
 
     Args:
         classes: (H, W) uint8.
@@ -220,10 +220,8 @@ def road(classes: np.ndarray, ground: Sequence[int]) -> np.ndarray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    kept = (areas >= LEAST_SHARE * areas.max()) & (areas > 0)
+    kept = areas >= max(LEAST_SHARE * areas.max(), LEAST_OF_PICTURE * found.size)
     found = kept[labels].astype(np.uint8)
-    contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(found, contours, -1, 1, -1)
     found |= np.maximum.accumulate(found, 1) & np.maximum.accumulate(found[:, ::-1], 1)[:, ::-1]
     if step == 1:
         return found.astype(bool)

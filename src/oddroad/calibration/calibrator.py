@@ -99,8 +99,11 @@ class FrameFigures:
     drawn: np.ndarray
 
     @classmethod
-    def of(cls, heat: np.ndarray, label: np.ndarray | None, min_area: int | None) -> FrameFigures | None:
-        """Of scores (H, W) and labels (H, W), of which IGNORE is left out; None where no pixel is valid.
+    def of(
+        cls, heat: np.ndarray, label: np.ndarray | None, min_area: int | None, inside: np.ndarray | None = None
+    ) -> FrameFigures | None:
+        """Of scores (H, W) and labels (H, W), of which IGNORE is left out, as is what lies outside of the region of
+        interest (H, W) bool; None where no pixel is valid.
 
         Raises:
             InputError: if a score is not a finite number, or the shapes differ.
@@ -108,6 +111,7 @@ class FrameFigures:
         if label is not None and label.shape != heat.shape:
             raise InputError(f"the score map is {heat.shape} and the label {label.shape}; expected one size")
         valid = np.ones(heat.shape, bool) if label is None else label != IGNORE
+        valid = valid if inside is None else valid & inside
         if not valid.any():
             return None
         values = heat[valid]
@@ -135,13 +139,15 @@ class Calibrator:
         """Frames that were gathered."""
         return sum(len(each) for each in self.drives.values())
 
-    def add(self, heat: np.ndarray, label: np.ndarray | None = None, drive: str = "") -> FrameFigures | None:
+    def add(
+        self, heat: np.ndarray, label: np.ndarray | None = None, drive: str = "", inside: np.ndarray | None = None
+    ) -> FrameFigures | None:
         """The next frame of a drive, without an anomaly; see ``FrameFigures.of``, whose value is returned.
 
         Raises:
             InputError: if a score is not a finite number, or the shapes differ.
         """
-        found = FrameFigures.of(heat, label, self.min_area)
+        found = FrameFigures.of(heat, label, self.min_area, inside)
         if found is not None:
             self.keep(found, drive)
         return found

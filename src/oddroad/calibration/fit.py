@@ -19,6 +19,7 @@ from oddroad.errors import InputError
 from oddroad.files import write_whole
 from oddroad.inference.integrity import with_card
 from oddroad.inference.model import Model
+from oddroad.roi import Roi
 
 
 def find_thresholds(
@@ -33,6 +34,7 @@ def find_thresholds(
     keep: Path | None = None,
     scope: str | None = None,
     note: Callable[[str], None] = lambda _: None,
+    roi: Roi | None = None,
 ) -> Card:
     """The Card of a detector with what in-distribution frames score under it, and with default thresholds.
 
@@ -48,31 +50,39 @@ def find_thresholds(
         keep: folder for the figures of each frame, from which an interrupted calibration goes on; None keeps none.
         scope: what the guarantees speak of, one of SCOPES; None for new drives where there are two or more.
         note: is told what was left out.
+        roi: region of interest, within which the guarantees hold; the whole picture if None, whatever the Card has.
 
     Raises:
-        InputError: if a score does not exist, or the data are too few for confidence and rule; where that is known, it
-            is said before the first frame is judged, and after it the figures are kept.
+        InputError: if a score or the region does not exist, or the data are too few for confidence and rule; where that
+            is known, it is said before the first frame is judged, and after it the figures are kept.
     """
     names = [model.pick_score(name) for name in scores] or list(model.scores)
     about = {
         "data": data.words, "date": date.today().isoformat(), "confidence": confidence, "coverage": coverage,
         "scope": scope or SCOPES[len(data.drives) < 2], "of": data.of,
     }  # fmt: skip
+    roi = model.roi(roi or Roi())
+    if within := roi.values():
+        about["roi"] = within
     check_options(rule, {**about, "drives": len(data.drives), "frames": data.count}, min_area)
-    made_of = {"model": model.sha256, "engine": model.engine, "scores": names, "min_area": min_area}
+    made_of = {"model": model.sha256, "engine": model.engine, "scores": names, "min_area": min_area, "roi": within}
     kept = None if keep is None or not data.identity else KeptFigures(keep, {**made_of, "data": data.identity})
-    gathered = {name: Calibrator(min_area) for name in names}
+    gathered, empty = {name: Calibrator(min_area) for name in names}, 0
     for number, (image, label, drive) in enumerate(data.frames()):
         figures = None if kept is None else kept.get(number)
         if figures is None:
-            maps = model.maps(image, names)
-            found = {name: gathered[name].add(maps[name], label, drive) for name in names}
+            maps, inside = model.maps_inside(image, names, roi)
+            found = {name: gathered[name].add(maps[name], label, drive, inside) for name in names}
+            figures = {name: each for name, each in found.items() if each is not None}
             if kept is not None:
-                kept.put(number, {name: each for name, each in found.items() if each is not None})
+                kept.put(number, figures)
         else:
             for name, each in figures.items():
                 gathered[name].keep(each, drive)
+        empty += not figures
         progress()
+    if within and empty:
+        note(f"left out: {empty} frames in which nothing lies within {roi.words}")
     for drive in data.drives:
         if drive not in gathered[names[0]].drives:
             note(f"left out: '{drive}' holds no frame that could be judged")

@@ -32,6 +32,7 @@ import numpy as np
 from oddroad.calibration.drives import CORRELATION_TIMES, Units, best_rate, threshold_for_rate, units_needed
 from oddroad.card import Card
 from oddroad.errors import InputError
+from oddroad.roi import Roi
 
 FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"
 
@@ -85,6 +86,12 @@ def blocks(units: Units) -> str:
     return f"{units.count} independent block{'s' * (units.count > 1)} of up to {units.block} frames"
 
 
+def where(calibration: Mapping[str, Any]) -> str:
+    """The region of interest that a guarantee speaks of, in words; "" for the whole picture."""
+    roi = Roi.of(calibration)
+    return "" if roi.kind == "all" else f" within {roi.words}"
+
+
 def in_100(rate: float) -> str:
     """A share in words, rounded up: "4.2 in 100"."""
     digits = 2 if rate < 0.1 else 3
@@ -126,8 +133,8 @@ def by_pixels(card: Card, score: str, rate: float) -> Threshold:
         raise InputError(too_few(f"fpr={rate:.3g}", f"in {coverage:.0%} of frames", 1 - coverage, calibration, units))
     return Threshold(
         value,
-        f"{score} > {value:.6g}: at most {used:.3g} of the in-distribution pixels of a frame lie above, in "
-        f"{coverage:.0%} of frames, {basis(calibration, units)}",
+        f"{score} > {value:.6g}: at most {used:.3g} of the in-distribution pixels of a frame{where(calibration)} lie "
+        f"above, in {coverage:.0%} of frames, {basis(calibration, units)}",
     )
 
 
@@ -140,7 +147,9 @@ def by_alarms(card: Card, score: str, rate: float | None, asked: str) -> Thresho
     calibration, found = card.calibration, calibration_of(card, score)
     confidence, units = calibration["confidence"], Units(**found["units"])
     pixels = calibration["min_area"]
-    region = f"a false alarm of {'1 in 10,000 pixels' if pixels is None else f'{pixels} pixels'} or more"
+    region = (
+        f"a false alarm of {'1 in 10,000 pixels' if pixels is None else f'{pixels} pixels'} or more{where(calibration)}"
+    )
     if rate is None:
         value = found["alarms"][0][0]
         return Threshold(

@@ -26,6 +26,7 @@ def calibrate(
     confidence: float | None = None,
     min_area: int | None = None,
     scope: str | None = None,
+    roi: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Calibrate on in-distribution data: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
@@ -50,11 +51,14 @@ def calibrate(
         min_area: of an .onnx, pixels of the smallest false alarm; by default 1 in 10,000 of the image's pixels.
         scope: of an .onnx, what the guarantees speak of: "new-drives" like those given, the default with two or more,
             or "same-drives": later parts of the very same.
+        roi: of an .onnx, the region of interest that the guarantees speak of and detect then keeps to: "road" (road,
+            sidewalk, and what they enclose), corners of a polygon such as "0,1 0.4,0.5 0.6,0.5 1,1" (x,y as shares; or
+            pixels, then the picture's size, "@540x960"), or a mask (PNG, 0 outside); by default the whole picture.
         out: file to write; by default the model's name with ".calibrated" before the ending, in this folder. Until it
             is written, the figures of each frame are kept beside it, and the same command goes on from them.
     """
     checkpoint = model.endswith(".ckpt")
-    other = {"threshold": threshold, "confidence": confidence, "min_area": min_area, "scope": scope}
+    other = {"threshold": threshold, "confidence": confidence, "min_area": min_area, "scope": scope, "roi": roi}
     other = other if checkpoint else {"size": size, "stride": stride}
     if given := next((name for name, value in other.items() if value is not None), None):
         raise InputError(
@@ -67,7 +71,7 @@ def calibrate(
     if checkpoint:
         calibrate_network(Path(model), data, root, scores, split, max_frames, size or "any", stride, out)
     else:
-        options = (threshold or "no-alarms", 0.95 if confidence is None else confidence, min_area, scope)
+        options = (threshold or "no-alarms", 0.95 if confidence is None else confidence, min_area, scope, roi)
         calibrate_detector(model, data, root, scores, split, max_frames, *options, out)
 
 
@@ -110,6 +114,7 @@ def calibrate_detector(
     confidence: float,
     min_area: int | None,
     scope: str | None,
+    roi: str | None,
     out: Path,
 ) -> None:
     """Thresholds of an .onnx file; options as ``calibrate``."""
@@ -117,8 +122,10 @@ def calibrate_detector(
     from oddroad.calibration.fit import find_thresholds, write_card
     from oddroad.calibration.thresholds import threshold_for
     from oddroad.inference.model import Model
+    from oddroad.roi import Roi
 
     detector = Model(model)
+    within = detector.roi(Roi() if roi is None else Roi.parse(roi))
     frames = calibration_data(data, root, split, max_frames)
     out = out if out.name != "default.calibrated.onnx" else out.with_name(f"{detector.path.stem}.calibrated.onnx")
     keep = out.with_name(f"{out.name}.frames")
@@ -126,7 +133,7 @@ def calibrate_detector(
     with progress_bar(frames.count) as advance:
         card = find_thresholds(
             detector, frames, scores, threshold, confidence, min_area=min_area, progress=advance, keep=keep,
-            scope=scope, note=notes.append,
+            scope=scope, note=notes.append, roi=within,
         )  # fmt: skip
     write_card(detector.path, card, out)
     shutil.rmtree(keep, ignore_errors=True)

@@ -23,6 +23,7 @@ def detect(
     score: str | None = None,
     threshold: str | None = None,
     min_area: int | None = None,
+    roi: str | None = None,
     engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
     every: int = 1,
@@ -56,7 +57,11 @@ def detect(
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number in the score's unit, or a guaranteed rate on in-distribution
             frames, "no-alarms", "alarms=1/100frames", "alarms=30/hour", "fpr=0.1%"; by default the one of its card.
-        min_area: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
+        min_area: leave out regions of fewer pixels; by default as the card was calibrated, which is 1 in 10,000 of the
+            image's pixels where nothing else was asked for.
+        roi: report nothing outside of this region of interest: "road" (road, sidewalk, and what they enclose), "all",
+            corners of a polygon such as "0,1 0.4,0.5 0.6,0.5 1,1" (x,y as shares; or pixels, then the picture's
+            size, "@540x960"), or a mask (PNG, 0 outside); by default the one that the card was calibrated with.
         engine: what runs the network.
         precision: what it computes in, apart from what the file itself does in INT8; bfloat16 needs openvino and a
             processor that has it.
@@ -85,10 +90,12 @@ def detect(
     from oddroad.calibration.thresholds import threshold_for
     from oddroad.detection.drawing import Style
     from oddroad.detection.pipeline import Settings, check_settings, frames_together, keep_apart, run
+    from oddroad.detection.promise import completed, said
     from oddroad.inference.model import Model
     from oddroad.io.reading import ReadOptions, ReadReport
     from oddroad.io.sources import find_sources
     from oddroad.io.video import probe
+    from oddroad.roi import Roi
 
     def tell(words: str) -> None:
         if not quiet():
@@ -100,6 +107,7 @@ def detect(
     settings = Settings(
         score=score,
         min_area=min_area,
+        roi=None if roi is None else Roi.parse(roi),
         every=every,
         save=() if stdout and out is None else save,
         min_hits=min_hits,
@@ -116,6 +124,7 @@ def detect(
     check_settings(sources, settings)
     sources = keep_apart(sources, folder, report)
     detector = Model(model, engine, precision=precision, parallel=frames_together(sources))
+    detector.roi(settings.roi)  # that it cannot be found is said before anything else
     lengths = [probe(each) for each in sources]
     if threshold is None:
         detector.threshold(detector.pick_score(score))  # that there is none is said before anything else
@@ -131,7 +140,10 @@ def detect(
         f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
-    tell(f"threshold {meaning}")
+    settings, broken = completed(settings, detector.card)
+    tell(f"threshold {said(meaning, broken)}")
+    if settings.roi is not None and settings.roi.kind != "all":
+        tell(f"nothing is reported outside of {settings.roi.words}")
     with progress_bar(total) as advance:
         summary = run(detector, sources, None if stdout and out is None else folder, settings, advance, report)
     for note in summary.reading.notes:

@@ -65,7 +65,10 @@ class FrameProcessor:
         style: Style | None = None,
         roi: Roi | None = None,
     ):
-        self.model, self.score, self.roi = model, model.pick_score(score), model.roi(roi)
+        self.model, self.score = model, model.pick_score(score)
+        self.roi = Roi.of(model.card.calibration) if roi is None else roi
+        if self.roi.kind != "all":
+            model.roi(self.roi)
         self.min_area: int | None = model.card.calibration.get("min_area") if min_area is None else min_area
         self.threshold = model.threshold(self.score) if threshold is None else threshold
         self.in_distribution = InDistribution.of(model.card, self.score)
@@ -82,8 +85,11 @@ class FrameProcessor:
         if frame.status != "ok":
             return judged
         start = time.perf_counter()
-        maps, judged.inside = self.model.maps_inside(frame.image, [self.score], self.roi)
-        judged.heat = maps[self.score]
+        if self.roi.kind == "all":
+            judged.heat = self.model(frame.image, self.score)
+        else:
+            maps, judged.inside = self.model.maps_inside(frame.image, [self.score], self.roi)
+            judged.heat = maps[self.score]
         middle = time.perf_counter()
         judged.regions = find(judged.heat, self.threshold, self.min_area, self.in_distribution, judged.inside)
         judged.milliseconds["model"] = (middle - start) * 1e3

@@ -19,6 +19,7 @@ from oddroad.concurrency import BackgroundWorker, available_cores, latest_only, 
 from oddroad.detection.drawing import Style
 from oddroad.detection.frame import FrameProcessor, ProcessedFrame
 from oddroad.detection.lines import frame_line, gap_line, heartbeat_line, run_line
+from oddroad.detection.promise import completed, said
 from oddroad.detection.summary import Summary
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
 from oddroad.errors import InputError, LostSource
@@ -29,6 +30,7 @@ from oddroad.io.results import LINES, PRODUCTS, Results, base_names
 from oddroad.io.rotation import parse_rotation
 from oddroad.io.sources import Source
 from oddroad.io.video import read
+from oddroad.roi import Roi
 from oddroad.types import Frame
 
 STAGES = ("decode", "model", "regions", "draw", "write")
@@ -52,7 +54,8 @@ class Settings:
         score: one of the model's scores; its default where None.
         threshold: in the score's unit; the card's where None.
         threshold_meaning: of the threshold, in words.
-        min_area: regions of fewer pixels are left out; where None, 1 in 10,000 of the image's pixels.
+        min_area: regions of fewer pixels are left out; where None, the card's, or 1 in 10,000 of the image's pixels.
+        roi: region of interest, outside of which nothing is reported; the card's where None.
         every: of moving sources, judge every n-th frame.
         save: any of "overlay", "maps", "masks".
         min_hits: of moving sources, report only tracks with at least so many hits; see oddroad.detection.tracking.
@@ -71,6 +74,7 @@ class Settings:
     threshold: float | None = None
     threshold_meaning: str = ""
     min_area: int | None = None
+    roi: Roi | None = None
     every: int = 1
     save: tuple[str, ...] = ("overlay",)
     min_hits: int = 1
@@ -92,7 +96,10 @@ class Settings:
         """Those that change what is found, as the first line states them."""
         names = ("min_area", "every", "min_hits", "max_age", "latest", "save")
         values = {name: getattr(self, name) for name in names}
-        return values | {"save": list(self.save), "stream": self.reading.stream, "style": asdict(self.style)}
+        roi = None if self.roi is None else self.roi.values()
+        return values | {
+            "save": list(self.save), "roi": roi, "stream": self.reading.stream, "style": asdict(self.style),
+        }  # fmt: skip
 
 
 def timed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
@@ -149,12 +156,15 @@ class Run:
         report: ReadReport | None = None,
     ):
         check_settings(sources, settings)
+        settings, broken = completed(settings, model.card)
         self.model, self.settings, self.progress = model, settings, progress
         self.sources = list(sources) if out is None else keep_apart(sources, out, report)
         style = settings.style
-        self.processor = FrameProcessor(model, settings.score, settings.threshold, settings.min_area, style)
+        self.processor = FrameProcessor(
+            model, settings.score, settings.threshold, settings.min_area, style, settings.roi
+        )
         self.summary = Summary(reading=report or ReadReport())
-        meaning = settings.threshold_meaning or model.card.threshold_meaning
+        meaning = said(settings.threshold_meaning or model.card.threshold_meaning, broken)
         header = run_line(
             model, self.processor.score, self.processor.threshold, meaning, settings.for_results(), self.sources
         )

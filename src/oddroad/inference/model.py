@@ -211,11 +211,10 @@ class Model:
         Raises:
             InputError: as ``maps``, or if a mask has another aspect than the image.
         """
-        names = [self.pick_score(name) for name in scores]
-        classes = ["classes"] if roi.kind == "road" else []
-        found = self.outputs(image, [*names, *classes])
-        likely = found.pop("classes") if classes else None
-        return found, roi.inside((image.shape[0], image.shape[1]), likely, self.card.classes)
+        if roi.kind != "road":
+            return self.maps(image, scores), roi.inside((image.shape[0], image.shape[1]))
+        found = self.outputs(image, [*(self.pick_score(name) for name in scores), "classes"])
+        return found, roi.inside((image.shape[0], image.shape[1]), found.pop("classes"), self.card.classes)
 
     def detect(
         self,

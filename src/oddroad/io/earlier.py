@@ -46,6 +46,10 @@ def clear(out: Path) -> None:
     (out / FILES).unlink(missing_ok=True)
 
 
+COUNTED = ("frames", "with_regions", "without_roi", "damaged")
+"""What a run counts of its frames."""
+
+
 @dataclass
 class Earlier:
     """An unfinished run.
@@ -72,7 +76,7 @@ class Earlier:
     last_index: int | None = None
     first_time: float | None = None
     frames_of_last: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("frames", "with_regions", "without_roi", "damaged"), 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     most_tracks: int = 0
     finished: bool = False
     length: int = 0

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.earlier import Earlier, carry_over, clear, note_file
+from oddroad.io.earlier import COUNTED, Earlier, carry_over, clear, note_file
 from oddroad.io.folder_lock import FolderLock
 from oddroad.io.images import write_image
 from oddroad.io.rotation import Rotation
@@ -94,7 +94,7 @@ class Results:
         self.video_of = ""
         self.videos: Counter[str] = Counter()
         self.part, self.started = 0, False
-        self.counts = dict.fromkeys(("frames", "with_regions", "without_roi", "damaged"), 0)
+        self.counts = dict.fromkeys(COUNTED, 0)
         self.writing = threading.RLock()
 
     @property
