@@ -1,7 +1,7 @@
 """What a region of interest gains: objects found at one calm frame in 100 with a false alarm, with and without it.
 
-    python runs/roi_study.py DATA --json roi.json                # our own sets; DATA holds cityscapes_small, camvid, ...
-    python runs/roi_study.py DATA --obstacles road_obstacle21    # and a benchmark, to read; nothing is chosen on it
+    python runs/roi_study.py DATA --json roi.json              # our own sets below DATA
+    python runs/roi_study.py DATA --obstacles road_obstacle21  # and a benchmark, to read; nothing is chosen on it
 
 On validation scenes and rendered drives without an anomaly, the threshold that one frame in 100 exceeds is found within
 each region; on the same scenes with held-out objects pasted on the road, the objects that a region above it touches are
@@ -141,7 +141,8 @@ def study(pairs: list[tuple[Seen, Seen]]) -> dict[str, dict[str, float]]:
         hits = [hit for each in odd for hit in found_in(each, each.heat, region, threshold)]
         shares = [1.0 if (inside := each.inside[region]) is None else float(inside.mean()) for each in calm]
         result[region] = {
-            "threshold": threshold, "recall": float(np.mean(hits)), "objects": len(hits), "share": float(np.mean(shares)),
+            "threshold": threshold, "recall": float(np.mean(hits)), "objects": len(hits),
+            "share": float(np.mean(shares)),
         }  # fmt: skip
     rows, others = by_rows(calm[::2]), calm[1::2]
     for name, region, levels in (
