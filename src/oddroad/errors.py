@@ -18,6 +18,10 @@ class InputError(ValueError):
     """Something that was given cannot be used; the message says what, what was expected, and what to do."""
 
 
+class PartlyFailed(InputError):
+    """Some of the work could not be done; the rest is done and kept."""
+
+
 class LostSource(InputError):
     """A live source that was there went away and did not come back; what was seen before is kept."""
 

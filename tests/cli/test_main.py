@@ -286,7 +286,7 @@ def test_the_same_word_is_the_same_thing_in_every_verb(verb: str) -> None:
         "every": int,
         "min_hits": int,
         "max_frames": (int, int | None),
-        "out": (Path, Path | None),
+        "out": (Path, Path | None, common.Place),
         "root": Path,
         "workers": int,
     }

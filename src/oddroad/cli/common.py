@@ -122,6 +122,10 @@ JsonTo = Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[FILE]")]
 """What ``--json`` takes: no file, for the standard output, or one."""
 
 
+Place = Annotated[str, tyro.conf.arg(metavar="FOLDER|ADDRESS")]
+"""Where results go that may lie on another machine: a folder, or an address such as ``s3://bucket/findings``."""
+
+
 def json_file(given: tuple[Path, ...] | None) -> Path | None:
     """The file after ``--json``; None where there is none.
 

@@ -30,11 +30,12 @@ from oddroad.cli.detect import detect
 from oddroad.cli.evaluate import evaluate
 from oddroad.cli.export import export
 from oddroad.cli.info import info
+from oddroad.cli.mine import mine
 from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
 from oddroad.cli.web import web
-from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, pick
+from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, PartlyFailed, pick
 from oddroad.io.redaction import redact
 from oddroad.recipe import read_recipe
 
@@ -44,6 +45,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "detect": detect,
         "calibrate": calibrate,
         "results": results,
+        "mine": mine,
         "demo": demo,
         "info": info,
         "check": check,
@@ -67,7 +69,7 @@ EXIT_CODES = {
     DONE: "done",
     WRONG: "a check found something wrong ('data verify', 'check')",
     BAD_INPUT: "bad input: an option, a file, a place that cannot be read or written; one line says what to do",
-    FAILED: "a source was lost and stayed away, or something failed that should not",
+    FAILED: "a source was lost and stayed away, part of an archive could not be mined, or a fault of ours",
     INTERRUPTED: "interrupted; what was finished is kept",
 }
 """Exit code -> what it means."""
@@ -193,14 +195,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(version("oddroad"))
         elif words[0].split("=")[0] == "--completion":
             print(completion("".join([*words[0].split("=")[1:], *words[1:]]), VERBS))
-        elif words[0] in groups and words[1:] in ([], ["-h"], ["--help"]):
+        elif words[0] in groups - VERBS.keys() and words[1:] in ([], ["-h"], ["--help"]):
             print(usage(words[0]))
         else:
-            length = 2 if words[0] in groups else 1
+            length = 2 if words[0] in groups and (" ".join(words[:2]) in VERBS or words[0] not in VERBS) else 1
             with interruptible():
                 parse(" ".join(words[:length]), words[length:])()
         sys.stdout.flush()  # a reader that has left is noticed here, not after the end
-    except LostSource as error:
+    except (LostSource, PartlyFailed) as error:
         return complain(str(error), FAILED)
     except InputError as error:
         return complain(str(error))
@@ -272,6 +274,7 @@ EXTRAS = {
     "fiftyone": ("fiftyone",),
     "rerun": ("rerun",),
     "logs": ("mcap", "mcap_protobuf", "rosbags"),
+    "mine": ("pyarrow", "ray", "fsspec"),
     "mcap": ("foxglove",),
     "web": ("starlette", "uvicorn", "anyio", "prometheus_client"),
     "report": ("matplotlib", "h5py", "pandas", "jinja2", "tabulate"),

@@ -15,6 +15,7 @@ from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
 from oddroad.inference.common import PRECISIONS, read_head
 from oddroad.inference.engines import ENGINES, choose_engine
+from oddroad.inference.onnx_graph import feature_names
 from oddroad.regions import InDistribution, find
 from oddroad.roi import GROUND, Roi
 from oddroad.types import Region
@@ -215,6 +216,28 @@ class Model:
             return self.maps(image, scores), roi.inside((image.shape[0], image.shape[1]))
         found = self.outputs(image, [*(self.pick_score(name) for name in scores), "classes"])
         return found, roi.inside((image.shape[0], image.shape[1]), found.pop("classes"), self.card.classes)
+
+    @cached_property
+    def _features(self) -> dict[str, list[str]]:
+        """For each score, the values inside the graph that its head reads."""
+        data = self.path.read_bytes()
+        return {name: feature_names(data, name) for name in self.scores}
+
+    def with_features(self, image: np.ndarray, score: str | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The map (H, W) of a score, and what its head reads: features, each (D, h, w) float32 of the whole image.
+
+        One run of the network gives both; the map is that of ``__call__``.
+
+        >>> heat, features = Model().with_features(np.zeros((90, 160, 3), np.uint8))
+        >>> heat.shape, [each.shape for each in features]
+        ((90, 160), [(64, 96, 192), (128, 48, 96)])
+
+        Raises:
+            InputError: if the score does not exist.
+        """
+        name = self.pick_score(score)
+        heat, *features = self._run(np.ascontiguousarray(image[None]), [name, *self._features[name]])
+        return heat[0], [each[0].astype(np.float32, copy=False) for each in features]
 
     def detect(
         self,

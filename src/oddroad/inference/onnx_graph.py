@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-GRAPH, METADATA, NODE, OUTPUT, NAME, READS, MAKES, KEY, VALUE = 7, 14, 1, 12, 1, 1, 2, 1, 2
+GRAPH, METADATA, NODE, OUTPUT, NAME, READS, MAKES, OPERATION, KEY, VALUE = 7, 14, 1, 12, 1, 1, 2, 4, 1, 2
 """Numbers of the fields: graph and metadata of a model, a node and an output of a graph, the name of an output, the
-names of the values that a node reads and makes, key and value of an entry of the metadata."""
+names of the values that a node reads and makes, its operation, key and value of an entry of the metadata."""
 
 
 FIXED = {1: 8, 5: 4}
@@ -124,7 +124,9 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
 
 
 def with_outputs(data: bytes, names: Collection[str]) -> bytes:
-    """An ONNX file with only those of its outputs, and only the nodes that they need. Without graphs inside its nodes.
+    """An ONNX file with only those outputs, and only the nodes that they need. Without graphs inside its nodes.
+
+    A name that is no output of the file but a value inside its graph becomes an output; its type is left to the engine.
 
     Raises:
         ValueError: if it is no ONNX file.
@@ -134,8 +136,35 @@ def with_outputs(data: bytes, names: Collection[str]) -> bytes:
         if number != GRAPH:
             found.append(data[begin:end])
             continue
-        found.append(as_field(GRAPH, b"".join(needed_fields(data, start, end, set(names)))))
+        there = {texts(data, at, to, NAME)[0] for inner, _, at, to in fields(data, start, end) if inner == OUTPUT}
+        inside = [as_field(OUTPUT, as_field(NAME, name.encode())) for name in names if name not in there]
+        found.append(as_field(GRAPH, b"".join([*needed_fields(data, start, end, set(names)), *inside])))
     return b"".join(found)
+
+
+def feature_names(data: bytes, output: str) -> list[str]:
+    """The values of a graph that the head of an output reads: inputs of the last convolution on each way to it.
+
+    Returns:
+        the names, in the order in which the graph computes them; each is (1, D, h, w). None where no convolution leads
+        to the output.
+
+    Raises:
+        ValueError: if it is no ONNX file.
+    """
+    found: list[str] = []
+    for number, _, start, end in fields(data, 0, len(data)):
+        if number == GRAPH:
+            needed = {output}
+            for inner, _, at, to in reversed(list(fields(data, start, end))):  # nodes stand behind what they read
+                if inner != NODE or not needed.intersection(texts(data, at, to, MAKES)):
+                    continue
+                reads = texts(data, at, to, READS)
+                if texts(data, at, to, OPERATION) == ["Conv"]:
+                    found += [each for each in reads[:1] if each not in found]
+                else:
+                    needed.update(reads)
+    return found[::-1]
 
 
 def needed_fields(data: bytes, start: int, end: int, needed: set[str]) -> list[bytes]:

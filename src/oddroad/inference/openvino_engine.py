@@ -37,7 +37,7 @@ def openvino_config(threads: int, precision: str = "float32", parallel: int = 1)
 
 
 def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[str]) -> Any:
-    """A file as OpenVINO's graph for images of one shape, with only the outputs that are wanted."""
+    """A file as OpenVINO's graph for images of one shape, with only the outputs (or inner values) that are wanted."""
     import openvino
 
     graph = core.read_model(str(path))
@@ -45,6 +45,8 @@ def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[
     for node in graph.get_ops():  # a resize to the size that is there already; OpenVINO would go through with it
         if node.get_type_name() == "Interpolate" and node.input(0).get_shape() == node.output(0).get_shape():
             node.output(0).replace(node.input_value(0))
+    there = {name for output in graph.outputs for name in output.get_names()}
+    graph.add_outputs([name for name in names if name not in there])
     make: Any = openvino.Model
     return make([graph.output(name) for name in names], graph.get_parameters(), "oddroad")
 

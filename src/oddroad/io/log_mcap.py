@@ -51,14 +51,19 @@ def open_mcap(path: Path) -> Log:
 
 def whole_summary(path: Path) -> Any:
     """The summary of an MCAP file if it names every channel, schema and chunk; else None."""
+    with path.open("rb") as opened:
+        return summary_of(opened)
+
+
+def summary_of(opened: BinaryIO) -> Any:
+    """The summary of an open MCAP file; see ``whole_summary``."""
     from mcap.exceptions import McapError
     from mcap.reader import SeekingReader
 
-    with path.open("rb") as opened:
-        try:
-            summary = SeekingReader(opened).get_summary()
-        except (McapError, struct.error, ValueError, OSError):
-            return None
+    try:
+        summary = SeekingReader(opened).get_summary()
+    except (McapError, struct.error, ValueError, OSError):
+        return None
     if summary is None or summary.statistics is None or not summary.chunk_indexes:
         return None
     stated = summary.statistics
@@ -114,8 +119,19 @@ def cut_chunk(opened: BinaryIO) -> bytes:
         if at + 9 + length > size:
             break
         at += 9 + length
-    body = opened.read()
-    if head[0] != CHUNK or len(body) < 32:
+    return unpacked(opened.read()) if head[0] == CHUNK else b""
+
+
+def unpacked(body: bytes) -> bytes:
+    """The records of a chunk, as far as its bytes go.
+
+    Args:
+        body: the content of the chunk's record.
+
+    Raises:
+        ValueError: if it is packed in a way that is not known.
+    """
+    if len(body) < 32:
         return b""
     named = 32 + int.from_bytes(body[28:32], "little")
     compression, records = body[32:named], body[named + 8 :]
@@ -127,4 +143,7 @@ def cut_chunk(opened: BinaryIO) -> bytes:
         from lz4.frame import LZ4FrameDecompressor
 
         return LZ4FrameDecompressor().decompress(records)
-    return records if not compression else b""
+    if compression:
+        words = compression.decode(errors="replace")
+        raise ValueError(f"a chunk is packed or encrypted with '{words}'; expected zstd or lz4")
+    return records
