@@ -3,6 +3,10 @@
 Run as ``python benchmarks/metrics.py`` on a quiet machine (``--maps 4`` for a short look). 30 maps of 1024 x 2048 are
 written to a temporary folder; every method reads them in a process of its own. Seconds count the metric alone, reading
 left out; memory is how far the process rose above where it stood after the imports (Linux). The last line is JSON.
+
+``--against FOLDER`` measures another build, whose package lies in that folder (``git archive COMMIT src | tar -x -C
+/some/place``, then ``/some/place/src``), in turn with this one, in seconds of the processor: the figures of both
+must be the same to the last digit, but for the threshold, which may be another one inside the same bin.
 """
 
 from __future__ import annotations
@@ -66,6 +70,64 @@ def scikit_learn(folder: Path, kind: str) -> tuple[float, dict[str, float]]:
     ap = average_precision_score(odd, scores)
     fpr, tpr, _ = roc_curve(odd, scores)
     return time.perf_counter() - began, {"ap": float(ap), "fpr95": float(fpr[np.argmax(tpr >= 0.95)])}
+
+
+BUILD = """
+import json, sys, time
+from pathlib import Path
+import cv2
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+sys.path.insert(1, sys.argv[2])
+from metrics import memory, read_maps, THRESHOLDS, HEIGHT, WIDTH
+from oddroad.metrics import PixelMetric, components
+if sys.argv[4] == "components":
+    draw = np.random.default_rng(0)
+    fields = [cv2.GaussianBlur(draw.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), s) for s in (6, 10)]
+    label, seconds = (fields[1] > 2 * fields[1].std()).astype(np.uint8), 0.0
+    label[:200] = 255
+    for threshold in THRESHOLDS * 5:
+        predicted = fields[0] > threshold * fields[0].std()
+        began = time.process_time()
+        found = components(predicted, label, 50, 10)
+        seconds += time.process_time() - began
+    result = {"siou": float(found.siou.sum()), "ppv": float(found.ppv.sum())}
+    peak = before = 0
+else:
+    Path("/proc/self/clear_refs").write_text("5")
+    before, metric, seconds = memory("VmRSS"), PixelMetric(), 0.0
+    for scores, labels in read_maps(Path(sys.argv[3]), sys.argv[4]):
+        began = time.process_time()
+        metric.add(scores, labels)
+        seconds += time.process_time() - began
+    began = time.process_time()
+    result = metric.result()
+    seconds += time.process_time() - began
+    peak = memory("VmHWM")
+result.pop("threshold", None)
+print(json.dumps({"seconds": seconds, "memory_mb": (peak - before) / 2**20, "result": result}))
+"""
+"""What one build does in a process of its own: package, this folder, maps, kind of scores or "components"."""
+
+
+def against(other: Path, folder: Path, rounds: int = 5) -> dict[str, Any]:
+    """This build and another in turn: processor seconds (the least of the rounds), memory, and their ratios."""
+    here, table = Path(__file__).resolve().parent, {}
+    builds = {"this": here.parent / "src", "other": other}
+    for kind in (*KINDS, "components"):
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
+        for _ in range(rounds):
+            for name, package in builds.items():
+                words = [sys.executable, "-c", BUILD, str(package), str(here), str(folder), kind]
+                found[name].append(json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout))
+        if found["this"][0]["result"] != found["other"][0]["result"]:
+            raise SystemExit(f"{kind}: the two builds give other figures")
+        least = {name: min(each["seconds"] for each in runs) for name, runs in found.items()}
+        most = {name: max(each["memory_mb"] for each in runs) for name, runs in found.items()}
+        table[kind] = {"seconds": least, "memory_mb": most, "times_faster": least["other"] / least["this"]}
+        print(f"{kind:12}" + "".join(f"{name} {least[name]:.3f} s {most[name]:.0f} MB  " for name in builds)
+              + f"{table[kind]['times_faster']:.2f} times faster", flush=True)  # fmt: skip
+    return table
 
 
 def memory(what: str) -> int:
@@ -156,6 +218,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--maps", type=int, default=30)
+    parser.add_argument("--against", type=Path, help="the folder with the package of another build")
     parser.add_argument("--one", nargs=3, help="internal: method, folder, kind")
     given = parser.parse_args()
     if given.one:
@@ -164,6 +227,9 @@ def main() -> None:
     table: dict[str, Any] = {"maps": given.maps, "size": [HEIGHT, WIDTH]}
     with tempfile.TemporaryDirectory() as folder:
         write_maps(Path(folder), given.maps)
+        if given.against is not None:
+            print(json.dumps(table | {"against": against(given.against.resolve(), Path(folder))}))
+            return
         print(f"{'scores':8}{'method':14}{'seconds':>9}{'MB':>8}{'faster':>8}{'AP error':>10}{'FPR95 error':>12}")
         for kind in KINDS:
             for method in ("scikit-learn", "oddroad", "exact"):

@@ -43,6 +43,7 @@ def counted(frames: list[Frame], bins: int = COARSE) -> list[PixelMetric]:
     for frame in frames:
         found.append(PixelMetric(bins))
         found[-1].add(*frame)
+        found[-1].settle()
     return found
 
 

@@ -70,6 +70,7 @@ def test_figures_are_those_of_scikit_learn(kind, data):
 def test_the_bound_of_the_error_holds_however_few_the_bins(data, bins):
     scores, odd = data
     metric = added(PixelMetric(bins), scores, odd)
+    metric.settle()
     assert len(metric.lowest) <= bins
     result, truth = metric.result(), reference(scores, odd)
     assert abs(result["ap"] - truth["ap"]) <= result["ap_error"] + 1e-12
@@ -89,6 +90,7 @@ def test_order_and_parts_do_not_matter(frames, bins, seed):
     for number, at in enumerate(order):
         added(second if number < cut else first, *frames[at])
     first.merge(second)
+    whole.settle()
     assert first.shift == whole.shift
     for name in ("lowest", "highest", "counts", "ties", "tie_counts"):
         np.testing.assert_array_equal(getattr(first, name), getattr(whole, name))
@@ -104,6 +106,7 @@ def test_values_that_fill_a_frame_are_counted_apart_until_they_are_too_many(monk
     added(metric, np.full(64, 0.75, np.float32), odd)
     assert not metric.apart
     assert len(metric.ties) == 0
+    metric.settle()
     assert metric.counts.sum() == 256
     added(metric, np.full(64, 0.75, np.float32), odd)
     assert len(metric.ties) == 0
@@ -133,6 +136,7 @@ def test_a_large_set_is_exact_to_a_ten_thousandth_in_a_megabyte():
         metric, exact = PixelMetric(), ExactPixelMetric()
         for each in (metric, exact):
             added(each, values.astype(np.float32), odd, parts=2)
+        metric.settle()
         state = metric.lowest, metric.highest, metric.counts, metric.ties, metric.tie_counts
         assert sum(part.nbytes for part in state) < 1.9e6, name
         result, truth = metric.result(), exact.result()
@@ -209,6 +213,16 @@ def test_exactly_95_percent_found_is_enough(kind):
     assert result["fpr95"] == 0
 
 
+def test_quantiles_count_the_last_frame():
+    metric, odd = PixelMetric(64), np.arange(300) % 2 > 0
+    for seed in range(2):
+        added(metric, np.random.default_rng(seed).normal(size=300).astype(np.float32), odd)
+    before = metric.quantiles([0.5])
+    added(metric, np.float32([7, 8, 9]).repeat(300), np.arange(900) % 2 > 0)
+    added(metric, np.linspace(10, 11, 2000, dtype=np.float32), np.arange(2000) % 2 > 0)
+    assert before[0] < 1 < 7 < metric.quantiles([0.5])[0]
+
+
 def frames_of_all_kinds(draw, count):
     """Frames with continuous scores, clipped ones, few values, infinities, and frames of one kind of pixel."""
     for number in range(count):
@@ -225,9 +239,12 @@ def frames_of_all_kinds(draw, count):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_counting_into_spanned_bins_equals_sorting(seed):
+def test_counting_into_spanned_bins_equals_sorting(seed, monkeypatch):
+    monkeypatch.setattr("oddroad.metrics.slots.CHUNK", 1000)
+    monkeypatch.setattr("oddroad.metrics.slots.PIECE", 300)
     draw = np.random.default_rng(seed)
     bins = int(draw.choice([64, 256, 1000]))
+    monkeypatch.setattr("oddroad.metrics.slots.NARROW", 1 << 16 if seed % 2 else bins)
     one, parts = PixelMetric(bins), []
     for heat, label in frames_of_all_kinds(draw, 9):
         one.add(heat, label)
@@ -236,6 +253,7 @@ def test_counting_into_spanned_bins_equals_sorting(seed):
     merged = PixelMetric(bins)
     for part in draw.permutation(np.array(parts, object)):
         merged.merge(part)
+    one.settle()
     assert (one.shift, one.apart) == (merged.shift, merged.apart)
     assert one.shift > 0
     for name in ("lowest", "highest", "counts", "ties", "tie_counts"):

@@ -121,6 +121,7 @@ def test_bounds_of_a_coarse_bin_are_those_of_its_extreme_orders(bins: int) -> No
     draw = np.random.default_rng(bins)
     metric = PixelMetric(bins)
     metric.add(draw.normal(size=(1, 60)).astype(np.float32), (draw.random((1, 60)) < 0.4).astype(np.uint8))
+    metric.settle()
     normal, anomalous = metric.counts[:, ::-1]
     assert (metric.lowest != metric.highest).any()
     hit = anomalous > 0

@@ -20,7 +20,10 @@ from oddroad.metrics.slots import Slots, count_of, heavy, least_of, runs, tally,
 from oddroad.types import ANOMALY, IGNORE, KNOWN
 
 BINS = 1 << 16
-"""Most bins kept by a PixelMetric, 24 bytes each."""
+"""Most bins kept by a PixelMetric, 24 bytes each, and as many new ones that wait to be joined to them."""
+
+SAMPLED = 16
+"""Of so many sorted keys one is looked at to see at once how many bits must be dropped at least."""
 
 TIES = 1 << 14
 """Most values kept apart because they fill a frame, 20 bytes each."""
@@ -52,13 +55,14 @@ def valid_pixels(
         raise InputError(f"the score map of frame '{name}' holds {count} NaN; a score must be a number at every pixel")
     labels = np.ascontiguousarray(labels).reshape(-1)
     anomalous, ignored = labels == ANOMALY, labels == IGNORE
-    if not (anomalous | ignored | (labels == KNOWN)).all():
+    ignored_pixels = np.count_nonzero(ignored)
+    if np.count_nonzero(anomalous) + ignored_pixels + np.count_nonzero(labels == KNOWN) < len(labels):
         unknown = sorted(set(np.unique(labels).tolist()) - {KNOWN, ANOMALY, IGNORE})
         raise InputError(
             f"the label of frame '{name}' holds {unknown}; expected {KNOWN} (in-distribution), {ANOMALY} (anomaly) "
             f"and {IGNORE} (not judged)"
         )
-    if not ignored.any():
+    if not ignored_pixels:
         return scores, anomalous
     keep = ~ignored
     return scores[keep], anomalous[keep]
@@ -85,6 +89,7 @@ class PixelMetric:
         self.apart = True
         self.ties = np.zeros(0, np.uint32)
         self.tie_counts = np.zeros((2, 0), np.int64)
+        self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, scores: np.ndarray, labels: np.ndarray, name: str = "") -> None:
         """Count one frame.
@@ -98,18 +103,20 @@ class PixelMetric:
             InputError: see ``valid_pixels``.
         """
         values, anomalous = valid_pixels(scores, labels, name)
-        keys = keys_of(values)
-        del values
         positives = int(np.count_nonzero(anomalous))
-        least = least_of(len(keys) - positives), least_of(positives)
+        least = least_of(len(values) - positives), least_of(positives)
         slots = Slots.of(self.lowest, self.highest, self.shift)
         if slots is None:
+            keys = keys_of(values)
+            del values
             both = keys[~anomalous], keys[anomalous]
             del keys
             self._add_sorted(both, least)
             return
-        counts, rest, rest_anomalous, near, near_anomalous = slots.count(keys, anomalous, least if self.apart else None)
-        del keys
+        counts, rest, rest_anomalous, near, near_anomalous = slots.count(
+            values, anomalous, least if self.apart else None
+        )
+        del values
         near = near[~near_anomalous], near[near_anomalous]
         for part in near:
             part.sort()
@@ -135,16 +142,26 @@ class PixelMetric:
         counts = np.array([count_of(part, ties) for part in both])
         kept = [without(part, ties) for part in both]
         if sum(map(len, kept)) <= PIECE:
-            pieces = [tally(part, row, self.shift) for row, part in enumerate(kept)]
-            lowest, highest, found = zip(*pieces, strict=True)
-            self._join(np.concatenate(lowest), np.concatenate(highest), np.concatenate(found, axis=1))
+            self.waiting += [tally(part, row, self.shift) for row, part in enumerate(kept) if len(part)]
+            if sum(len(lowest) for lowest, _, _ in self.waiting) > self.bins:
+                self.settle()
         else:
+            self._presume(kept)
             for row, part in enumerate(kept):
                 self._count(part, row)
         self._join_ties(ties, counts)
 
+    def settle(self) -> None:
+        """Join the bins that wait; whoever reads bins, counts or the shift calls it first."""
+        if self.waiting:
+            lowest, highest, counts = zip(*self.waiting, strict=True)
+            self.waiting = []
+            self._join(np.concatenate(lowest), np.concatenate(highest), np.concatenate(counts, axis=1))
+
     def merge(self, other: PixelMetric) -> None:
         """Add the counts of another part of the same set."""
+        self.settle()
+        other.settle()
         self.bins = min(self.bins, other.bins)
         self.shift = max(self.shift, other.shift)
         self._join(other.lowest, other.highest, other.counts)
@@ -153,6 +170,7 @@ class PixelMetric:
 
     def ranking(self) -> Ranking:
         """The counts as a ranking."""
+        self.settle()
         lowest = np.concatenate([self.lowest, self.ties])[::-1]
         highest = np.concatenate([self.highest, self.ties])[::-1]
         counts = np.concatenate([self.counts, self.tie_counts], axis=1)[:, ::-1]
@@ -197,11 +215,18 @@ class PixelMetric:
 
     def quantiles(self, shares: np.ndarray | list[float]) -> np.ndarray:
         """Scores below which these shares of the valid pixels lie, to the width of a bin."""
+        self.settle()
         keys = np.concatenate([self.lowest, self.ties])
         order = np.argsort(keys, kind="stable")
         total = np.cumsum(np.concatenate([self.counts, self.tie_counts], axis=1).sum(0)[order])
         at = np.searchsorted(total, np.asarray(shares) * total[-1]).clip(0, len(total) - 1)
         return floats_of(np.clip(keys[order][at], *keys_of(np.array([-np.inf, np.inf], np.float32))))
+
+    def _presume(self, both: list[np.ndarray]) -> None:
+        """Drop as many bits as the keys of a frame, sorted by kind, need in any case: those that a sample needs."""
+        sample = max(both, key=len)[::SAMPLED]
+        while len(runs(sample >> np.uint32(self.shift))[0]) > self.bins:
+            self.shift += 1
 
     def _count(self, keys: np.ndarray, row: int) -> None:
         """Count sorted keys of one kind of pixel, joining as soon as there are many bins to join."""
