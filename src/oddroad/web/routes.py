@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oddroad.web import detecting, handlers, inference_protocol
+from oddroad.web import calibrating, detecting, handlers, inference_protocol, results
 from oddroad.web.desk import Desk
 from oddroad.web.reply import Call, Reply, as_json
 
@@ -68,6 +68,11 @@ ENDPOINTS = [
     Endpoint("GET", f"{VIEW}/export/clip", handlers.export_clip,
              (*SETTING, HITS, ("begin", "first frame"), ("end", "first frame that is not wanted")), True,
              kind="video/mp4"),
+    Endpoint("POST", "/api/calibrations/curve", calibrating.curve),
+    Endpoint("GET", "/api/results", results.listing),
+    Endpoint("GET", "/api/results/{key}", results.content),
+    Endpoint("GET", "/api/results/{key}/pictures/{name:path}", results.picture, (("frame", "name of the frame"),),
+             kind="image/png"),
     Endpoint("POST", "/detect", detecting.detect, (*SETTING, HITS, ("every", "of a clip, judge every n-th frame"),
              ("name", "of the source in the answer")), heavy=True, file=True),
     Endpoint("GET", "/health", inference_protocol.live),
@@ -93,7 +98,7 @@ def openapi(desk: Desk, call: Call) -> Reply:
         words = (each.handler.__doc__ or "").strip()
         inside = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in re.findall(r"\{(\w+)\}", each.path)
+            for name in re.findall(r"\{(\w+)[}:]", each.path)
         ]
         asked = [
             {"name": name, "in": "query", "description": words, "schema": {"type": "string"}}
@@ -113,7 +118,7 @@ def openapi(desk: Desk, call: Call) -> Reply:
         if each.method == "POST":
             kind = "application/octet-stream" if each.file else "application/json"
             operation["requestBody"] = {"content": {kind: {}}}
-        paths.setdefault(each.path, {})[each.method.lower()] = operation
+        paths.setdefault(each.path.replace(":path}", "}"), {})[each.method.lower()] = operation
     return as_json({
         "openapi": "3.1.0",
         "info": {"title": "oddroad", "version": version("oddroad"), "description": "Find anomalies on the road."},

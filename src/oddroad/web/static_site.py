@@ -80,6 +80,10 @@ def build_site(model: str, out: Path, runtime: Path | None = None, score: str | 
         InputError: if the model, the package or the folder cannot be used.
     """
     detector = Detector("detector", Model(model, "onnxruntime", threads=1), score)
+    if detector.model.card.portable:
+        raise InputError(
+            f"'{model}' is a portable file, which needs resizing around it; build the page of the usual one"
+        )
     data = package(runtime)
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; expected a folder")
