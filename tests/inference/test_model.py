@@ -248,8 +248,9 @@ def test_the_low_resolution_map_enlarged_is_the_map(engine: str, frames: list[Fr
     if importlib.util.find_spec(engine) is None:
         pytest.skip(f"{engine} is not installed here")
     model, image = Model(engine=engine), frames[0].image
-    low = model.low_res(image)
-    assert low.shape == (96, 192)
-    assert np.array_equal(enlarged(low[None], image.shape[:2])[0], model(image))
+    low = model.low_res(image, [*model.scores, "classes"])
+    assert low[model.scores[0]].shape == (96, 192)
+    for name, values in model.outputs(image, list(low)).items():
+        assert np.array_equal(enlarged(low[name][None], image.shape[:2])[0], values)
     with pytest.raises(InputError, match="the image is"):
-        model.low_res(image[:, :, 0])
+        model.low_res(image[:, :, 0], model.scores)

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const [, , file, folder] = process.argv;
 const load = (name) => import(pathToFileURL(`${folder}/${name}`).href);
-const { InDistribution, alarmLevel, encodeRle, find } = await load("regions.js");
+const { InDistribution, alarmLevel, decodeRle, encodeRle, find } = await load("regions.js");
 const { enlarge, resizePicture } = await load("resize.js");
 const { CameraShift, Tracker } = await load("tracking.js");
 const { thresholdFor } = await load("thresholds.js");
@@ -18,7 +18,8 @@ const check = (good, words) => { if (!good) wrong.push(words); };
 
 const inDistribution = InDistribution.of(vectors.calibration, vectors.score);
 vectors.regions.forEach((each, at) => {
-  const found = find(map(each.map), each.threshold, each.min_area, each.joined ? inDistribution : null);
+  const found = find(map(each.map), each.threshold, each.min_area, each.joined ? inDistribution : null,
+    each.inside === null ? null : decodeRle(each.inside, each.map.shape));
   const same = found.length === each.regions.length && found.every((region, number) => {
     const other = each.regions[number];
     return region.box.join() === other.box.join() && region.area === other.area && near(region.mean, other.mean, 1e-9)
@@ -56,7 +57,8 @@ vectors.tracks.steps.forEach((each, at) => {
 });
 for (const each of vectors.thresholds) {
   let found = { value: null, meaning: "" };
-  try { found = thresholdFor(vectors.calibration, vectors.score, each.text, each.fps); } catch { /* refused */ }
+  const calibration = each.roi ? { ...vectors.calibration, roi: each.roi, of: "drive", drives: 1 } : vectors.calibration;
+  try { found = thresholdFor(calibration, vectors.score, each.text, each.fps); } catch { /* refused */ }
   check(found.value === each.value, `threshold '${each.text}': ${found.value}, ${each.value}`);
   check(found.meaning === each.meaning, `meaning of '${each.text}': ${found.meaning}, ${each.meaning}`);
 }

@@ -34,11 +34,11 @@ def test_both_sides_agree_and_the_test_can_fail(node: str, tmp_path: Path) -> No
     done = compare(node, values, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[0]) > 70
-    values["regions"][1]["threshold"] += 0.2
+    values["regions"][0]["regions"][0]["area"] += 1
     values["enlarged"][0]["size"] = (24, 35)
     values["tracks"]["steps"][3]["tracks"][0]["hits"] += 1
     values["thresholds"][0]["value"] += 1e-6
     broken = compare(node, values, tmp_path)
     assert broken.returncode == 1
-    for what in ("regions 1", "tracks 3", "threshold 'no-alarms'"):
+    for what in ("regions 0", "tracks 3", "threshold 'no-alarms'"):
         assert what in broken.stdout

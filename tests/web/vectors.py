@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from oddroad.detection.tracking import CameraShift, Tracker
 from oddroad.errors import InputError
 from oddroad.inference.host_resize import enlarged
 from oddroad.inference.model import read_card
-from oddroad.regions import InDistribution, find
+from oddroad.regions import InDistribution, encode_rle, find
+from oddroad.roi import Roi
 from oddroad.synthetic.scenes import drive
 from oddroad.web.view import level_of
 
@@ -58,9 +60,13 @@ def region_cases(card: Card) -> list[dict[str, Any]]:
     return [
         {
             "map": array(heat), "threshold": threshold, "min_area": area, "joined": joined,
-            "regions": [asdict(each) for each in find(heat, threshold, area, in_distribution if joined else None)],
+            "inside": None if inside is None else encode_rle(inside, (0, 0), inside.shape),
+            "regions": [
+                asdict(each) for each in find(heat, threshold, area, in_distribution if joined else None, inside)
+            ],
         }
-        for heat, threshold, area, joined in maps()
+        for number, (heat, threshold, area, joined) in enumerate(maps())
+        for inside in ([None, Roi.parse("0,1 0.2,0.1 0.7,0 1,0.9").inside(heat.shape)] if number < 12 else [None])
     ]  # fmt: skip
 
 
@@ -111,17 +117,23 @@ def track_case() -> dict[str, Any]:
     return {"size": (180, 320), "steps": steps}
 
 
-def threshold_cases(card: Card) -> list[dict[str, Any]]:
+def threshold_cases(card: Card, texts: Sequence[str] = TEXTS) -> list[dict[str, Any]]:
     """Thresholds in the language."""
     cases = []
-    for text in TEXTS:
+    for text in texts:
         for fps in (None, 0.5):
             try:
                 found = threshold_for(card, text, card.scores[0], fps)
-                cases.append({"text": text, "fps": fps, "value": found.value, "meaning": found.meaning})
+                case = {"text": text, "fps": fps, "value": found.value, "meaning": found.meaning}
             except InputError:
-                cases.append({"text": text, "fps": fps, "value": None, "meaning": ""})
+                case = {"text": text, "fps": fps, "value": None, "meaning": ""}
+            cases.append({**case, "roi": card.calibration.get("roi")})
     return cases
+
+
+def on_the_road(card: Card) -> Card:
+    """The same card as if it had been calibrated within the road, on one drive more than its places."""
+    return replace(card, calibration={**card.calibration, "roi": {"kind": "road"}, "of": "drive", "drives": 1})
 
 
 def vectors() -> dict[str, Any]:
@@ -135,7 +147,7 @@ def vectors() -> dict[str, Any]:
         "resized": resized_cases(),
         "enlarged": enlarged_cases(),
         "tracks": track_case(),
-        "thresholds": threshold_cases(card),
+        "thresholds": [*threshold_cases(card), *threshold_cases(on_the_road(card), TEXTS[:8])],
     }
 
 

@@ -156,16 +156,16 @@ class Model:
         found = self._run(self.checked(image, names)[None], names)
         return {name: values[0] for name, values in zip(names, found, strict=True)}
 
-    def low_res(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
-        """The map (h, w) float32 of a score at the network's stride, where the file offers that; else (H, W).
+    def low_res(self, image: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Outputs (h, w) at the network's stride, where the file offers that; else (H, W).
 
-        ``oddroad.inference.host_resize.enlarged`` makes of it, to the bit, what calling the model gives.
+        ``oddroad.inference.host_resize.enlarged`` makes of them, to the bit, what ``outputs`` gives.
 
         Raises:
-            InputError: if the image has another shape or type, or the score does not exist.
+            InputError: if the image has another shape or type, or an output does not exist.
         """
-        name = self.pick_score(score)
-        return self._run(self.checked(image, [name])[None], [name], low_res=True)[0][0]
+        found = self._run(self.checked(image, names)[None], names, low_res=True)
+        return {name: values[0] for name, values in zip(names, found, strict=True)}
 
     def checked(self, image: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """The image in one piece of memory, if it is one and the file has these outputs.

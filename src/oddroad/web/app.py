@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oddroad.errors import InputError
-from oddroad.web.calibrating import Calibrations
 from oddroad.web.desk import Desk
 from oddroad.web.figures import Figures
 from oddroad.web.guard import Guard
@@ -53,11 +52,7 @@ class Application:
         from starlette.applications import Starlette
         from starlette.routing import Route
 
-        making = Calibrations(self.desk.folder)
         own = [
-            Endpoint("POST", "/api/calibrations", making.begin),
-            Endpoint("GET", "/api/calibrations/{key}", making.about),
-            Endpoint("GET", "/api/calibrations/{key}/file", making.file, kind="application/octet-stream"),
             Endpoint("GET", "/openapi.json", openapi),
             Endpoint("GET", "/metrics", self.figures.page),
             Endpoint("GET", "/", asset),

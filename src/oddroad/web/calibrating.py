@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -19,9 +18,10 @@ from oddroad.calibration.fit import calibrated, copies, write_card
 from oddroad.calibration.kept import KeptFigures
 from oddroad.calibration.thresholds import threshold_for
 from oddroad.errors import InputError
+from oddroad.roi import Roi
 from oddroad.web.desk import Desk
 from oddroad.web.reply import Call, Refused, Reply, as_json, download
-from oddroad.web.view import View
+from oddroad.web.view import View, level_of
 
 POINTS = 120
 """Thresholds of a curve that are told, at most."""
@@ -40,6 +40,7 @@ class Chosen:
         detector: number of the detector.
         confidence: of the guarantees.
         scope: what they speak of.
+        roi: region of interest.
     """
 
     views: list[View]
@@ -47,6 +48,7 @@ class Chosen:
     detector: int
     confidence: float
     scope: str
+    roi: Roi
 
     def numbers(self, view: View) -> list[int]:
         """The frames of a drive that count."""
@@ -58,7 +60,7 @@ class Chosen:
     def words(self) -> str:
         """What it is, for the card."""
         count = sum(len(each) for each in self.struck.values())
-        without = f", without {count} frames struck out by eye" if count else ""
+        without = f", without {count} frame{'s' * (count > 1)} struck out by eye" if count else ""
         return " and ".join(each.entry.title for each in self.views) + without
 
 
@@ -90,7 +92,8 @@ def chosen(desk: Desk, values: Mapping[str, Any]) -> Chosen:
             f"'scope' is '{scope}' with {len(views)} drives; expected same-drives, or new-drives with several"
         )
     left_out = {str(key): frozenset(numbers) for key, numbers in struck.items()}
-    return Chosen(views, left_out, detector, float(confidence), scope)
+    roi = desk.roi(Call(query={"roi": str(values.get("roi") or "card")})) or desk.detectors[detector].roi
+    return Chosen(views, left_out, detector, float(confidence), scope, roi)
 
 
 def curve(desk: Desk, call: Call) -> Reply:
@@ -98,7 +101,7 @@ def curve(desk: Desk, call: Call) -> Reply:
     what = chosen(desk, call.json())
     drives = []
     for view in what.views:
-        levels = [view.kept.frames[number].levels[what.detector] for number in what.numbers(view)]
+        levels = levels_within(view, what)
         known = np.array([each for each in levels if each is not None], np.float64)
         if len(known):
             drives.append(Drive(view.entry.title, known))
@@ -118,6 +121,19 @@ def curve(desk: Desk, call: Call) -> Reply:
             for level, rate in (points[step] for step in steps)
         ],
     })  # fmt: skip
+
+
+def levels_within(view: View, what: Chosen) -> list[float | None]:
+    """The lowest threshold without an alarm of each frame that counts, within the region of interest."""
+    detector = view.detectors[what.detector]
+    if what.roi.same(detector.roi):
+        return [view.kept.frames[number].levels[what.detector] for number in what.numbers(view)]
+    held = view.levels.setdefault((what.detector, what.roi), {})
+    for number in what.numbers(view):
+        if number not in held:
+            heat, inside = view.kept.heat(number, what.detector), view.inside(number, what.detector, what.roi)
+            held[number] = level_of(heat, detector.min_area, inside)
+    return [held[number] for number in what.numbers(view)]
 
 
 @dataclass
@@ -149,92 +165,89 @@ class Calibration:
         }  # fmt: skip
 
 
-class Calibrations:
-    """The calibrations of one desk.
+def begin(desk: Desk, call: Call) -> Reply:
+    """Make a new card of drives (``views``) with ``rule`` as its threshold; ask for it by the key in the answer."""
+    values = call.json()
+    what, rule = chosen(desk, values), str(values.get("rule") or "no-alarms")
+    if not desk.calibrating.acquire(blocking=False):
+        raise Refused("busy, try again: another card is being made", 503, retry=5)
+    key, made = secrets.token_urlsafe(9), Calibration(sum(len(what.numbers(each)) for each in what.views))
+    desk.calibrations[key] = made
+    while len(desk.calibrations) > KEPT:
+        old = desk.calibrations.pop(next(iter(desk.calibrations)))
+        if old.path is not None:
+            old.path.unlink(missing_ok=True)
+    threading.Thread(target=work, args=(desk, what, rule, key, made), daemon=True, name="calibrate").start()
+    return as_json(made.about(key), 202)
 
-    Args:
-        folder: where new files are made.
+
+def work(desk: Desk, what: Chosen, rule: str, key: str, made: Calibration) -> None:
+    """Gather the figures of every frame and write the file."""
+    try:
+        detector = desk.detectors[what.detector]
+        gathered = Calibrator(detector.min_area)
+        for view in what.views:
+            for figures in figures_of(view, what, made):
+                gathered.keep(figures, view.entry.title)
+        for drive, first in copies({detector.score: gathered}).items():
+            made.notes.append(f"left out: '{drive}' is frame by frame the same as '{first}'")
+            del gathered.drives[drive]
+        about = {
+            "data": what.words, "date": date.today().isoformat(), "confidence": what.confidence, "coverage": 0.95,
+            "scope": what.scope if len(gathered.drives) > 1 else SCOPES[1], "of": "drive",
+        }  # fmt: skip
+        if within := what.roi.values():
+            about["roi"] = within
+        card = calibrated(detector.model.card, {detector.score: gathered}, about, rule)
+        path = desk.folder / f"calibrated-{key}.onnx"
+        write_card(detector.model.path, card, path)
+        made.meaning = threshold_for(card, rule, detector.score).meaning
+        made.path, made.state = path, "done"
+    except InputError as error:
+        made.state, made.error = "failed", str(error)
+    except BaseException as error:
+        made.state, made.error = "failed", f"a fault in oddroad: {type(error).__name__}: {error}"
+        raise
+    finally:
+        desk.calibrating.release()
+
+
+def made_of(desk: Desk, call: Call) -> Calibration:
+    """The calibration of the key in the address.
+
+    Raises:
+        Refused: if there is none.
     """
+    found = desk.calibrations.get(call.path["key"])
+    if found is None:
+        raise Refused("there is no such calibration; begin it again", 404)
+    return found
 
-    def __init__(self, folder: Path):
-        self.folder, self.held = folder, OrderedDict[str, Calibration]()
-        self.working = threading.Lock()
 
-    def begin(self, desk: Desk, call: Call) -> Reply:
-        """Make a new card of drives (``views``) with ``rule`` as its threshold; ask for it by the key in the answer."""
-        values = call.json()
-        what, rule = chosen(desk, values), str(values.get("rule") or "no-alarms")
-        if not self.working.acquire(blocking=False):
-            raise Refused("busy, try again: another card is being made", 503, retry=5)
-        key, made = secrets.token_urlsafe(9), Calibration(sum(len(what.numbers(each)) for each in what.views))
-        self.held[key] = made
-        while len(self.held) > KEPT:
-            old = self.held.popitem(last=False)[1]
-            if old.path is not None:
-                old.path.unlink(missing_ok=True)
-        threading.Thread(target=self.work, args=(desk, what, rule, key, made), daemon=True, name="calibrate").start()
-        return as_json(made.about(key), 202)
+def progress(desk: Desk, call: Call) -> Reply:
+    """How far a new card is."""
+    return as_json(made_of(desk, call).about(call.path["key"]))
 
-    def work(self, desk: Desk, what: Chosen, rule: str, key: str, made: Calibration) -> None:
-        """Gather the figures of every frame and write the file."""
-        try:
-            detector = desk.detectors[what.detector]
-            gathered = Calibrator()
-            for view in what.views:
-                for figures in figures_of(view, what, made):
-                    gathered.keep(figures, view.entry.title)
-            for drive, first in copies({detector.score: gathered}).items():
-                made.notes.append(f"left out: '{drive}' is frame by frame the same as '{first}'")
-                del gathered.drives[drive]
-            about = {
-                "data": what.words, "date": date.today().isoformat(), "confidence": what.confidence, "coverage": 0.95,
-                "scope": what.scope if len(gathered.drives) > 1 else SCOPES[1], "of": "drive",
-            }  # fmt: skip
-            card = calibrated(detector.model.card, {detector.score: gathered}, about, rule)
-            path = self.folder / f"{key}.onnx"
-            write_card(detector.model.path, card, path)
-            made.meaning = threshold_for(card, rule, detector.score).meaning
-            made.path, made.state = path, "done"
-        except InputError as error:
-            made.state, made.error = "failed", str(error)
-        except BaseException as error:
-            made.state, made.error = "failed", f"a fault in oddroad: {type(error).__name__}: {error}"
-            raise
-        finally:
-            self.working.release()
 
-    def find(self, call: Call) -> Calibration:
-        """The calibration of a key.
-
-        Raises:
-            Refused: if there is none.
-        """
-        found = self.held.get(call.path["key"])
-        if found is None:
-            raise Refused("there is no such calibration; begin it again", 404)
-        return found
-
-    def about(self, desk: Desk, call: Call) -> Reply:
-        """How far a new card is."""
-        return as_json(self.find(call).about(call.path["key"]))
-
-    def file(self, desk: Desk, call: Call) -> Reply:
-        """The detector's file with its new card."""
-        found = self.find(call)
-        if found.path is None:
-            raise Refused(found.error or "the card is not made yet", 409)
-        return download(found.path, "application/octet-stream", "calibrated.onnx")
+def file(desk: Desk, call: Call) -> Reply:
+    """The detector's file with its new card."""
+    found = made_of(desk, call)
+    if found.path is None:
+        raise Refused(found.error or "the card is not made yet", 409)
+    return download(found.path, "application/octet-stream", "calibrated.onnx")
 
 
 def figures_of(view: View, what: Chosen, made: Calibration) -> Sequence[FrameFigures]:
     """The figures of the frames of a drive that count; kept beside its maps, so that a second time costs nothing."""
     detector = view.detectors[what.detector]
-    kept = KeptFigures(view.kept.folder / f"figures-{what.detector}", {"model": detector.model.sha256})
+    key = {"model": detector.model.sha256, "roi": what.roi.values(), "min_area": detector.min_area}
+    kept = KeptFigures(view.kept.folder / f"figures-{what.detector}", key)
     found = []
     for number in what.numbers(view):
         held = kept.get(number)
         if held is None:
-            figures = FrameFigures.of(view.kept.heat(number, what.detector), None, None)
+            inside = view.inside(number, what.detector, what.roi)
+            figures = FrameFigures.of(view.kept.heat(number, what.detector), None, detector.min_area, inside)
             held = {detector.score: figures} if figures is not None else {}
             kept.put(number, held)
         found += held.values()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from oddroad.calibration.thresholds import Threshold, threshold_for
+from oddroad.roi import Roi, read_polygon
 from oddroad.web.detectors import Detector
 from oddroad.web.library import Library
 from oddroad.web.limits import Limits
@@ -26,6 +29,8 @@ class Desk:
         limits: of everything.
         folder: for temporary files; deleted at the end.
         results: folders of results that may be looked at.
+        calibrations: new cards that are or were made, by key; see oddroad.web.calibrating.
+        calibrating: held while one is made.
     """
 
     detectors: list[Detector]
@@ -34,6 +39,8 @@ class Desk:
     limits: Limits
     folder: Path
     results: list[Path] = field(default_factory=list)
+    calibrations: dict[str, Any] = field(default_factory=dict)
+    calibrating: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(
@@ -70,6 +77,17 @@ class Desk:
         if number >= len(self.detectors):
             raise Refused(f"detector {number} is not there; there are {len(self.detectors)}", 404)
         return number
+
+    def roi(self, call: Call) -> Roi | None:
+        """The region of interest that a request asks for: "all", a polygon, or None for the card's.
+
+        Raises:
+            InputError: if it is something else; no file is opened for a client.
+        """
+        text = call.query.get("roi", "").strip()
+        if text in ("", "card"):
+            return None
+        return Roi() if text == "all" else read_polygon(text)
 
     def threshold(self, call: Call, number: int, view: View | None = None) -> Threshold:
         """The threshold that a request asks for in the threshold language; the card's where it asks for none.

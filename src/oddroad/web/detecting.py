@@ -10,7 +10,8 @@ from typing import Any
 
 from oddroad.detection.frame import FrameProcessor
 from oddroad.detection.lines import frame_line, gap_line, run_line
-from oddroad.detection.pipeline import timed
+from oddroad.detection.pipeline import Settings, timed
+from oddroad.detection.promise import completed, said
 from oddroad.detection.summary import Summary
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
 from oddroad.io.kinds import kind_of
@@ -72,11 +73,15 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
     hits, age = call.whole("min_hits", 1, 1), call.whole("max_age", MAX_AGE)
     if hits > 1 and source.kind == "image":
         raise Refused("'min_hits' links the frames of videos; this is a picture")
-    processor = FrameProcessor(detector.model, detector.score, threshold.value, area)
-    settings = {"min_area": area, "every": every, "min_hits": hits, "max_age": age}
+    roi, card = desk.roi(call), detector.model.card
+    processor = FrameProcessor(detector.model, detector.score, threshold.value, area, roi=roi)
+    meaning = said(threshold.meaning, completed(Settings(min_area=area, roi=roi), card)[1])
+    settings = {
+        "min_area": processor.min_area, "every": every, "min_hits": hits, "max_age": age, "roi": processor.roi.values(),
+    }  # fmt: skip
     report = ReadReport()
     stream = timed(read([source], every, report if source.moving else None, ReadOptions(max_pixels=desk.limits.pixels)))
-    yield run_line(detector.model, detector.score, threshold.value, threshold.meaning, settings, [source])
+    yield run_line(detector.model, detector.score, threshold.value, meaning, settings, [source])
     summary, tracks, told = Summary(reading=report), ConfirmedTracks(hits, age), 0
     for frame, decode in stream:
         with detector.turns:
@@ -86,7 +91,7 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
         for gap in report.gaps[told:]:
             yield gap_line(gap)
         told = len(report.gaps)
-        values = frame_line(frame, judged.regions, judged.tracks, judged.milliseconds)
+        values = frame_line(frame, judged.regions, judged.tracks, judged.milliseconds, judged.inside)
         summary.add(values)
         yield values
         if summary.frames + summary.damaged >= desk.limits.frames:

@@ -10,6 +10,7 @@ import numpy as np
 
 from oddroad.detection.drawing import Scale
 from oddroad.errors import InputError
+from oddroad.inference.host_resize import CLASSES, enlarged
 from oddroad.inference.model import Model
 from oddroad.regions import InDistribution
 
@@ -29,12 +30,26 @@ class Detector:
     def __init__(self, name: str, model: Model, score: str | None = None):
         self.name, self.model, self.score = name, model, model.pick_score(score)
         self.in_distribution = InDistribution.of(model.card, self.score)
+        self.roi = model.roi()
         self.turns = threading.BoundedSemaphore(model.parallel)
 
-    def low_res(self, image: np.ndarray) -> np.ndarray:
-        """The score's map at the network's stride, (h, w) float32, of an image (H, W, 3) uint8 RGB."""
+    def judge(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of an image (H, W, 3) uint8 RGB the score's map at the network's stride, (h, w) float32, and the road, (H, W)
+        bool, where that is the card's region of interest.
+        """
+        road = self.roi.kind == "road"
         with self.turns:
-            return self.model.low_res(image, self.score)
+            found = self.model.low_res(image, [self.score, CLASSES] if road else [self.score])
+        if not road:
+            return found[self.score], None
+        size = (image.shape[0], image.shape[1])
+        classes = enlarged(found[CLASSES][None], size)[0]
+        return found[self.score], self.roi.inside(size, classes, self.model.card.classes)
+
+    @property
+    def min_area(self) -> int | None:
+        """Pixels of the smallest region that the card was calibrated for; None for 1 in 10,000."""
+        return self.model.card.calibration.get("min_area")
 
     def threshold(self) -> float | None:
         """The threshold of the card; None where it has none."""
@@ -55,6 +70,8 @@ class Detector:
             "size": card.size,
             "stride": card.stride,
             "threshold": self.threshold(),
+            "roi": self.roi.values(),
+            "min_area": self.min_area,
             "meaning": card.threshold_meaning,
             "calibration": calibration if self.in_distribution is not None else None,
             "licence": card.licence,

@@ -33,7 +33,11 @@ def lines(view: View, findings: Findings, min_hits: int, meaning: str) -> Iterat
         meaning: of the threshold, in words.
     """
     setting, detector = findings.setting, view.detectors[findings.setting.detector]
-    settings = {"min_area": setting.min_area, "every": view.every, "min_hits": min_hits, "max_age": setting.max_age}
+    roi = detector.roi if setting.roi is None else setting.roi
+    least = detector.min_area if setting.min_area is None else setting.min_area
+    settings = {
+        "min_area": least, "every": view.every, "min_hits": min_hits, "max_age": setting.max_age, "roi": roi.values(),
+    }  # fmt: skip
     sources = view.entry.sources
     yield run_line(detector.model, detector.score, setting.threshold, meaning, settings, sources)
     summary, gaps = Summary(reading=view.report), list(view.report.gaps)
@@ -42,7 +46,8 @@ def lines(view: View, findings: Findings, min_hits: int, meaning: str) -> Iterat
         while gaps and gaps[0].source == kept.source and (gaps[0].index or 0) <= (kept.index or 0):
             yield gap_line(gaps.pop(0))
         regions, tracks = findings.reported(number, min_hits)
-        values = frame_line(kept.as_frame(), regions, tracks, kept.milliseconds)
+        inside = findings.inside(number) if regions is not None else None
+        values = frame_line(kept.as_frame(), regions, tracks, kept.milliseconds, inside)
         summary.add(values)
         yield values
     for each in gaps:
@@ -77,8 +82,10 @@ def drawn(view: View, findings: Findings, number: int, min_hits: int, paint: Pai
     kept = view.kept.frames[number]
     frame = kept.as_frame(read_image(view.kept.path(number, ".jpg")))
     regions, tracks = findings.reported(number, min_hits)
-    heat = view.kept.heat(number, findings.setting.detector) if regions is not None else None
-    return frame, paint(frame, heat, regions or [], tracks)
+    if regions is None:
+        return frame, paint(frame, None)
+    heat = view.kept.heat(number, findings.setting.detector)
+    return frame, paint(frame, heat, regions, tracks, findings.inside(number))
 
 
 def still(view: View, findings: Findings, number: int, min_hits: int) -> bytes:

@@ -7,9 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from oddroad.detection.alarms import starts
 from oddroad.detection.tracking import MAX_AGE, Track, Tracker
 from oddroad.regions import find
+from oddroad.roi import Roi
 from oddroad.types import Region
 from oddroad.web.view import View, level_of
 
@@ -24,13 +27,15 @@ class Setting:
     Attributes:
         detector: number of the detector.
         threshold: a pixel is anomalous above it.
-        min_area: pixels of the smallest region; None for 1 in 10,000 of the image's.
+        min_area: pixels of the smallest region; None for the card's, or 1 in 10,000 of the image's.
+        roi: region of interest; the card's where None.
         max_age: frames in a row that a track may miss before it ends.
     """
 
     detector: int
     threshold: float
     min_area: int | None = None
+    roi: Roi | None = None
     max_age: int = MAX_AGE
 
 
@@ -70,18 +75,24 @@ class Findings:
         if frame.status != "ok" or number < self.view.kept.first:
             return None
         level = frame.levels[setting.detector]
-        quiet = setting.min_area is None and level is not None and level <= setting.threshold
+        as_judged = setting.min_area is None and setting.roi is None
+        quiet = as_judged and level is not None and level <= setting.threshold
         regions: list[Region] = []
         if not quiet:  # the map is not even read where the level says that there is nothing
-            in_distribution = self.view.detectors[setting.detector].in_distribution
-            heat = self.view.kept.heat(number, setting.detector)
-            regions = find(heat, setting.threshold, setting.min_area, in_distribution)
+            detector = self.view.detectors[setting.detector]
+            least = detector.min_area if setting.min_area is None else setting.min_area
+            heat, inside = self.view.kept.heat(number, setting.detector), self.inside(number)
+            regions = find(heat, setting.threshold, least, detector.in_distribution, inside)
         if frame.time is None:
             return [(each, None) for each in regions]
         if frame.source != self.source:
             self.source, self.tracker = frame.source, Tracker(setting.max_age)
         tracks = self.tracker.link(regions, frame.shift, frame.size[1])
         return [(region, replace(track)) for region, track in zip(regions, tracks, strict=True)]
+
+    def inside(self, number: int) -> np.ndarray | None:
+        """The pixels (H, W) bool of a frame that count; None for all."""
+        return self.view.inside(number, self.setting.detector, self.setting.roi)
 
     def reported(self, number: int, min_hits: int) -> tuple[list[Region] | None, list[Track]]:
         """What ``oddroad detect --min-hits`` reports of a frame: regions (None where not judged) and their tracks."""
@@ -117,10 +128,13 @@ class FindingsOf:
             return self.held[setting]
 
 
-def levels_of(view: View, detector: int, min_area: int, since: int, end: int) -> list[float | None]:
-    """The lowest threshold without an alarm of each frame, for another smallest area than the default one."""
-    kept, found = view.kept, []
+def levels_of(view: View, setting: Setting, since: int, end: int) -> list[float | None]:
+    """The lowest threshold without an alarm of each frame, for another area or region of interest than the card's."""
+    kept, found, detector = view.kept, [], setting.detector
+    least = view.detectors[detector].min_area if setting.min_area is None else setting.min_area
     for number in range(max(since, 0), min(end, view.done)):
         judged = kept.frames[number].status == "ok" and number >= kept.first
-        found.append(level_of(kept.heat(number, detector), min_area, None) if judged else None)
+        found.append(
+            level_of(kept.heat(number, detector), least, view.inside(number, detector, setting.roi)) if judged else None
+        )
     return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from oddroad.detection.lines import region_values
+from oddroad.detection.pipeline import Settings
+from oddroad.detection.promise import completed, said
 from oddroad.detection.tracking import MAX_AGE
+from oddroad.regions import encode_rle
 from oddroad.web import exports
 from oddroad.web.desk import Desk
 from oddroad.web.findings import Findings, Setting, levels_of
@@ -105,15 +108,31 @@ def levels(desk: Desk, call: Call) -> Reply:
     """The lowest threshold without an alarm of frames from ``since`` on, for a smallest area of ``min_area``."""
     view, since = desk.views.find(call.path["view"]), call.whole("since", 0)
     end = since + min(call.whole("count", 100, 1), 200)
-    return as_json({"since": since, "levels": levels_of(view, desk.detector(call), call.whole("min_area"), since, end)})
+    setting = Setting(desk.detector(call), 0.0, area_of(call), desk.roi(call))
+    return as_json({"since": since, "levels": levels_of(view, setting, since, end)})
+
+
+def inside(desk: Desk, call: Call) -> Reply:
+    """The region of interest in a frame as COCO's run-length code; null for the whole picture."""
+    view, number = desk.views.find(call.path["view"]), frame_number(call)
+    view.kept.path(number, ".jpg")
+    found = view.inside(number, desk.detector(call), desk.roi(call))
+    size = view.kept.frames[number].size
+    return as_json({"size": size, "counts": None if found is None else encode_rle(found, (0, 0), size)})
+
+
+def area_of(call: Call) -> int | None:
+    """The smallest area that a request asks for; None for the card's."""
+    return call.whole("min_area") if call.query.get("min_area") else None
 
 
 def setting_of(desk: Desk, call: Call, view: View) -> tuple[Setting, str]:
     """What a request wants to find, and what its threshold means."""
     number = desk.detector(call)
     threshold = desk.threshold(call, number, view)
-    area = call.whole("min_area") if call.query.get("min_area") else None
-    return Setting(number, threshold.value, area, call.whole("max_age", MAX_AGE)), threshold.meaning
+    setting = Setting(number, threshold.value, area_of(call), desk.roi(call), call.whole("max_age", MAX_AGE))
+    asked = Settings(min_area=setting.min_area, roi=setting.roi)
+    return setting, said(threshold.meaning, completed(asked, desk.detectors[number].model.card)[1])
 
 
 def findings(desk: Desk, call: Call) -> Reply:

@@ -71,13 +71,20 @@ class Kept:
         self.guarding = threading.Lock()
         folder.mkdir(parents=True)
 
-    def add(self, frame: KeptFrame, picture: bytes, maps: list[np.ndarray | None]) -> None:
+    def add(
+        self,
+        frame: KeptFrame,
+        picture: bytes,
+        maps: list[np.ndarray | None],
+        roads: list[np.ndarray | None],
+    ) -> None:
         """Keep the next frame.
 
         Args:
             frame: what is known of it.
             picture: its JPEG.
             maps: of each detector, at its stride (h, w) float32; None where the frame was not judged.
+            roads: of each detector, (H, W) bool; None where its region of interest is not the road.
         """
         (self.folder / f"{frame.number}.jpg").write_bytes(picture)
         weight = len(picture)
@@ -85,6 +92,10 @@ class Kept:
             if each is not None:
                 np.save(self.folder / f"{frame.number}.{number}.npy", each)
                 weight += each.nbytes
+        for number, each in enumerate(roads):
+            if each is not None:
+                np.save(self.folder / f"{frame.number}.{number}.road.npy", np.packbits(each))
+                weight += each.size // 8
         with self.guarding:
             self.frames.append(frame)
             self.weights[frame.number] = weight
@@ -121,6 +132,12 @@ class Kept:
     def heat(self, number: int, detector: int) -> np.ndarray:
         """The map of a frame by a detector at the frame's size, (H, W) float32: what ``Model`` gives."""
         return enlarged(self.low_res(number, detector)[None], self.frames[number].size)[0]
+
+    def road(self, number: int, detector: int) -> np.ndarray:
+        """The road in a frame, (H, W) bool."""
+        height, width = self.frames[number].size
+        bits = np.load(self.path(number, f".{detector}.road.npy"), allow_pickle=False)
+        return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
 
     def remove(self) -> None:
         """Delete everything."""

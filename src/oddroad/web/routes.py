@@ -40,7 +40,8 @@ class Endpoint:
 SETTING = (
     ("detector", "number of the detector, from 0"),
     ("threshold", "no-alarms, alarms=1/100frames, alarms=30/hour@1fps, fpr=0.1%, or a number; the card's by default"),
-    ("min_area", "leave out regions of fewer pixels; by default 1 in 10,000 of the image's"),
+    ("min_area", "leave out regions of fewer pixels; by default as the card was calibrated"),
+    ("roi", "region of interest: card, all, or corners of a polygon as shares such as 0,1 0.4,0.5 0.6,0.5 1,1"),
     ("max_age", "frames in a row that a track may miss before it ends"),
 )
 HITS = ("min_hits", "report only tracks with at least so many hits")
@@ -59,7 +60,9 @@ ENDPOINTS = [
     Endpoint("POST", f"{VIEW}/stop", handlers.stop_view),
     Endpoint("GET", f"{VIEW}/frames/{{frame}}.jpg", handlers.picture, kind="image/jpeg"),
     Endpoint("GET", f"{VIEW}/frames/{{frame}}/map", handlers.map_of, SETTING[:1], kind="application/octet-stream"),
-    Endpoint("GET", f"{VIEW}/levels", handlers.levels, (SETTING[0], SETTING[2], SINCE, ("count", "of frames")), True),
+    Endpoint("GET", f"{VIEW}/frames/{{frame}}/inside", handlers.inside, (SETTING[0], SETTING[3])),
+    Endpoint("GET", f"{VIEW}/levels", handlers.levels, (SETTING[0], *SETTING[2:4], SINCE, ("count", "of frames")),
+             True),
     Endpoint("GET", f"{VIEW}/findings", handlers.findings, (*SETTING, SINCE), True),
     Endpoint("GET", f"{VIEW}/export/jsonl", handlers.export_jsonl, (*SETTING, HITS), True, kind="application/jsonl"),
     Endpoint("GET", f"{VIEW}/export/coco", handlers.export_coco, (*SETTING, HITS), True),
@@ -68,7 +71,10 @@ ENDPOINTS = [
     Endpoint("GET", f"{VIEW}/export/clip", handlers.export_clip,
              (*SETTING, HITS, ("begin", "first frame"), ("end", "first frame that is not wanted")), True,
              kind="video/mp4"),
-    Endpoint("POST", "/api/calibrations/curve", calibrating.curve),
+    Endpoint("POST", "/api/calibrations/curve", calibrating.curve, heavy=True),
+    Endpoint("POST", "/api/calibrations", calibrating.begin),
+    Endpoint("GET", "/api/calibrations/{key}", calibrating.progress),
+    Endpoint("GET", "/api/calibrations/{key}/file", calibrating.file, kind="application/octet-stream"),
     Endpoint("GET", "/api/results", results.listing),
     Endpoint("GET", "/api/results/{key}", results.content),
     Endpoint("GET", "/api/results/{key}/pictures/{name:path}", results.picture, (("frame", "name of the frame"),),

@@ -84,6 +84,11 @@ def build_site(model: str, out: Path, runtime: Path | None = None, score: str | 
         raise InputError(
             f"'{model}' is a portable file, which needs resizing around it; build the page of the usual one"
         )
+    if detector.roi.kind != "all":
+        raise InputError(
+            f"'{model}' was calibrated within {detector.roi.words}, which the page without a server does not know; "
+            "calibrate it without --roi, or use 'oddroad web' without --build"
+        )
     data = package(runtime)
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; expected a folder")

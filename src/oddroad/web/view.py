@@ -21,6 +21,7 @@ from oddroad.io.images import encode_image
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.video import probe, read
 from oddroad.regions import default_min_area
+from oddroad.roi import Roi
 from oddroad.types import Frame
 from oddroad.web.detectors import Detector
 from oddroad.web.kept import Kept, KeptFrame
@@ -38,6 +39,7 @@ class Judged:
     frame: Frame
     picture: bytes
     maps: list[np.ndarray | None]
+    roads: list[np.ndarray | None]
     levels: list[float | None]
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class View:
         error: why it failed, or where it stopped; one line.
         total: frames there will be; None where that is not known.
         rate: frames per second of the source; None of still images.
+        levels: of detectors within other regions of interest than their cards', by number of the frame; grows as asked.
         seen: when a client last asked for it, monotonic seconds.
     """
 
@@ -74,6 +77,7 @@ class View:
     ):
         self.key, self.entry, self.detectors, self.limits, self.every = key, entry, list(detectors), limits, every
         self.kept = Kept(folder, limits.live_frames if entry.live else None)
+        self.levels: dict[tuple[int, Roi], dict[int, float | None]] = {}
         self.report, self.room = ReadReport(), room
         self.state, self.error = "working", ""
         self.stopping = threading.Event()
@@ -111,14 +115,16 @@ class View:
         stages = {"decode": decode, "draw": (time.perf_counter() - began) * 1e3}
         if frame.status != "ok":
             nothing: list[Any] = [None] * len(self.detectors)
-            return Judged(frame, picture, nothing, nothing, stages)
+            return Judged(frame, picture, nothing, nothing, nothing, stages)
         began = time.perf_counter()
-        maps = [each.low_res(frame.image) for each in self.detectors]
+        found = [each.judge(frame.image) for each in self.detectors]
         middle = time.perf_counter()
-        size = (frame.image.shape[0], frame.image.shape[1])
-        levels = [level_of(enlarged(each[None], size)[0], None, None) for each in maps]
+        size, levels = (frame.image.shape[0], frame.image.shape[1]), []
+        for detector, (low, road) in zip(self.detectors, found, strict=True):
+            inside = road if road is not None else detector.roi.inside(size)
+            levels.append(level_of(enlarged(low[None], size)[0], detector.min_area, inside))
         stages |= {"model": (middle - began) * 1e3, "regions": (time.perf_counter() - middle) * 1e3}
-        return Judged(frame, picture, list(maps), levels, stages)
+        return Judged(frame, picture, [low for low, _ in found], [road for _, road in found], levels, stages)
 
     def frames(self) -> Iterator[tuple[Frame, float]]:
         """The frames of the source until something bounds them."""
@@ -171,7 +177,27 @@ class View:
             self.done, frame.source, frame.index, frame.time, frame.utc, size, frame.status, frame.reason, shift,
             tuple(judged.levels), milliseconds,
         )  # fmt: skip
-        self.kept.add(kept, judged.picture, judged.maps)
+        self.kept.add(kept, judged.picture, judged.maps, judged.roads)
+
+    def inside(self, number: int, detector: int, roi: Roi | None) -> np.ndarray | None:
+        """The pixels (H, W) bool of a frame that count; None for all.
+
+        Args:
+            number: of the frame.
+            detector: number of the detector.
+            roi: region of interest; the one of its card where None.
+
+        Raises:
+            InputError: if it is the road, and the detector's card has another one, or a mask of another aspect.
+        """
+        wanted = self.detectors[detector].roi if roi is None else roi
+        if wanted.kind != "road":
+            return wanted.inside(self.kept.frames[number].size)
+        if self.detectors[detector].roi.kind != "road":
+            raise InputError(
+                "the road is found where the card was calibrated within it: 'oddroad calibrate --roi road'"
+            )
+        return self.kept.road(number, detector)
 
     def about(self, since: int = 0, most: int = 2000) -> dict[str, Any]:
         """How far it is, and what is known of the frames from one on.

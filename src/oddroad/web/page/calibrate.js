@@ -2,6 +2,7 @@
 
 import { lineChart, table } from "./charts.js";
 import { make, say, settled } from "./dom.js";
+import { state as look } from "./look.js";
 import { general } from "./numbers.js";
 
 const SHOWN = 60;
@@ -11,7 +12,7 @@ export function start(backend, about) { Object.assign(state, { backend, about })
 
 export async function show(section) {
   if (!state.backend) return;
-  if (section.children.length) { await list(); return; }
+  if (section.children.length) { await list(); refresh(); return; }
   state.section = section;
   const part = (name) => (state[name] = make("div", {}));
   section.replaceChildren(make("h2", {}, "Calibrate by looking"),
@@ -54,7 +55,7 @@ function told() {
 }
 
 const ready = () => [...state.chosen.values()].filter((each) => each.about && each.about.state !== "working" && each.frames.length);
-const request = () => ({ views: ready().map((each) => each.key), detector: state.detector, struck: Object.fromEntries([...state.struck].filter(([key]) => ready().some((each) => each.key === key)).map(([key, set]) => [key, [...set]])) });
+const request = () => ({ views: ready().map((each) => each.key), detector: state.detector, roi: look.roi, struck: Object.fromEntries([...state.struck].filter(([key]) => ready().some((each) => each.key === key)).map(([key, set]) => [key, [...set]])) });
 
 const refresh = settled(async () => {
   if (!ready().length) { for (const each of ["chart", "dial", "frames"]) state[each].replaceChildren(); return; }
@@ -72,14 +73,14 @@ function chart() {
   state.chart.replaceChildren(lineChart([
     { name: "seen", points: rows.map((each) => [each.threshold, 100 * each.seen]), step: true },
     { name: "guaranteed with 95% confidence", points: rows.map((each) => [each.threshold, 100 * each.bound]), dashed: true, step: true },
-  ], { title: `${count} frames of ${drives} drive${drives > 1 ? "s" : ""}, ${units.count} independent ${units.block === null ? "drives" : `blocks of up to ${units.block} frames`}`, x: "threshold", y: "frames with an alarm in 100", at: state.threshold, lowY: 0 }),
+  ], { title: `${look.roi === "" ? "" : look.roi === "all" ? "Whole picture: " : "Within the region drawn under Look: "}${count} frames of ${drives} drive${drives > 1 ? "s" : ""}, ${units.count} independent ${units.block === null ? "drives" : `blocks of up to ${units.block} frames`}`, x: "threshold", y: "frames with an alarm in 100", at: state.threshold, lowY: 0 }),
   make("details", {}, make("summary", {}, "As a table"), table(["threshold", "seen in 100", "guaranteed in 100", ...(hour ? ["seen an hour"] : [])],
     points.slice(0, 40).map((each) => [each.threshold, 100 * each.seen, 100 * each.bound, ...(hour ? [hour * each.seen] : [])]), `for ${scope}`)));
   const low = points.at(-1).threshold, high = points[0].threshold;
   const words = make("p", {});
   const speak = () => {
     const point = points.find((each) => each.threshold <= state.threshold) ?? points.at(-1);
-    words.textContent = `Threshold ${general(state.threshold, 5)}: ${general(100 * point.seen, 3)} in 100 frames alarm here${hour ? ` (${general(hour * point.seen, 3)} such frames an hour at ${general(fps, 3)} FPS)` : ""}; guaranteed at most ${general(100 * point.bound, 3)} in 100.`;
+    words.textContent = `Threshold ${general(state.threshold, 5)}: ${general(100 * point.seen, 3)} in 100 frames alarm here${hour ? ` (${Math.round(hour * point.seen).toLocaleString("en")} such frames an hour at ${general(fps, 3)} FPS)` : ""}; guaranteed at most ${general(100 * point.bound, 3)} in 100.`;
   };
   const slider = make("input", { type: "range", id: "calibrateAt", min: 0, max: 1000, value: Math.round(1000 * (state.threshold - low) / (high - low || 1)) });
   slider.oninput = () => { state.threshold = low + (high - low) * slider.value / 1000; speak(); moved(); };

@@ -29,13 +29,13 @@ class Found {
 
 // What is found at a dial's threshold; null once it is no longer wanted.
 export async function followed(state, dial, wanted) {
-  const { backend, viewed, active, minArea } = state, end = viewed.frames.length;
-  const values = { detector: active, threshold: dial.text || dial.value, min_area: minArea };
-  if (minArea !== null) {
+  const { backend, viewed, active, minArea, roi } = state, end = viewed.frames.length;
+  const values = { detector: active, threshold: dial.text || dial.value, min_area: minArea, roi };
+  if (minArea !== null || roi !== "") {
     state.levels ??= {};
-    const name = `${active}/${minArea}`, kept = state.levelsKept?.name === name ? state.levelsKept.levels : [];
+    const name = `${active}/${minArea}/${roi}`, kept = state.levelsKept?.name === name ? state.levelsKept.levels : [];
     while (kept.length < end && wanted()) {
-      const told = await backend.levels(viewed.key, { detector: active, min_area: minArea, since: kept.length, count: 100 });
+      const told = await backend.levels(viewed.key, { detector: active, min_area: minArea, roi, since: kept.length, count: 100 });
       if (!told.levels.length) break;
       kept.push(...told.levels);
     }

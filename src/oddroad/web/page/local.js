@@ -72,7 +72,7 @@ async function work(view) {
     view.maps.push(low);
     view.pictures.push(picture);
     view.frames.push({ source: name, index, time, utc: null, size: [height, width], status: "ok", reason: "", shift,
-      levels: [alarmLevel(enlarge(low, height, width))] });
+      levels: [alarmLevel(enlarge(low, height, width), detector.min_area)] });
   }
 }
 
@@ -106,7 +106,7 @@ export async function findings(key, { threshold, min_area: area, since }) {
   const end = Math.min(since + 20, view.frames.length);
   while (kept.frames.length < end) {
     const number = kept.frames.length, frame = view.frames[number], quiet = area === null && frame.levels[0] <= value;
-    const regions = quiet ? [] : find(enlarge(view.maps[number], ...frame.size), value, area, inDistribution);
+    const regions = quiet ? [] : find(enlarge(view.maps[number], ...frame.size), value, area ?? detector.min_area, inDistribution);
     if (frame.time !== null) {
       if (frame.source !== kept.source) { kept.source = frame.source; kept.tracker = new Tracker(); }
       const tracks = kept.tracker.link(regions, frame.shift, frame.size[1]);
@@ -136,7 +136,7 @@ async function lines(state) {
   }
   const { value, meaning } = thresholdOf(view, threshold);
   const head = { type: "run", schema_version: 1, oddroad: detector.oddroad, model: detector.card, model_sha256: detector.sha256, engine: "onnxruntime-web",
-    score: detector.score, threshold: value, threshold_meaning: meaning, settings: { min_area: state.minArea, every: 1, min_hits: state.minHits, max_age: 2 },
+    score: detector.score, threshold: value, threshold_meaning: meaning, settings: { min_area: state.minArea ?? detector.min_area, every: 1, min_hits: state.minHits, max_age: 2 },
     sources: [...new Set(view.frames.map((each) => each.source))], started: new Date().toISOString().replace(/\.\d+Z$/, "Z") };
   const body = view.frames.map((frame, number) => ({ type: "frame", source: frame.source, index: frame.index, time: frame.time, utc: null, width: frame.size[1], height: frame.size[0],
     status: "ok", reason: "", regions: found[number].filter((each) => each.hits === null || each.hits >= state.minHits).map((each) => ({ box: each.box, area: each.area,

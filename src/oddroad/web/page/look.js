@@ -6,11 +6,12 @@ import { paint, pointed } from "./picture.js";
 import { Dial, Viewed } from "./state.js";
 import { drawTimeline, frameAt } from "./timeline.js";
 import { setThreshold, showThreshold } from "./dial.js";
+import { interest } from "./interest.js";
 import { fillLibrary, listen } from "./library.js";
 
 export const state = {
   backend: null, about: null, viewed: null, current: 0, active: 0, dials: [], mode: "marked", opacity: 0.5, minHits: 1,
-  minArea: null, showLeft: false, playing: 0, found: null, levels: null, cursor: null,
+  minArea: null, roi: "", corners: null, showLeft: false, playing: 0, found: null, levels: null, cursor: null,
 };
 
 export function show() { draw(); }
@@ -36,6 +37,8 @@ export function start(backend, about) {
   $("play").onclick = () => (state.playing ? pause() : play());
   $("stop").onclick = () => state.backend.stop(state.viewed.key);
   $("timeline").onclick = (event) => go(frameAt($("timeline"), event, Math.max(state.viewed?.about.total ?? 0, count(), 1)));
+  state.redraw = draw;
+  interest(state, changed);
   addEventListener("keydown", keys);
   addEventListener("resize", settled(draw, 100));
   listen(state, openSource);
@@ -199,7 +202,7 @@ function lists() {
     make("button", { type: "button", onclick: () => go(each.first) }, `#${each.id} ${each.source}`,
       make("small", {}, ` frames ${each.first} to ${each.last}, seen in ${each.hits}, peak ${each.peak.toFixed(2)}`)))));
   if (!tracks.length) $("tracks").append(make("li", {}, state.viewed?.about.kind === "images" ? "Pictures have no tracks." : "No track is reported."));
-  const one = dial(), values = { detector: state.active, threshold: one.text || one.value, min_area: state.minArea, min_hits: state.minHits };
+  const one = dial(), values = { detector: state.active, threshold: one.text || one.value, min_area: state.minArea, min_hits: state.minHits, roi: state.roi };
   $("exports").replaceChildren(...[["jsonl", "Lines (JSONL)", {}], ["coco", "COCO", {}], ["still", "This frame (PNG)", { frame: state.current }], ["clip", "Clip (MP4)", {}]]
     .map(([what, words, more]) => state.backend.exportLink && make("a", { class: "button", download: "", href: state.backend.exportLink(state.viewed.key, what, { ...values, ...more }),
       onclick: (event) => { if (what === "still") event.currentTarget.href = state.backend.exportLink(state.viewed.key, what, { ...values, frame: state.current }); } }, words)).filter(Boolean));

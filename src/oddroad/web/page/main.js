@@ -43,7 +43,7 @@ try {
   for (const each of ["calibrate", "results", "interface"]) {
     if ($(each)) import(`./${each}.js`).then((module) => module.start?.(backend, about));
   }
-  addEventListener("hashchange", show);
+  addEventListener("hashchange", () => { say(""); show(); });
   await show();
 } catch (error) {
   say(error.message);

@@ -16,6 +16,12 @@ function prepare(state) {
       state.cursor = [Math.floor((event.clientX - box.left) / box.width * canvas.width), Math.floor((event.clientY - box.top) / box.height * canvas.height)];
       pointed(state);
     });
+    canvas.addEventListener("click", (event) => {
+      if (!state.corners) return;
+      const box = canvas.getBoundingClientRect(), share = (value) => Math.round(1000 * Math.max(0, Math.min(1, value))) / 1000;
+      state.corners.push([share((event.clientX - box.left) / box.width), share((event.clientY - box.top) / box.height)]);
+      state.redraw();
+    });
     return { name, at, canvas, caption: make("figcaption", {}, name) };
   });
   $("pictures").replaceChildren(...figures.map((each) => make("figure", {}, each.canvas, each.caption)));
@@ -28,8 +34,9 @@ export async function paint(state) {
   const heats = await Promise.all(state.dials.map((_, at) => viewed.heat(current, at)));
   if (current + 1 < viewed.frames.length) viewed.image(current + 1);
   state.heats = heats;
+  const insides = await Promise.all(heats.map((heat, at) => (heat ? viewed.inside(current, at, state.roi) : null)));
   const [height, width] = frame.size, unit = Math.max(height / 540, 0.5);
-  const regions = heats.map((heat, at) => (heat ? regionsOf(state, heat, at) : []));
+  const regions = heats.map((heat, at) => (heat ? regionsOf(state, heat, at, insides[at]) : []));
   for (const { canvas, caption, at } of figures) {
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     const context = canvas.getContext("2d");
@@ -43,6 +50,8 @@ export async function paint(state) {
       overlay(context, coloured(heats[at], reported, scale, state.opacity, state.mode === "map"));
       boxes(context, shown, unit);
     }
+    if (insides[at] && state.mode !== "plain") overlay(context, shade(insides[at], width, height));
+    if (state.corners) outline(context, state.corners, unit);
     if (state.cursor) cross(context, state.cursor, unit);
     canvas.setAttribute("aria-label", `${frame.source}${frame.index === null ? "" : ` frame ${frame.index}`}: ${regions[at]?.length ?? 0} regions marked by ${figures[at]?.name ?? ""}`);
   }
@@ -50,8 +59,8 @@ export async function paint(state) {
   return regions;
 }
 
-function regionsOf(state, heat, at) {
-  const dial = state.dials[at], regions = find(heat, dial.value, state.minArea, dial.inDistribution);
+function regionsOf(state, heat, at, inside) {
+  const dial = state.dials[at], regions = find(heat, dial.value, state.minArea ?? dial.detector.min_area, dial.inDistribution, inside);
   const told = at === state.active ? state.found?.frames[state.current] : null;
   for (const region of regions) {
     const same = told?.find((each) => each.box.join() === region.box.join());
@@ -69,6 +78,24 @@ function compared(state, context, heats) {
   const [a, b] = [first, second].map((each) => rarity(each.inDistribution));
   overlay(context, difference(heats[0], heats[1], a, b));
   return `How rare each pixel is on in-distribution scenes: orange where ${first.detector.name} finds it rarer, blue where ${second.detector.name} does.`;
+}
+
+// What lies outside of the region of interest, darkened.
+function shade(inside, width, height) {
+  const out = new ImageData(width, height);
+  for (let at = 0; at < inside.length; at++) out.data[4 * at + 3] = inside[at] ? 0 : 110;
+  return out;
+}
+
+// The corners that were drawn so far.
+function outline(context, corners, unit) {
+  const { width, height } = context.canvas;
+  context.lineWidth = Math.max(2, 2 * unit);
+  context.strokeStyle = context.fillStyle = "rgb(255, 225, 70)";
+  context.beginPath();
+  corners.forEach(([x, y], at) => (at ? context.lineTo(x * width, y * height) : context.moveTo(x * width, y * height)));
+  context.stroke();
+  for (const [x, y] of corners) context.fillRect(x * width - 3 * unit, y * height - 3 * unit, 6 * unit, 6 * unit);
 }
 
 function overlay(context, pixels) {

@@ -27,12 +27,12 @@ export class InDistribution {
 }
 
 // The box [x0, y0, x1, y1] around the pixels above a threshold, x1 and y1 outside; null where there is none.
-function around(heat, threshold) {
+function around(heat, threshold, inside) {
   const { data, height, width } = heat;
   let x0 = width, y0 = -1, x1 = 0, y1 = 0;
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
-      if (data[at] > threshold) {
+      if (data[at] > threshold && (!inside || inside[at])) {
         if (y0 < 0) y0 = y;
         y1 = y + 1;
         if (x < x0) x0 = x;
@@ -45,8 +45,8 @@ function around(heat, threshold) {
 
 // Connected parts (8 neighbours) above a threshold within a box: labels (1, 2, ...) and what is known of each part.
 // They are numbered as OpenCV does it, by their first block of 2 x 2 pixels.
-export function parts(heat, threshold) {
-  const level = Math.fround(threshold), box = around(heat, level);
+export function parts(heat, threshold, inside = null) {
+  const level = Math.fround(threshold), box = around(heat, level, inside);
   if (!box) return { box: [0, 0, 0, 0], wide: 0, labels: new Int32Array(0), found: [] };
   const [x0, y0, x1, y1] = box, wide = x1 - x0, high = y1 - y0, { data, width } = heat;
   const labels = new Int32Array(wide * high), parent = [0];
@@ -57,7 +57,8 @@ export function parts(heat, threshold) {
   for (let y = 0; y < high; y++) {
     for (let x = 0; x < wide; x++) {
       const at = y * wide + x;
-      if (!(data[(y + y0) * width + x + x0] > level)) continue;
+      const place = (y + y0) * width + x + x0;
+      if (!(data[place] > level) || (inside && !inside[place])) continue;
       let label = 0;
       const join = (other) => {
         if (!other) return;
@@ -102,8 +103,9 @@ export function parts(heat, threshold) {
 }
 
 // Regions whose score lies above the threshold, the largest first; parts inside one contour of a lower level are one.
-export function find(heat, threshold, minArea = 0, inDistribution = null) {
-  const { box, wide, labels, found } = parts(heat, threshold);
+// Pixels outside of the region of interest (`inside` is 0) belong to none.
+export function find(heat, threshold, minArea = 0, inDistribution = null, inside = null) {
+  const { box, wide, labels, found } = parts(heat, threshold, inside);
   if (!found.length) return [];
   const least = minArea ?? Math.floor(heat.height * heat.width / 10000);
   const level = inDistribution?.joining(threshold) ?? null;
@@ -171,6 +173,27 @@ export function encodeRle({ box: [x0, y0, x1, y1], inside, size: [height, width]
   add(0, (width - x1) * height);
   if (length) runs.push(length);
   return runs.map((run, at) => letters(at > 2 ? run - runs[at - 2] : run)).join("");
+}
+
+// The mask of a run-length code, a byte a pixel, row by row.
+export function decodeRle(counts, [height, width]) {
+  const runs = [], mask = new Uint8Array(height * width);
+  for (let at = 0; at < counts.length;) {
+    let number = 0, shift = 0, bits;
+    do {
+      bits = counts.charCodeAt(at++) - 48;
+      number |= (bits & 31) << shift;
+      shift += 5;
+    } while (bits & 32);
+    if (bits & 16 && shift < 32) number |= -1 << shift;
+    runs.push(runs.length > 2 ? number + runs[runs.length - 2] : number);
+  }
+  let place = 0;
+  runs.forEach((run, number) => {
+    if (number % 2) for (let at = place; at < place + run; at++) mask[(at % height) * width + Math.floor(at / height)] = 1;
+    place += run;
+  });
+  return mask;
 }
 
 function letters(number) {

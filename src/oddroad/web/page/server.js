@@ -27,6 +27,9 @@ export const findings = (key, values) => json(`/api/views/${key}/findings?${quer
 export const exportLink = (key, what, values) => `/api/views/${key}/export/${what}?${query(values)}`;
 export { json, post };
 
+// The region of interest in a frame: { size, counts }; counts are null for the whole picture.
+export const inside = (key, number, detector, roi) => json(`/api/views/${key}/frames/${number}/inside?${query({ detector, roi })}`);
+
 // Sends files with their progress; pictures that come together are one source.
 export async function upload(files, tell) {
   const batch = files.length > 1 ? crypto.randomUUID() : "";

@@ -1,6 +1,6 @@
 // One view as the page knows it: its frames, the thresholds, pictures and maps near the frame that is shown.
 
-import { InDistribution } from "./regions.js";
+import { InDistribution, decodeRle } from "./regions.js";
 import { enlarge } from "./resize.js";
 
 const NEAR = 40;  // pictures and maps that are kept in memory
@@ -13,6 +13,7 @@ export class Viewed {
     this.about = null;
     this.images = new Map();
     this.maps = new Map();
+    this.insides = new Map();
     this.detectors = about.detectors;
   }
 
@@ -37,6 +38,17 @@ export class Viewed {
     return this.near(this.maps, `${number}/${detector}`, async () => {
       const low = await this.backend.map(this.key, number, detector);
       return enlarge(low, frame.size[0], frame.size[1]);
+    });
+  }
+
+  // The region of interest in a frame as bytes; null for the whole picture.
+  async inside(number, detector, roi) {
+    const card = this.detectors[detector].roi, road = roi === "" && card?.kind === "road";
+    if (roi === "all" || (roi === "" && !card)) return null;
+    const name = `${detector}/${roi}/${road ? number : this.frames[number].size.join("x")}`;
+    return this.near(this.insides, name, async () => {
+      const { size, counts } = await this.backend.inside(this.key, number, detector, roi);
+      return counts === null ? null : decodeRle(counts, size);
     });
   }
 

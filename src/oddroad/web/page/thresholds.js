@@ -106,6 +106,12 @@ function basis(calibration, units) {
   return `${spoken}; ${Math.round(100 * confidence)}% confidence, from ${frames} frames of ${data} (${date})`;
 }
 
+// The region of interest that a guarantee speaks of, in words.
+function where({ roi }) {
+  if (!roi) return "";
+  return ` within ${{ road: "the road", polygon: "a polygon", mask: `the mask '${roi.name}'` }[roi.kind]}`;
+}
+
 function byPixels(calibration, score, rate) {
   const kept = calibration.scores[score].fpr, fitting = kept.filter((each) => each[0] <= rate * (1 + 1e-9));
   if (!fitting.length) {
@@ -116,12 +122,12 @@ function byPixels(calibration, score, rate) {
   const covered = `${Math.round(100 * calibration.coverage)}%`;
   if (value === null) throw new Error(tooFew(`fpr=${general(rate, 3)}`, 1 - calibration.coverage, calibration, units));
   return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(used, 3)} of the in-distribution pixels `
-    + `of a frame lie above, in ${covered} of frames, ${basis(calibration, units)}` };
+    + `of a frame${where(calibration)} lie above, in ${covered} of frames, ${basis(calibration, units)}` };
 }
 
 function byAlarms(calibration, score, rate, asked) {
   const { alarms, units } = calibration.scores[score], pixels = calibration.min_area;
-  const region = `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more`;
+  const region = `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more${where(calibration)}`;
   if (rate === null) {
     const value = alarms[0][0];
     return { value, meaning: `${score} > ${general(value, 6)}: no frame of the calibration has ${region}, and at most `
