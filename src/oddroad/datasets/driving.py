@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from oddroad.datasets.read import table
 from oddroad.datasets.samples import NO_LABEL, Samples, folders, images_in, labels_in, pair, visible
@@ -128,6 +127,8 @@ def height_of(picture: Path) -> int:
 
     One label of the set as it goes round is a table of 256 values in one row.
     """
+    from PIL import Image
+
     try:
         with Image.open(picture) as found:
             return found.height
