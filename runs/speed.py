@@ -47,12 +47,12 @@ def quantise_only(path: Path, out: Path, data: Path) -> None:
     from oddroad.learn.export.onnx import write
     from oddroad.learn.export.qdq_passes import make_fast
     from oddroad.learn.export.quantisers import outside, with_nncf
-    from oddroad.learn.export.validation import calibration_images
+    from oddroad.learn.export.validation import calibration_sets
 
     model, card = onnx.load(path), read_card(path)
     assert card.size is not None
     fold_mean_into_padding(model, card.size)
-    graph = with_nncf(model, calibration_images(data, 4, card.size), outside(model))
+    graph = with_nncf(model, calibration_sets(data, 4, card.size)["scenes"], outside(model))
     make_fast(graph)
     if "classes" in [each.name for each in graph.graph.output]:
         drop_output(graph, "classes")

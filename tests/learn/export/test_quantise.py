@@ -26,6 +26,7 @@ from oddroad.learn.outputs import Outputs
 from oddroad.types import CITYSCAPES_CLASSES
 
 SIZE = (64, 128)
+FORMS = candidates.FORMS
 
 
 class Contrast(nn.Module):
@@ -96,16 +97,33 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp_path: Path) -> None:
+def test_both_quantisers_are_tried_and_the_report_is_in_the_card(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = {by: (forms[0], forms[-1], *[each for each in forms if each.frames != "scenes"]) for by, forms in FORMS.items()}
+    monkeypatch.setattr(candidates, "FORMS", some)
     card = export_int8(Contrast(), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
     assert read_card(tmp_path / "c.onnx") == card
     assert (card.precision, card.weight_storage, card.name) == ("int8", "int8", "c")
     report = card.quantisation
-    assert all({"ap", "miou", "onnxruntime_ms", "openvino_ms"} <= each.keys() for each in report["candidates"].values())
-    assert set(report["candidates"]) == {"nncf", "onnxruntime"}
-    assert report["by"].split()[0] in report["candidates"]
+    tried = report["candidates"]
+    forms = [form for form in candidates.FORMS["onnxruntime"] if form.frames == "scenes"]  # there are no sharp scenes
+    assert set(tried) == {f"onnxruntime, {form}" for form in forms} | {
+        f"nncf, {form}" for form in candidates.FORMS["nncf"]
+    }
+    assert {"ap", "ap small", "miou", "deviation", "engine_deviation"} <= tried[f"nncf, {candidates.FORMS['nncf'][0]}"].keys()
+    timed = {name for name, each in tried.items() if "onnxruntime_ms" in each}
+    assert {name.partition(",")[0] for name in timed} == {"nncf", "onnxruntime"}
+    assert len(timed) == 2
+    kept = f"{report['by'].split()[0]}, {report['form']}"
+    assert kept in timed
+    own = [each for name, each in tried.items() if name.split(",")[0] == kept.split(",")[0]]
+    assert report["spread"]["deviation"] == [min(e["deviation"] for e in own), max(e["deviation"] for e in own)]
+    assert report["spread"]["forms"] == len(own) > 1
+    assert report["deviation"] == tried[kept]["deviation"] > 0
+    assert report["validation"].startswith("small (6) scenes")
     assert report["float32"]["ap"] > 0.25  # so that there is something to lose
-    assert abs(report["change"]["ap"]) <= candidates.MOST_COST
+    assert report["change"]["ap"] >= -candidates.MOST_COST
     assert report["change"]["ap"] == pytest.approx(report["int8"]["ap"] - report["float32"]["ap"], abs=2e-4)
     assert report["layers"] == "4 of 4 convolutions in INT8"
     assert report["float_layers"] == []
@@ -126,7 +144,9 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(root: Path, tmp
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the engines here, which is quicker; the first test does it in processes of their own."""
+    """Run the engines here and try few forms, which is quicker; the first test does all of it."""
+    few = {"nncf": (candidates.Form(averaged=True),), "onnxruntime": (candidates.Form(),)}
+    monkeypatch.setattr(candidates, "FORMS", few)
     functions = {"try_engines": trials.try_engines, "race": trials.race}
     monkeypatch.setattr(
         candidates, "in_own_process", lambda function, trial: functions[function.partition(":")[2]](trial)
@@ -150,19 +170,22 @@ def test_layers_that_cost_too_much_stay_in_float(root: Path, tmp_path: Path) -> 
     out = tmp_path / "c.onnx"
     card = export_int8(network, ABOUT, ["max_logit"], out, root, by="nncf", classes=True, size=SIZE)
     report = card.quantisation
-    assert report["float32"]["ap"] - report["candidates"]["nncf"]["ap"] > candidates.MOST_COST
+    (tried,) = report["candidates"].values()
+    assert report["float32"]["ap"] - tried["ap"] > candidates.MOST_COST
     assert report["float_layers"][0] == "smooth"  # whose input 8 bits cannot hold
     assert report["float32"]["ap"] - report["int8"]["ap"] <= candidates.MOST_COST
     assert "classes" in [each.name for each in onnx.load(out).graph.output]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_parts_in_float_are_tried_where_the_engines_agree(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def apart(function: str, trial: trials.Trial) -> dict[str, Any]:
         if function.endswith("race"):
             return trials.race(trial)
-        return {path: 1.0 if "onnxruntime" in path else found for path, found in trials.try_engines(trial).items()}
+        found = trials.try_engines(trial)
+        return {path: [9.0] if "onnxruntime" in path else off for path, off in found.items()}
 
     real = candidates.Bench.cost
     monkeypatch.setattr(candidates, "in_own_process", apart)
@@ -172,6 +195,34 @@ def test_parts_in_float_are_tried_where_the_engines_agree(
     card = export_int8(Contrast(fragile=True), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
     assert card.quantisation["by"].startswith("nncf")
     assert card.quantisation["float_layers"][0] == "smooth"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_form_is_chosen_by_ap_then_by_distance_then_by_time(
+    root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = [candidates.Form(frames=name) for name in ("a", "b", "c", "d", "e")]
+    ap = dict(zip(forms, (0.5, 0.9, 0.8995, 0.95, 0.9), strict=True))  # d is best, but the engines differ on it
+    off = dict(zip(forms, (0.01, 0.06, 0.05, 0.01, 0.07), strict=True))
+
+    def made(self: candidates.Bench, by: str, form: candidates.Form, float_layers: list[str]) -> candidates.Candidate:
+        engines = 0.9 if form == forms[3] else 0.05
+        figures = {"ap": ap[form], "fpr95": 0.0, "miou": 1.0, "deviation": off[form], "engine_deviation": engines}
+        figures |= dict.fromkeys((*quantise.DISTANCES, "ap small"), 0.1) | figures
+        return candidates.Candidate(by, form, tmp_path / f"{form.frames}.onnx", self.model, [], figures)
+
+    def raced(self: candidates.Bench, finalists: list[candidates.Candidate]) -> None:
+        assert [each.form for each in finalists] == [forms[2], forms[0]]
+        for each in finalists:
+            each.figures |= {"onnxruntime_ms": 5.0, "openvino_ms": 5.0}
+
+    monkeypatch.setattr(candidates.Bench, "forms", lambda self, by: forms if by == "nncf" else forms[:1])
+    monkeypatch.setattr(candidates.Bench, "candidate", made)
+    monkeypatch.setattr(candidates.Bench, "time", raced)
+    monkeypatch.setattr(candidates, "validate", lambda *_: {"ap": 0.9, "fpr95": 0.0, "miou": 1.0, "ap small": 0.9})
+    report = quantise.quantise(plain, tmp_path / "c.onnx", root).quantisation
+    assert report["form"].endswith("ranges of c")  # the other finalist loses 40 points
+    assert report["spread"]["ap"] == [0.5, 0.95]
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -198,7 +249,8 @@ def test_a_crash_of_an_engine_is_survived(
     monkeypatch.setattr(candidates, "in_own_process", crashes)
     card = quantise.quantise(plain, tmp_path / "c.onnx", root)
     assert card.quantisation["by"].startswith("onnxruntime")
-    assert "an engine crashes on it (the measuring process ended with -11" in card.quantisation["refused"]["nncf"]
+    (refused,) = card.quantisation["refused"].values()
+    assert "an engine crashes on it (the measuring process ended with -11" in refused
 
 
 class TestVerb:

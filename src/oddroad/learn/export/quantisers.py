@@ -19,12 +19,15 @@ from oddroad.learn.export.onnx import quiet
 Graph = onnx.ModelProto
 
 
-Quantiser = Callable[[Graph, Sequence[np.ndarray], Sequence[str]], Graph]
-"""(float graph, images (1, H, W, 3) uint8, names of the nodes that stay float) -> quantised graph."""
+Quantiser = Callable[[Graph, Sequence[np.ndarray], Sequence[str], bool], Graph]
+"""(float graph, images (1, H, W, 3) uint8, names of the nodes that stay float, ranges averaged) -> quantised graph."""
 
 
-def with_nncf(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str]) -> Graph:
-    """By NNCF: symmetric weights per channel, and the bias of each layer corrected for the error it makes."""
+def with_nncf(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str], averaged: bool = True) -> Graph:
+    """By NNCF: symmetric weights per channel, and the bias of each layer corrected for the error it makes.
+
+    It takes the largest values of each image, averaged over images; another way is not asked for.
+    """
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
@@ -38,8 +41,14 @@ def with_nncf(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str]) -
         )
 
 
-def with_onnxruntime(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str]) -> Graph:
-    """By ONNX Runtime: convolutions, sums and ReLUs, per channel, ranges from the smallest and largest values."""
+def with_onnxruntime(
+    model: Graph, images: Sequence[np.ndarray], kept: Sequence[str], averaged: bool = False
+) -> Graph:
+    """By ONNX Runtime: convolutions, sums and activations, per channel.
+
+    Ranges go from the smallest to the largest value in all images, or in each image on average. ReLU6, which is a Clip,
+    is among the activations: without it the values before it would be rounded by their own, much wider range.
+    """
     from onnxruntime import quantization as ort
 
     class Reader(ort.CalibrationDataReader):
@@ -64,11 +73,12 @@ def with_onnxruntime(model: Graph, images: Sequence[np.ndarray], kept: Sequence[
                 after,
                 Reader(),
                 quant_format=ort.QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "Add", "Relu"],
+                op_types_to_quantize=["Conv", "Add", "Relu", "Clip"],
                 per_channel=True,
                 activation_type=ort.QuantType.QUInt8,
                 weight_type=ort.QuantType.QInt8,
                 nodes_to_exclude=list(kept),
+                extra_options={"CalibMovingAverage": averaged},
             )
             return onnx.load(after)
     finally:
