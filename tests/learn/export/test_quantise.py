@@ -100,7 +100,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_quantisers_are_tried_and_the_report_is_in_the_card(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = {by: (forms[0], forms[-1], *[each for each in forms if each.frames != "scenes"]) for by, forms in FORMS.items()}
+    some = {
+        by: (forms[0], forms[-1], *[each for each in forms if each.frames != "scenes"]) for by, forms in FORMS.items()
+    }
     monkeypatch.setattr(candidates, "FORMS", some)
     card = export_int8(Contrast(), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
     assert read_card(tmp_path / "c.onnx") == card
@@ -111,7 +113,9 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(
     assert set(tried) == {f"onnxruntime, {form}" for form in forms} | {
         f"nncf, {form}" for form in candidates.FORMS["nncf"]
     }
-    assert {"ap", "ap small", "miou", "deviation", "engine_deviation"} <= tried[f"nncf, {candidates.FORMS['nncf'][0]}"].keys()
+    assert {"ap", "ap small", "miou", "deviation", "engine_deviation"} <= tried[
+        f"nncf, {candidates.FORMS['nncf'][0]}"
+    ].keys()
     timed = {name for name, each in tried.items() if "onnxruntime_ms" in each}
     assert {name.partition(",")[0] for name in timed} == {"nncf", "onnxruntime"}
     assert len(timed) == 2

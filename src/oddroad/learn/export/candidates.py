@@ -260,8 +260,8 @@ class Bench:
                 return candidate
         figures = candidate.figures
         raise InputError(
-            f"in INT8 it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU and its maps in both engines are "
-            f"{figures['engine_deviation']:.3f} apart ({figures['deviation']:.3f} off float32), even with "
-            f"{', '.join(order[:count]) or 'nothing'} in float32; {100 * MOST_COST} points, and {ENGINES_APART:g} times "
-            f"the distance from float32 or {AT_LEAST}, are allowed; export with --precision float32"
+            f"in INT8 it loses {100 * self.cost(candidate):.2f} points of AP or mean IoU and its maps in both engines "
+            f"are {figures['engine_deviation']:.3f} apart ({figures['deviation']:.3f} off float32), even with "
+            f"{', '.join(order[:count]) or 'nothing'} in float32; {100 * MOST_COST} points are allowed, and "
+            f"{ENGINES_APART:g} times the distance from float32 or {AT_LEAST}; export with --precision float32"
         )

@@ -1,4 +1,4 @@
-"""What a quantised graph must be so that every engine and tool reads it alike; each fault was seen in a file that ran."""
+"""What a quantised graph must be so that engines and tools read it alike; each fault was seen in a file that ran."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def lost_activations(model: onnx.ModelProto, original: onnx.ModelProto) -> Itera
 
 
 def bad_scales(model: onnx.ModelProto) -> Iterator[str]:
-    """Scales that are no positive numbers, of channels of next to nothing, or of another shape than their zero point."""
+    """Scales that are not above 0, of channels of next to nothing, or of another shape than their zero point."""
     graph = model.graph
     seen = set[tuple[str, ...]]()
     for node in graph.node:

@@ -56,7 +56,7 @@ def behind_convolutions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def float_heads(model: onnx.ModelProto) -> None:
-    """Take the quantisers away that stand behind the last convolutions: scores and classes are not rounded. In place."""
+    """Take away the quantisers behind the last convolutions: scores and classes are not rounded. In place."""
     graph = model.graph
     for quantise in behind_convolutions(graph):
         for dequantise in readers(graph, quantise.output[0]):

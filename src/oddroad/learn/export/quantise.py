@@ -1,11 +1,11 @@
 """Static INT8 quantisation of an exported file, validated on pasted objects before it is saved.
 
-Two quantisers make files, NNCF (with bias correction) and ONNX Runtime's (QDQ, per channel), each of several forms of the
-same network: rewritten so that INT8 rounds otherwise and float32 not at all, and with ranges of other frames. All are
-validated on held-out objects: pasted on small scenes, on sharp ones, and far away. Of each quantiser the truest is
-taken; of these, of those that cost at most MOST_COST and whose maps are the same in both engines, the faster one is kept.
-Where there is none, the layers that hurt most go back to float32 until it costs little enough. All of it is written into
-the card, with the spread over the forms: what another rounding of the same weights would have given.
+Two quantisers make files, NNCF (with bias correction) and ONNX Runtime's (QDQ, per channel), each of several forms of
+the same network: rewritten so that INT8 rounds otherwise and float32 not at all, and with ranges of other frames. All
+are validated on held-out objects: pasted on small scenes, on sharp ones, and far away. Of each quantiser the truest is
+taken; of these, of those that cost at most MOST_COST and whose maps are the same in both engines, the faster one is
+kept. Where there is none, the layers that hurt most go back to float32 until it costs little enough. All of it is
+written into the card, with the spread over the forms: what another rounding of the same weights would have given.
 
 Scores, normalisation and resizing always stay in float32: they are cheap, and a threshold must keep its meaning.
 """
@@ -100,8 +100,8 @@ def describe(bench: Bench, kept: Candidate, found: Sequence[Candidate], refused:
     return {
         "by": f"{kept.by} {version(kept.by)}",
         "form": str(kept.form),
-        "chosen": "of each quantiser the form with the highest AP (of those as good, the one nearest to float32), of these "
-        "the faster in ONNX Runtime of those that cost little enough and are the same in both engines"
+        "chosen": "of each quantiser the form with the highest AP (of those as good, the one nearest to float32), of "
+        "these the faster in ONNX Runtime of those that cost little enough and are the same in both engines"
         if not kept.float_layers
         else f"the truer, its worst parts in float32 until it cost at most {MOST_COST} of AP and of mean IoU",
         "calibration": f"{len(bench.images)} training scenes of {' and '.join(SETS)}, half with pasted objects"
@@ -126,7 +126,7 @@ def describe(bench: Bench, kept: Candidate, found: Sequence[Candidate], refused:
 
 
 DISTANCES = ("deviation", "deviation_worst", "classes_changed", "engine_deviation", "engine_deviation_worst")
-"""How far maps of real pictures are apart, over their standard deviation: INT8 from float32, one engine from another."""
+"""How far maps of real pictures are apart, over their standard deviation: from float32, one engine from another."""
 
 
 def spread(values: Sequence[float]) -> list[float]:

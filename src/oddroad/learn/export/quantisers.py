@@ -41,9 +41,7 @@ def with_nncf(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str], a
         )
 
 
-def with_onnxruntime(
-    model: Graph, images: Sequence[np.ndarray], kept: Sequence[str], averaged: bool = False
-) -> Graph:
+def with_onnxruntime(model: Graph, images: Sequence[np.ndarray], kept: Sequence[str], averaged: bool = False) -> Graph:
     """By ONNX Runtime: convolutions, sums and activations, per channel.
 
     Ranges go from the smallest to the largest value in all images, or in each image on average. ReLU6, which is a Clip,

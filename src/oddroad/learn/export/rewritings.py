@@ -107,7 +107,11 @@ class Groups:
             self.make(node.output[0], self.count[known[0]])
             for each in known:
                 self.join(each, node.output[0])
-        elif node.op_type == "Concat" and known == list(node.input) and helper.get_attribute_value(node.attribute[0]) == 1:
+        elif (
+            node.op_type == "Concat"
+            and known == list(node.input)
+            and helper.get_attribute_value(node.attribute[0]) == 1
+        ):
             self.make(node.output[0], sum(self.count[each] for each in known))
             at = 0
             for each in known:
@@ -160,7 +164,11 @@ def rewrite(model: onnx.ModelProto, exponents: Exponents, images: Sequence[np.nd
     graph = model.graph
     groups = Groups(graph)
     members = groups.members()
-    seen = [name for name, at in groups.first.items() if any(groups.root(at + c) in members for c in range(groups.count[name]))]
+    seen = [
+        name
+        for name, at in groups.first.items()
+        if any(groups.root(at + c) in members for c in range(groups.count[name]))
+    ]
     share = np.zeros(len(groups.parent))
     for name, values in largest(model, seen, images).items():
         share[groups.first[name] : groups.first[name] + len(values)] = values / max(float(values.max()), 1e-30)

@@ -13,8 +13,8 @@ from oddroad.errors import InputError
 from oddroad.inference.engines import ENGINES
 from oddroad.learn.data.cutouts import HELD_OUT, coco_objects
 from oddroad.learn.data.pasting import draw, with_objects
-from oddroad.learn.data.scenes import Scene, read_scenes
-from oddroad.learn.data.sharp_scenes import at_height, sharp_scenes
+from oddroad.learn.data.scenes import Scene, at_height, read_scenes
+from oddroad.learn.data.sharp_scenes import HEIGHT, sharp_scenes
 from oddroad.learn.data.validation import Validation
 from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
@@ -49,7 +49,7 @@ def calibration_sets(root: Path, count: int, size: tuple[int, int]) -> dict[str,
     small = read_scenes(root, SETS, "train", -(-count // len(SETS)))[:count]
     found = {"scenes": pasted_frames(root, small, size)}
     if (root / SHARP).is_dir():
-        sharp = [at_height(each) for each in read_scenes(root, (SHARP,), "train")]
+        sharp = [at_height(each, HEIGHT) for each in read_scenes(root, (SHARP,), "train")]
         few = [sharp[number % len(sharp)] for number in range(count // 2)]
         found["scenes and sharp"] = pasted_frames(root, [*small[:: max(len(small) * 2 // count, 1)], *few], size)
     return found
@@ -83,8 +83,8 @@ def check_data(root: Path) -> None:
 def validation_sets(root: Path, size: tuple[int, int]) -> dict[str, ValidationScenes]:
     """The validation scenes with held-out objects that files are validated on.
 
-    "small" are of SETS, "sharp" the full-size scenes and the drive of ``sharp_scenes``, "far" the same with small objects on
-    the road; the last two only where their data are.
+    "small" are of SETS, "sharp" the full-size scenes and the drive of ``sharp_scenes``, "far" the same with small objects
+    on the road; the last two only where their data are.
     """
     sets = {"small": Validation(root, ((OBJECTS, 1.0),), VALIDATION_SCENES, size)}
     try:
