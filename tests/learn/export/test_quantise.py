@@ -80,8 +80,7 @@ def large_objects(monkeypatch: pytest.MonkeyPatch) -> None:
             ys, xs = np.nonzero(label == 0)
             chosen = int(rng.integers(len(ys)))
             foot = (int(xs[chosen]), int(ys[chosen]))
-        height = max(foot[1] - 0.4 * rows, 4.0) * rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.35))
-        return foot, int(np.clip(height, 5, 0.75 * rows))
+        return foot, int(rng.uniform(0.25, 0.6) * rows)
 
     monkeypatch.setattr(pasting, "sample_placement", large)
 

@@ -83,8 +83,8 @@ def check_data(root: Path) -> None:
 def validation_sets(root: Path, size: tuple[int, int]) -> dict[str, ValidationScenes]:
     """The validation scenes with held-out objects that files are validated on.
 
-    "small" are of SETS, "sharp" the full-size scenes and the drive of ``sharp_scenes``, "far" the same with small objects
-    on the road; the last two only where their data are.
+    "small" are of SETS, "sharp" the full-size scenes and the drive of ``sharp_scenes``, "far" the same with small
+    objects on the road; the last two only where their data are.
     """
     sets = {"small": Validation(root, ((OBJECTS, 1.0),), VALIDATION_SCENES, size)}
     try:
