@@ -136,7 +136,6 @@ def evaluated(path: Path) -> dict[str, Any]:
             "prevalence": each.get("prevalence"), "figures": {name: each[name] for name in FIGURES if name in each},
             "intervals": {name: pair for name, pair in each.get("intervals", {}).items() if name in FIGURES},
             "deployed": deployed(each.get("deployed")), "curve": each.get("curve"),
-            "by_size": each.get("recall_by_size"), "miou": each.get("miou"),
             "frames": [
                 {"which": which, "name": name, "ap": aps.get(name), "pictures": picture_names(path, each, name)}
                 for which, name in frames

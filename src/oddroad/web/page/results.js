@@ -52,7 +52,6 @@ function evaluate({ rows }, key) {
     ...(curves.length ? [make("div", { class: "columns" },
       lineChart(curves.map((row) => ({ name: name(row), points: row.curve.recall.map((x, at) => [x, row.curve.precision[at]]) })), { title: "Precision and recall", x: "recall", y: "precision", lowY: 0 }),
       lineChart(curves.map((row) => ({ name: name(row), points: row.curve.fpr.map((x, at) => [Math.max(x, 1e-6), row.curve.recall[at]]) })), { title: "ROC", x: "false positive rate", y: "true positive rate", logX: true, lowY: 0 }))] : []),
-    ...rows.filter((row) => row.by_size).map((row) => table(["size", "objects", "found"], Object.entries(row.by_size).map(([size, each]) => [size, each.objects, percent(each.recall)]), `${name(row)}: objects found by their size`)),
     ...curves.flatMap((row) => [make("h3", {}, `Frames of ${name(row)}`), make("div", { class: "gallery" }, ...row.frames.flatMap(({ which, name: frame, ap, pictures }) => pictures.map((picture, at) => {
       const words = `${which} (${frame}), ${["image", "truth", "map"][at]}${at === 0 ? `, AP ${percent(ap)}` : ""}`;
       return make("figure", {}, make("img", { src: `/api/results/${key}/pictures/${picture.split("/").map(encodeURIComponent).join("/")}?frame=${encodeURIComponent(frame)}`, alt: words, loading: "lazy" }), make("figcaption", {}, words));
