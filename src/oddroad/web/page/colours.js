@@ -51,7 +51,7 @@ export function coloured(heat, regions, scale, opacity, whole) {
 export function difference(first, second, rarityOfFirst, rarityOfSecond) {
   const out = new ImageData(first.width, first.height), pixels = out.data;
   for (let at = 0; at < first.data.length; at++) {
-    const apart = (rarityOfFirst(first.data[at]) - rarityOfSecond(second.data[at])) / 4;
+    const apart = (rarityOfFirst(first.data[at]) - rarityOfSecond(second.data[at])) / 2;
     pixels.set(apart > 0 ? [255, 140, 20] : [60, 140, 255], 4 * at);
     pixels[4 * at + 3] = 255 * Math.min(Math.abs(apart), 1);
   }

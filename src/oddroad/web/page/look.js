@@ -181,7 +181,7 @@ function line() {
   const judged = frames.filter((each) => each.status === "ok" && each.levels[active] !== null);
   const above = judged.filter((each) => each.levels[active] > dial().value).length;
   const damaged = viewed.frames.length - viewed.frames.filter((each) => each.status === "ok").length;
-  const after = reported ? `; ${reported.filter(Boolean).length} reported with min_hits ${state.minHits}, ${alarms.length} alarms` : "";
+  const after = reported ? `; ${reported.filter(Boolean).length} reported with min_hits ${state.minHits}, ${alarms.length} alarm${alarms.length === 1 ? "" : "s"}` : "";
   $("legend").textContent = `${above} of ${judged.length} judged frames have a region above the threshold${after}${damaged ? `; ${damaged} damaged frames NOT judged` : ""}. Bars: how high each frame would raise the threshold; triangles: alarms.`;
 }
 
@@ -192,7 +192,8 @@ function regions() {
       `${each.track ? `#${each.track} ` : ""}peak ${each.peak.toFixed(2)}, ${each.area} px`, make("small", {}, ` at ${each.box[0]}, ${each.box[1]}${each.hits ? `, seen in ${each.hits}` : ""}`)))));
   if (!$("regions").children.length) {
     const frame = state.viewed.frames[state.current];
-    $("regions").append(make("li", {}, frame.status === "ok" ? "No region above the threshold." : "This frame was not judged."));
+    const few = list.length ? `${list.length} above the threshold, of too few hits to be reported.` : "No region above the threshold.";
+    $("regions").append(make("li", {}, frame.status === "ok" ? few : `This frame was NOT judged: ${frame.reason}.`));
   }
 }
 
