@@ -11,7 +11,9 @@ import tyro
 from oddroad.cli.common import parse_size, say
 from oddroad.errors import InputError
 
-For = Annotated[Literal["oddroad", "portable"], tyro.conf.arg(name="for")]
+For = Annotated[
+    Literal["oddroad", "portable", "ncnn", "mnn", "litert", "rknn", "tensorrt", "web"], tyro.conf.arg(name="for")
+]
 """What a file is exported for."""
 
 
@@ -27,10 +29,13 @@ def export(
     classes: bool = False,
     stride: int | None = None,
     plugin: Path | None = None,
-    precision: Literal["float32", "int8"] = "float32",
+    precision: Literal["float32", "float16", "int8"] = "float32",
     quantisation_data: Path | None = None,
     quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
     flip_tta: bool = False,
+    data: tuple[str, ...] = (),
+    install: bool = False,
+    python: Path | None = None,
 ) -> None:
     """Write a checkpoint with its scores as one .onnx file, checked against PyTorch in both engines.
 
@@ -52,29 +57,42 @@ def export(
         stride: of erfnet and enet: 1 as published, or 2 for logits averaged over 2 x 2 pixels, which is faster.
         plugin: a Python file of your own that adds to oddroad.learn.scores.SCORES.
         precision: int8: compute in INT8, two to three times faster; the loss of quality is measured and written
-            into the card.
+            into the card. With --for, what that runtime has: float16, or its own INT8.
         quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
         flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
+        data: with --for, pictures, folders or videos to compare the maps on and to take INT8 ranges from; by default a
+            drive of our own with rendered things. AP always comes from that one, whose truth is known.
+        install: with --for, make the environment of the converter in the user's cache folder, if it is not there; its
+            packages and its size are printed.
+        python: with --for, the interpreter of an environment of yours that has the converter's packages.
     """
     target, int8 = parse_size(size), precision == "int8"
-    check_int8_options(int8, quantisation_data, quantiser, weight_storage, flip_tta)
+    if for_ == "oddroad":
+        check_int8_options(int8, quantisation_data, quantiser, weight_storage, flip_tta)
+    if for_ == "oddroad" and (data or install or python is not None or precision == "float16"):
+        raise InputError("--data, --install, --python and --precision float16 are for --for RUNTIME; leave them out")
+
+    interpreter: Path | None = None
+
+    def onwards(source: Path) -> None:
+        if for_ == "portable":
+            write_portable(source, out)
+        else:
+            write_device(source, out, for_, precision, data, interpreter)
+
     if for_ != "oddroad":
-        check_device_options(for_, int8, weight_storage)
+        interpreter = check_device_options(for_, precision, weight_storage, out, python, install)
         if (source := given_file(checkpoint)) is not None:
             own = (
-                scores == ("max_logit",),
-                size == "any",
-                upsample == "score",
-                not classes,
-                stride is None,
-                not flip_tta,
-            )
-            if not all(own) or plugin is not None:
+                scores == ("max_logit",), size == "any", upsample == "score", not classes, stride is None, not flip_tta,
+                plugin is None,
+            )  # fmt: skip
+            if not all(own):
                 raise InputError(
                     f"'{checkpoint[0]}' is exported already; scores, size and the like are for a checkpoint"
                 )
-            return write_portable(source, out)
+            return onwards(source)
         if target is None:
             raise InputError(f"--for {for_} needs one size; pass --size HxW, such as --size 512x1024")
     from oddroad.learn.checkpoints.format import load_networks, load_scores
@@ -91,7 +109,7 @@ def export(
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder) / f"{out.stem}.onnx"
             write(network, about, table, whole, target, upsample, "float32", classes, temperature, flip_tta=flip_tta)
-            return write_portable(whole, out)
+            return onwards(whole)
     if int8 and quantisation_data is not None:
         from oddroad.learn.export.quantise import export_int8
 
@@ -121,16 +139,46 @@ def given_file(given: tuple[Path, ...]) -> Path | None:
     return None
 
 
-def check_device_options(for_: str, int8: bool, weight_storage: str) -> None:
-    """Refuse options that do not belong to files for other runtimes, before any work.
+def check_device_options(
+    for_: str, precision: str, weight_storage: str, out: Path, python: Path | None, install: bool
+) -> Path | None:
+    """Refuse what cannot be before any work: options of other files, runtimes that this machine cannot make files for.
+
+    Returns:
+        the interpreter of the runtime's environment; None for a portable file, which needs none.
 
     Raises:
-        InputError: naming the option.
+        InputError: naming the option, or what is missing.
     """
-    if int8:
-        raise InputError(f"--precision int8 is for files without --for; a file for {for_} is float32: leave one out")
+    from oddroad.learn.export.environments import find_environment
+    from oddroad.learn.export.targets import check_target
+
     if weight_storage != "float32":
         raise InputError(f"--weight-storage {weight_storage} is for files without --for; leave one of them out")
+    if for_ == "portable":
+        if precision != "float32":
+            raise InputError(f"--precision {precision} is not for a portable file, which is float32: leave one out")
+        return None
+    target = check_target(for_, precision)
+    if out.exists():
+        raise InputError(f"'{out}' is there already; give the name of a new folder")
+    return find_environment(for_, target, python, install, say)
+
+
+def write_device(
+    source: Path, out: Path, for_: str, precision: str, data: tuple[str, ...], interpreter: Path | None
+) -> None:
+    """Make a runtime's own files of an exported one, and say what was found."""
+    from oddroad.learn.export.devices import export_for
+
+    found = export_for(for_, source, out, precision, data, interpreter, say=say)
+    size = sum(each.stat().st_size for each in out.iterdir())
+    say(f"{out}: {size / 1e6:.1f} MB, {for_} {found['form']}, {', '.join(found['files'])} and detector.json")
+    say(
+        f"  maps off by {found['deviation']:.2g} of their standard deviation on average, {found['largest']:.2g} at "
+        f"most; AP {100 * found['ap']:.1f}, ONNX Runtime {100 * found['ap_onnxruntime']:.1f}"
+    )
+    say(f"  {found['speed']:.2f} times as fast here as ONNX Runtime, one thread each, which says little of the device")
 
 
 def write_portable(source: Path, out: Path) -> None:

@@ -257,8 +257,8 @@ def test_the_command(tmp_path, capsys):
         (["a.ckpt"], "--for portable needs one size; pass --size HxW"),
         (["a.ckpt", "--size", "64x64", "--weight-storage", "int8"], "--weight-storage int8 is for files without --for"),
         (
-            ["a.ckpt", "--size", "64x64", "--precision", "int8", "--quantisation-data", "d"],
-            "--precision int8 is for files",
+            ["a.ckpt", "--size", "64x64", "--precision", "int8"],
+            "--precision int8 is not for a",
         ),
     ):
         assert main(["export", *words, "--for", "portable", "--out", str(tmp_path / "b.onnx")]) == 2
