@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -12,29 +15,93 @@ CARD_KEY = "oddroad"
 """Key of the card in the metadata of an ONNX file."""
 
 
+WIDE = 110
+"""Columns of the card as text for people."""
+
+TITLE, KEY = 13, 24
+"""Columns of the titles, and of the keys behind them; longer keys have lines of their own."""
+
+
 def describe(card: Card) -> str:
-    """The card as text for people."""
+    """The card as a table for people; ``Card.to_json`` is the one for machines."""
     size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
-    lines = [
-        f"{card.name}",
-        f"  network     {card.network}, input {size}, stride {card.stride}, weights stored as {card.weight_storage}, "
-        f"computed in {card.precision}{', portable' if card.portable else ''}",
-        f"  scores      {', '.join(card.scores)} (the first is the default), computed before upsampling"
-        if card.upsample == "score"
-        else f"  scores      {', '.join(card.scores)} (the first is the default), computed after upsampling",
-    ]
-    lines += [f"  threshold   {name} > {value:.4g}" for name, value in card.thresholds.items()]
+    lines = [card.name]
+    lines += row("network", card.network)
+    lines += row("input", f"{size}, stride {card.stride}")
+    lines += row("weights", f"stored as {card.weight_storage}, computed in {card.precision}")
+    if card.portable:
+        lines += row("form", "portable")
+    before = "before" if card.upsample == "score" else "after"
+    lines += row("scores", f"{', '.join(card.scores)} (the first is the default), computed {before} upsampling")
+    lines += table("threshold", {name: f"> {value:.4g}" for name, value in card.thresholds.items()})
     if card.threshold_meaning:
-        lines.append(f"              {card.threshold_meaning}")
-    lines.append(f"  classes     {', '.join(card.classes)}")
+        lines += row("", card.threshold_meaning)
+    lines += row("classes", ", ".join(card.classes))
     for title, values in (
         ("origin", card.origin),
         ("measured", card.measured),
         ("parity", card.parity),
         ("quantised", card.quantisation),
     ):
-        lines += [f"  {title:<11} {key}: {value}" for key, value in values.items()]
-    return "\n".join([*lines, f"  licence     {card.licence or 'not stated'}"])
+        lines += table(title, values)
+    return "\n".join([*lines, *row("licence", card.licence or "not stated")])
+
+
+def row(title: str, text: str, indent: int = TITLE) -> list[str]:
+    """A title and a text that is broken into lines beside it."""
+    first = f"  {title:<{indent - 2}}" if title else " " * indent
+    return textwrap.wrap(text, WIDE, initial_indent=first, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def table(title: str, values: Mapping[str, Any]) -> list[str]:
+    """A title, and the keys and values beside it, a line each or more."""
+    width = max((len(key) for key in values if len(key) <= KEY), default=0) + 2
+    lines: list[str] = []
+    for key, value in values.items():
+        first = "" if lines else title
+        texts = readable(value)
+        if len(key) <= KEY:
+            head, indent = f"{first:<{TITLE - 2}}{key}", TITLE + width
+        else:
+            lines += row(first, f"{key}:")
+            head, indent = "", TITLE + 2
+        for text in texts:
+            lines += row(head, text.lstrip(), indent + len(text) - len(text.lstrip()))
+            head = ""
+    return lines
+
+
+def readable(value: Any) -> list[str]:
+    """A JSON value as lines of words; what lies inside another thing is indented."""
+    if isinstance(value, Mapping):
+        if all(plain(each) for each in value.values()):
+            return [", ".join(f"{key} {word(each)}" for key, each in value.items()) or "none"]
+        lines: list[str] = []
+        for key, each in value.items():
+            below = readable(each)
+            lines += [f"{key}: {below[0]}"] if len(below) == 1 else [f"{key}:", *(f"  {line}" for line in below)]
+        return lines
+    if isinstance(value, (list, tuple)):
+        if all(plain(each) for each in value):
+            return [", ".join(map(word, value)) or "none"]
+        return [line for each in value for line in readable(each)]
+    return [word(value)]
+
+
+def plain(value: Any) -> bool:
+    """Whether a JSON value is neither an object nor a list."""
+    return not isinstance(value, (Mapping, list, tuple))
+
+
+def word(value: Any) -> str:
+    """A JSON value that is neither an object nor a list, in words."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return f"{value[:12]}..."
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 CARD_FORMAT = 3

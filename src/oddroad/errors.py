@@ -26,6 +26,15 @@ class LostSource(InputError):
     """A live source that was there went away and did not come back; what was seen before is kept."""
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "damaged frame"), counted(2, "gap"), counted(0, "frame")
+    ('1 damaged frame', '2 gaps', '0 frames')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Look a name up in a table.
 

@@ -192,7 +192,7 @@ def test_frames_of_a_drive_in_a_set_of_ones_own(tmp_path):
         with pytest.raises(InputError, match=r"sequences.json' should be like"):
             DATASETS["folder"].load(tmp_path, "")
     (tmp_path / "sequences.json").write_text('{"drive 1": ["a", "a.jpg"]}')
-    with pytest.raises(InputError, match=r"names 1 images that are not there \(a.jpg\)"):
+    with pytest.raises(InputError, match=r"names 1 image that are not there \(a.jpg\)"):
         DATASETS["folder"].load(tmp_path, "")
     (tmp_path / "sequences.json").write_text('{"b": ["a", "c"]}')
     with pytest.raises(InputError, match="calls a sequence 'b', which is the name of an image"):
@@ -294,7 +294,7 @@ def test_every_loader_says_what_it_left_out(tmp_path):
     assert [each.name for each in found] == ["0", "1"]
     assert found.remarks() == [
         "2 of 6 images: 4 left out, no mask of the same name (2.png, 3.png, 4.png, ...)",
-        "1 labels left out, no image to this label (9.png)",
+        "1 label left out, no image to this label (9.png)",
         "2 of 3 images: 1 left out, labels by their name (5_mask.png)",
         "2 of 3 images: 1 left out, no images (notes.txt)",
     ]
@@ -411,7 +411,7 @@ def test_verify_tells_problems(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["data", "verify", "--root", str(tmp_path)])
     assert stop.value.code == 1
-    assert "road_anomaly21 val: 1 images with masks of 10 published" in capsys.readouterr().out
+    assert "road_anomaly21 val: 1 image with masks of 10 published" in capsys.readouterr().out
 
 
 def test_verify_refuses_nothing_and_misspelt_names(tmp_path, capsys):

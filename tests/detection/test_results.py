@@ -20,6 +20,7 @@ import pytest
 from oddroad.cli.main import main
 from oddroad.detection import pipeline
 from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.summary import Summary
 from oddroad.errors import InputError, LostSource
 from oddroad.inference.model import Model
 from oddroad.io.folder_lock import LOCK, FolderLock
@@ -323,7 +324,7 @@ class TestDamaged:
         assert (bad["status"], bad["reason"], bad["regions"]) == ("damaged", "concealed", None)
         last = lines(tmp_path, "summary")[0]
         assert (last["frames"], last["with_regions"], last["damaged"]) == (2, 2, 1)
-        assert "1 damaged frames NOT judged" in summary.text()
+        assert "1 damaged frame NOT judged" in summary.text()
         assert count_frames(tmp_path / "overlay" / "cam.mp4") == 3
         assert len(list((tmp_path / "maps").iterdir())) == len(list((tmp_path / "masks").iterdir())) == 2
 
@@ -337,6 +338,9 @@ class TestDamaged:
         monkeypatch.setattr(pipeline, "read", stream([0.0, 0.1]))
         summary = run(Heat(model, level=-3), CAMERA, tmp_path, SETTINGS)  # type: ignore[arg-type]
         assert summary.text().startswith("2 frames judged, no anomaly found; ")
+        assert Summary(frames=1).text().startswith("1 frame judged, no anomaly found; ")
+        assert Summary(damaged=1).text().startswith("NOTHING WAS JUDGED: the only frame is damaged; ")
+        assert "; dropped 1 older frame to" in Summary(frames=2, dropped=1).text()
 
 
 class TestDefaults:

@@ -176,7 +176,7 @@ def test_what_stands_alone_is_said(home: Path) -> None:
     names = [f"a_{number:03d}" for number in range(10)]
     (home / "sequences.json").write_text(json.dumps({"one": {"fps": 10, "frames": names}}))
     result = judge(home)
-    assert "video figures are of 10 frames of 1 drives; the others stand alone" in result["notes"]
+    assert "video figures are of 10 frames of 1 drive; the others stand alone" in result["notes"]
     assert result["deployed"]["video"]["event_recall"] == 1
 
 

@@ -66,7 +66,7 @@ def test_nothing_judged_is_not_nothing_found(
     assert run(results_file, "--to", to, "--out", tmp_path / "a") == 2
     text = capsys.readouterr().err
     assert text.startswith(f"oddroad: no frame was judged in '{results_file}'")
-    assert ("; 1 frames were damaged and not judged" in text) == bool(frames)
+    assert ("; 1 damaged frame not judged" in text) == bool(frames)
     assert "says nothing about what was on the road" in text
     assert not (tmp_path / "a").exists()
 
@@ -78,7 +78,7 @@ def test_judged_and_nothing_found_is_converted(
     results_file.write_text("\n".join([lines[0], lines[3], lines[-1]]) + "\n", encoding="utf-8")
     assert run(results_file, "--to", "coco", "--out", tmp_path / "a.json") == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"1 frames judged, 0 with regions, 0 regions; written to {tmp_path / 'a.json'}"
+        f"1 frame judged, 0 with regions, 0 regions; written to {tmp_path / 'a.json'}"
     )
 
 

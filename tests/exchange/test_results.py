@@ -83,8 +83,8 @@ def test_everything_is_read(results_file: Path, lines: Lines) -> None:
     assert [each.name for each in results.not_judged] == ["drive.mp4#2"]
     assert results.gaps == [Gap("drive.mp4", 3, 0.25, 0.05, "hole")]
     assert results.line() == (
-        "5 frames judged, 4 with regions, 8 regions; 1 frames were damaged and not judged, first drive.mp4#2 "
-        "(concealed after lost packets); 1 gaps without frames"
+        "5 frames judged, 4 with regions, 8 regions; 1 damaged frame not judged, first drive.mp4#2 "
+        "(concealed after lost packets); 1 gap without frames"
     )
     assert results.notes == []
     frame = results.frames[3]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oddroad import InputError, Model
-from oddroad.card import CARD_FORMAT, Card
+from oddroad.card import CARD_FORMAT, WIDE, Card, describe
 from oddroad.cli.main import main
 from oddroad.inference.host_resize import enlarged
 from oddroad.inference.integrity import digest_of
@@ -74,10 +74,47 @@ class TestCard:
     def test_info_prints_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["info"]) == 0
         text = capsys.readouterr().out
-        card = read_card("default")
-        assert all(word in text for word in (card.name, card.network, card.licence, *card.scores, *card.classes))
+        card, words = read_card("default"), " ".join(text.split())
+        assert all(each in words for each in (card.name, card.network, card.licence, *card.scores, *card.classes))
+        assert not any(mark in text for mark in ("{", "}", "['", "None", "True", "False"))
+        assert max(map(len, text.splitlines())) <= WIDE
         main(["info", "--json"])
         assert Card.from_json(capsys.readouterr().out) == card
+
+    def test_the_card_is_a_table(self) -> None:
+        origin = {
+            "date": "2026-11-28", "sets": ["a", "b"], "reinit": [], "bf16": True, "note": None, "sha256": "0f" * 32,
+            "recipe": {"optim": {"name": "adamw", "lr": 0.0004, "more": {"a": 1}}, "losses": [["vos", 0.5], ["x", 2]]},
+        }  # fmt: skip
+        measured = {"a set with a long name (60 images, native)": {"energy": "AP 50.0", "classes": "mean IoU 1"}}
+        card = Card(
+            "net", "erfnet", ("energy",), (4, 8), 2, ("road",), {"energy": 0.25}, origin=origin, measured=measured
+        )
+        assert describe(card).splitlines() == [
+            "net",
+            "  network    erfnet",
+            "  input      4 x 8, stride 2",
+            "  weights    stored as float32, computed in float32",
+            "  scores     energy (the first is the default), computed before upsampling",
+            "  threshold  energy  > 0.25",
+            "  classes    road",
+            "  origin     date    2026-11-28",
+            "             sets    a, b",
+            "             reinit  none",
+            "             bf16    yes",
+            "             note    none",
+            "             sha256  0f0f0f0f0f0f...",
+            "             recipe  optim:",
+            "                       name: adamw",
+            "                       lr: 0.0004",
+            "                       more: a 1",
+            "                     losses:",
+            "                       vos, 0.5",
+            "                       x, 2",
+            "  measured   a set with a long name (60 images, native):",
+            "               energy AP 50.0, classes mean IoU 1",
+            "  licence    not stated",
+        ]
 
 
 class TestModel:

@@ -13,6 +13,7 @@ import pytest
 from videos import scene
 
 from oddroad.errors import InputError
+from oddroad.io.headers import has_pages
 from oddroad.io.images import decode_image, read_image, write_image
 from oddroad.io.reading import ReadReport
 from oddroad.io.sources import find_sources
@@ -181,6 +182,38 @@ class TestImages:
         notes: list[str] = []
         assert decode_image(data.getvalue(), "a.webp", note=notes.append).shape == (96, 160, 3)
         assert notes == ["animated pictures are read as their first picture"]
+
+    @pytest.mark.parametrize("pages", [1, 3])
+    @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+    def test_a_tiff_of_several_pages_is_said(self, pages: int, compression: str | None) -> None:
+        from PIL import Image
+
+        data = io.BytesIO()
+        first, *rest = [Image.fromarray(scene(number)) for number in range(pages)]
+        first.save(data, "TIFF", save_all=True, append_images=rest, compression=compression)
+        notes: list[str] = []
+        np.testing.assert_array_equal(decode_image(data.getvalue(), "a.tif", note=notes.append), scene(0))
+        assert notes == ["TIFFs of several pages are read as their first page"] * (pages > 1)
+
+    @pytest.mark.parametrize("order", ["<", ">"])
+    def test_smaller_copies_in_a_tiff_are_no_pages_and_broken_directories_end_the_count(self, order: str) -> None:
+        def tiff(*kinds: int | None, after: int = 0) -> bytes:
+            """Directories of one entry each: NewSubfileType of a value, or another tag for None."""
+            data, at = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8), 8
+            for number, kind in enumerate(kinds, start=1):
+                at += 18
+                entry = struct.pack(f"{order}HHHII", 1, 256 if kind is None else 254, 4, 1, kind or 0)
+                data += entry + struct.pack(f"{order}I", at if number < len(kinds) else after)
+            return data
+
+        assert has_pages(tiff(None, 2))
+        assert has_pages(tiff(0, 1, 0))
+        assert not has_pages(tiff(None, 1, 1))
+        assert not has_pages(tiff(None, after=8))  # a circle
+        assert not has_pages(tiff(None, after=9999))
+        assert not has_pages(tiff(None, 2)[:40])
+        assert not has_pages(b"II*\0")
+        assert not has_pages(b"RIFF")
 
     @pytest.mark.parametrize(("level", "reason"), [(90, "of one colour"), (2, "nearly black")])
     def test_a_picture_that_shows_nothing_is_damaged(self, tmp_path: Path, level: int, reason: str) -> None:

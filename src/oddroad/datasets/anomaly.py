@@ -25,7 +25,7 @@ from oddroad.datasets.samples import (
     pair,
     visible,
 )
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.kinds import IMAGE_ENDINGS
 from oddroad.io.layouts import holds_labels, is_label
 from oddroad.types import ANOMALY, KNOWN, Sample
@@ -274,7 +274,9 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, tuple[str, flo
             '"frames": ["0001", "0002"]}}, with names of images without ending, each once'
         ) from None
     if strange := [each for each in found if each not in there]:
-        raise InputError(f"'{path}' names {len(strange)} images that are not there ({', '.join(strange[:3])})")
+        raise InputError(
+            f"'{path}' names {counted(len(strange), 'image')} that are not there ({', '.join(strange[:3])})"
+        )
     if taken := sorted(there & {key for key, _ in found.values()}):
         raise InputError(f"'{path}' calls a sequence '{taken[0]}', which is the name of an image; call it otherwise")
     return found

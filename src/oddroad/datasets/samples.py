@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.kinds import IMAGE_ENDINGS, kind_of
 from oddroad.io.layouts import is_hidden
 from oddroad.types import Sample
@@ -40,7 +40,7 @@ class Samples(list[Sample]):
         for reason, names in self.left_out.items():
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             if reason.startswith(NO_IMAGE):
-                lines.append(f"{len(names)} labels left out, {reason} ({some})")
+                lines.append(f"{counted(len(names), 'label')} left out, {reason} ({some})")
             else:
                 every = len(self) + len(names)
                 lines.append(f"{len(self)} of {every} images: {len(names)} left out, {reason} ({some})")

@@ -14,7 +14,7 @@ from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.anomaly import READY
 from oddroad.datasets.read import check_shapes, read_image, read_raw_label
 from oddroad.datasets.samples import remarks_of
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.types import ANOMALY, IGNORE, KNOWN
 
 
@@ -138,7 +138,7 @@ def describe(inventory: Inventory) -> str:
     ]
     published = "" if inventory.published is None else f" of {inventory.published} published"
     lines = [
-        f"{title}: {inventory.images} images with masks{published}",
+        f"{title}: {counted(inventory.images, 'image')} with masks{published}",
         f"  sizes       {', '.join(f'{size} ({number})' for size, number in inventory.sizes.items())}",
         f"  labels      {', '.join(shares)}",
     ]

@@ -22,7 +22,7 @@ from oddroad.detection.lines import frame_line, gap_line, heartbeat_line, run_li
 from oddroad.detection.promise import completed, said
 from oddroad.detection.summary import Summary
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
-from oddroad.errors import InputError, LostSource
+from oddroad.errors import InputError, LostSource, counted
 from oddroad.inference.model import Model
 from oddroad.io.earlier import Earlier, frames_in, is_output
 from oddroad.io.reading import ReadOptions, ReadReport
@@ -340,7 +340,7 @@ def keep_apart(sources: Sequence[Source], out: Path, report: ReadReport | None =
             "over it; choose another folder with --out"
         )
     if own and report is not None:
-        report.note(f"left out {len(own)} files of earlier results in '{out}'")
+        report.note(f"left out {counted(len(own), 'file')} of earlier results in '{out}'")
     return kept
 
 

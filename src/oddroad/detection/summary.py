@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from oddroad.errors import counted
 from oddroad.io.reading import ReadReport
 
 
@@ -55,21 +56,24 @@ class Summary:
     def text(self) -> str:
         """The summary in one line; that nothing was found and that nothing was seen are never the same words."""
         if not self.frames:
-            words = f"NOTHING WAS JUDGED: all {self.damaged} frames are damaged" if self.damaged else "no frames"
+            words = "no frames"
+            if self.damaged:
+                every = "the only frame is" if self.damaged == 1 else f"all {self.damaged} frames are"
+                words = f"NOTHING WAS JUDGED: {every} damaged"
         else:
             found = f"{self.with_regions} with anomalies" if self.with_regions else "no anomaly found"
-            words = f"{self.frames} frames judged, {found}"
+            words = f"{counted(self.frames, 'frame')} judged, {found}"
             if self.damaged:
-                words += f"; {self.damaged} damaged frames NOT judged"
+                words += f"; {counted(self.damaged, 'damaged frame')} NOT judged"
             if self.without_roi:
                 words += f"; in {self.without_roi} of them NOTHING WAS LOOKED AT: their region of interest is empty"
         words += f"; {self.rate:.1f} FPS"
         if gaps := len(self.reading.gaps):
-            words += f"; {gaps} gap{'s' if gaps > 1 else ''} without frames"
+            words += f"; {counted(gaps, 'gap')} without frames"
         if self.lost:
             words += f"; lost: {', '.join(self.lost)}"
         if self.dropped:
-            words += f"; dropped {self.dropped} older frames to keep up"
+            words += f"; dropped {counted(self.dropped, 'older frame')} to keep up"
         if count := len(self.reading.skipped):
             shown = "; ".join(self.reading.skipped[:3]) + ("; ..." if count > 3 else "")
             words += f"; skipped {count}: {shown}"

@@ -20,7 +20,7 @@ from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
 from oddroad.detection.tracking import MAX_AGE
-from oddroad.errors import InputError, pick
+from oddroad.errors import InputError, counted, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
 from oddroad.evaluation.figures import anomaly_result
 from oddroad.evaluation.judged import AtThreshold
@@ -282,7 +282,9 @@ def notes_of_sequences(
     """What is to be said about the sequences of a set."""
     notes, frames = [], sum(map(len, sequences.values()))
     if frames < len(samples):
-        notes.append(f"video figures are of {frames} frames of {len(sequences)} drives; the others stand alone")
+        notes.append(
+            f"video figures are of {frames} frames of {counted(len(sequences), 'drive')}; the others stand alone"
+        )
     lacking = [name for name, each in sequences.items() if each[0].fps is None]
     if lacking and settings.fps is None:
         notes.append(

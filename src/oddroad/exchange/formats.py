@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from oddroad.errors import InputError, pick
+from oddroad.errors import InputError, counted, pick
 from oddroad.exchange.coco import write_coco
 from oddroad.exchange.csv_files import write_csv
 from oddroad.exchange.fiftyone import write_fiftyone
@@ -60,7 +60,7 @@ def convert(path: Path, to: str, out: Path, media: Path | None = None) -> tuple[
     if out.resolve() in {each.resolve() for each in results.files}:
         raise InputError(f"'{out}' is what is read; choose another file with --out")
     if not results.judged:
-        damaged = f"; {len(results.not_judged)} frames were damaged and not judged" if results.not_judged else ""
+        damaged = f"; {counted(len(results.not_judged), 'damaged frame')} not judged" if results.not_judged else ""
         raise InputError(
             f"no frame was judged in '{path}'{damaged}: that says nothing about what was on the road, and there is "
             "nothing to convert; run 'oddroad detect' again"

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.exchange.media import Media, with_images
 from oddroad.exchange.names import new_folder, picture_names, save_picture
 from oddroad.exchange.outlines import outlines
@@ -106,9 +106,10 @@ def write_labelme(results: Results, out: Path, media: Media | None) -> list[str]
             values = as_labelme(frame, image_path)
             masks += sum(each["shape_type"] == "mask" for each in values["shapes"])
             write_whole(file, json.dumps(values, indent=1).encode(), "labelme file")
-    notes = [f"{len(taken)} files of labelme, one for each judged frame"]
+    notes = [f"{counted(len(taken), 'file')} of labelme, one for each judged frame"]
     if masks:
-        notes.append(f"{masks} regions have holes or thin parts and are masks, whose outline cannot be dragged")
+        have = "has holes or thin parts and is a mask" if masks == 1 else "have holes or thin parts and are masks"
+        notes.append(f"{counted(masks, 'region')} {have}, whose outline cannot be dragged")
     if media is None:
         notes.append("copy them beside the pictures to open them, or pass the folder of the pictures with --media")
     return notes

@@ -9,7 +9,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.exchange.lines import SCHEMA_VERSION, LineError, frame_of, gap_of, run_of
 from oddroad.io.reading import Gap
 from oddroad.types import Region
@@ -147,11 +147,12 @@ class Results:
     def line(self) -> str:
         """The numbers in one line."""
         counts = self.counts()
-        text = f"{counts['frames']} frames judged, {counts['with_regions']} with regions, {counts['regions']} regions"
+        text = f"{counted(counts['frames'], 'frame')} judged, {counts['with_regions']} with regions, "
+        text += counted(counts["regions"], "region")
         if other := self.not_judged:
-            text += f"; {len(other)} frames were damaged and not judged, first {other[0].name} ({other[0].reason})"
+            text += f"; {counted(len(other), 'damaged frame')} not judged, first {other[0].name} ({other[0].reason})"
         if self.gaps:
-            text += f"; {len(self.gaps)} gaps without frames"
+            text += f"; {counted(len(self.gaps), 'gap')} without frames"
         return text
 
 
@@ -165,7 +166,7 @@ def read_results(path: str | Path) -> Results:
     ...          "status": "ok", "regions": []}
     >>> _ = (folder / "detections.jsonl").write_text(f"{json.dumps(run)}\n{json.dumps(frame)}\n")
     >>> read_results(folder).line()
-    '1 frames judged, 0 with regions, 0 regions'
+    '1 frame judged, 0 with regions, 0 regions'
 
     A last line that is cut off, as an interrupted run leaves it, is said in ``notes`` and left out.
 

@@ -139,6 +139,27 @@ def size_of_tiff(data: bytes) -> tuple[int, int] | None:
     return (sides[257], sides[256]) if len(sides) == 2 else None
 
 
+def has_pages(data: bytes) -> bool:
+    """Whether a TIFF holds more than one page; smaller copies of a page are none. False for what is no TIFF.
+
+    Source: Adobe, "TIFF Revision 6.0", 1992, sections 2 and 8 (NewSubfileType).
+    """
+    if not data.startswith(TIFF):
+        return False
+    order = "<" if data[:2] == b"II" else ">"
+    at, seen, pages = int(struct.unpack(f"{order}I", data[4:8])[0]) if len(data) >= 8 else 0, set[int](), 0
+    while 8 <= at <= len(data) - 2 and at not in seen and pages < 2:
+        seen.add(at)
+        (count,) = struct.unpack_from(f"{order}H", data, at)
+        end = at + 2 + 12 * count
+        if end + 4 > len(data):
+            break
+        kinds = [struct.unpack_from(f"{order}HHII", data, at + 2 + 12 * each) for each in range(count)]
+        pages += not any(tag == 254 and value & 1 for tag, _, _, value in kinds)
+        (at,) = struct.unpack_from(f"{order}I", data, end)
+    return pages > 1
+
+
 def is_animated(head: bytes) -> bool:
     """Whether the first bytes are those of a PNG or WebP of more than one picture."""
     if head.startswith(PNG):

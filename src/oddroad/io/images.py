@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.headers import PNG, damaged_png, end_of, is_animated, size_of
+from oddroad.io.headers import PNG, damaged_png, end_of, has_pages, is_animated, size_of
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its lines would be printed between ours
 
@@ -127,6 +127,8 @@ def decode_image(
         raise InputError(f"'{name}' is not an image that can be read")
     if note is not None and is_animated(data[: 2**20]):
         note("animated pictures are read as their first picture")
+    if note is not None and has_pages(data):
+        note("TIFFs of several pages are read as their first page")
     if image.dtype == np.uint16:
         image = to_eight_bits(image, note)
     if image.dtype != np.uint8:
