@@ -31,6 +31,7 @@ from oddroad.cli.evaluate import evaluate
 from oddroad.cli.export import export
 from oddroad.cli.info import info
 from oddroad.cli.mine import mine
+from oddroad.cli.mine_report import mine_report
 from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
@@ -46,6 +47,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "calibrate": calibrate,
         "results": results,
         "mine": mine,
+        "mine report": mine_report,
         "demo": demo,
         "info": info,
         "check": check,

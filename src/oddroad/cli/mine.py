@@ -57,7 +57,7 @@ def mine(
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number, or a guaranteed rate, as in 'oddroad detect'; by default
             the one of its card.
-        min_area: leave out regions of fewer pixels; by default 1 in 10,000 of the image's pixels.
+        min_area: leave out regions of fewer pixels; by default as the card says, or 1 in 10,000 of the image's.
         min_hits: count only tracks with at least this many hits.
         topic: of logs, the topics to read; with * and ?. By default all with images.
         seconds: length of a segment, the unit that is read, retried and counted.
@@ -87,6 +87,8 @@ def mine(
     detector = Model(model, engine, threads=1, precision=precision)
     name = detector.pick_score(score)
     value, meaning = threshold_of(detector, name, threshold, every_second)
+    if min_area is not None and min_area != detector.card.calibration.get("min_area", min_area):
+        meaning += f"; NOT GUARANTEED HERE: regions of {min_area} pixels are reported, others were calibrated"
     folder = str(copies or Path(tempfile.gettempdir()) / "oddroad-copies")
     settings = Settings(
         str(detector.path.resolve()) if ray is None else model, detector.sha256, name, value, meaning, min_area,

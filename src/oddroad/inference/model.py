@@ -223,21 +223,35 @@ class Model:
         data = self.path.read_bytes()
         return {name: feature_names(data, name) for name in self.scores}
 
-    def with_features(self, image: np.ndarray, score: str | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The map (H, W) of a score, and what its head reads: features, each (D, h, w) float32 of the whole image.
+    def with_features(
+        self, image: np.ndarray, score: str | None = None, roi: Roi | None = None
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None]:
+        """The map (H, W) of a score, what its head reads, and the pixels of a region of interest.
 
-        One run of the network gives both; the map is that of ``__call__``.
+        What the head reads are features, each (D, h, w) float32 of the whole image. One run of the network gives it
+        all; the map is that of ``__call__``.
 
-        >>> heat, features = Model().with_features(np.zeros((90, 160, 3), np.uint8))
-        >>> heat.shape, [each.shape for each in features]
-        ((90, 160), [(64, 96, 192), (128, 48, 96)])
+        >>> heat, features, inside = Model().with_features(np.zeros((90, 160, 3), np.uint8))
+        >>> heat.shape, [each.shape for each in features], inside
+        ((90, 160), [(64, 96, 192), (128, 48, 96)], None)
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            score: one of the detector's scores; by default the first.
+            roi: from ``roi``; None for the whole picture. Its pixels are (H, W) bool, None for all of them.
 
         Raises:
             InputError: if the score does not exist.
         """
         name = self.pick_score(score)
-        heat, *features = self._run(np.ascontiguousarray(image[None]), [name, *self._features[name]])
-        return heat[0], [each[0].astype(np.float32, copy=False) for each in features]
+        inner = self._features[name]
+        road = ["classes"] if roi is not None and roi.kind == "road" else []
+        heat, *features = self._run(np.ascontiguousarray(image[None]), [name, *inner, *road])
+        inside = None
+        if roi is not None:
+            classes = features.pop()[0] if road else None
+            inside = roi.inside((image.shape[0], image.shape[1]), classes, self.card.classes)
+        return heat[0], [each[0].astype(np.float32, copy=False) for each in features], inside
 
     def detect(
         self,

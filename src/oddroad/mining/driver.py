@@ -212,7 +212,7 @@ class Run:
             return
         most = len(WAITS) if outcome.kind == "passing" else self.retries
         if tries < most:
-            wait = WAITS[min(tries, len(WAITS) - 1)] if outcome.kind == "passing" else 0.1 * 4**tries
+            wait = WAITS[min(tries, len(WAITS) - 1)] if outcome.kind == "passing" else min(0.1 * 4**tries, 10.0)
             self.tell(f"{segment.shown}: {outcome.error}; tried again ({tries + 1} of {most})")
             self.order += 1
             heapq.heappush(self.later, (time.monotonic() + wait, self.order, segment, tries + 1))

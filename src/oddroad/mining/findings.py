@@ -15,6 +15,7 @@ from oddroad.inference.model import Model
 from oddroad.mining.embedding import embed
 from oddroad.mining.frames import Fix, Taken
 from oddroad.regions import InDistribution, default_min_area, find, mask_in_box
+from oddroad.roi import Roi
 from oddroad.types import Region
 
 THUMBNAIL = 160
@@ -78,7 +79,7 @@ class SegmentFindings:
         model: the detector.
         score: name of the score.
         threshold: a pixel is anomalous above it.
-        min_area: least pixels of a region; 1 in 10,000 of the frame's where None.
+        min_area: least pixels of a region; the card's where None, or 1 in 10,000 of the frame's.
         min_hits: frames in which a track must have been seen before its regions count.
         name: of the segment.
         about: columns that are the same in all rows.
@@ -100,19 +101,20 @@ class SegmentFindings:
 
     def __post_init__(self) -> None:
         self.in_distribution = InDistribution.of(self.model.card, self.score)
+        self.roi = Roi.of(self.model.card.calibration)
         self.p_values = PValues.of(self.model.card, self.score)
+        self.min_area = self.model.card.calibration.get("min_area") if self.min_area is None else self.min_area
         self.tracks = ConfirmedTracks(self.min_hits)
         self.best: dict[str, Best] = {}
-        self.highest = -np.inf
 
     def add(self, taken: Taken) -> bool:
         """Judge a frame; whether there is something in it. Damaged frames are not judged."""
         frame = taken.frame
         if frame.status != "ok":
             return False
-        heat, features = self.model.with_features(frame.image, self.score)
+        heat, features, inside = self.model.with_features(frame.image, self.score, self.roi)
         self.size = heat.shape[0], heat.shape[1]
-        found = find(heat, self.threshold, self.min_area, self.in_distribution)
+        found = find(heat, self.threshold, self.min_area, self.in_distribution, inside)
         regions, tracks = self.tracks(frame, found)
         least = default_min_area(heat) if self.min_area is None else self.min_area
         for region, track in zip(regions, tracks, strict=True):
@@ -132,10 +134,12 @@ class SegmentFindings:
         self.frames_with += bool(regions)
         return bool(found)
 
-    def interesting(self, heat: np.ndarray) -> bool:
-        """Whether a frame's map comes near to the threshold: above the level that joins the parts of one object."""
+    def interesting(self, image: np.ndarray) -> bool:
+        """Whether a frame (H, W, 3) comes near to the threshold: above the level that joins the parts of one object."""
+        maps, inside = self.model.maps_inside(image, [self.score], self.roi)
+        heat = maps[self.score] if inside is None else maps[self.score][inside]
         level = self.in_distribution.joining(self.threshold) if self.in_distribution is not None else None
-        return bool(heat.max() > (self.threshold if level is None else level))
+        return heat.size > 0 and bool(heat.max() > (self.threshold if level is None else level))
 
     def finish(self, fixes: list[Fix]) -> None:
         """Fill in what is known at the segment's end: positions, and the thumbnails of the best views."""

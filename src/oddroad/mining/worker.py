@@ -186,8 +186,6 @@ def interesting(segment: Segment, settings: Settings, gathered: SegmentFindings)
     reader = SegmentReader(segment, settings.copies, settings.every, keys_only=True)
 
     def near(taken: Taken) -> bool:
-        if taken.frame.status != "ok":
-            return False
-        return gathered.interesting(gathered.model(taken.frame.image, settings.score))
+        return taken.frame.status == "ok" and gathered.interesting(taken.frame.image)
 
     return map(near, reader.frames())
