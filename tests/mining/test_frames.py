@@ -103,6 +103,15 @@ def found_path(found: LogPlan) -> Path:
     return first.parent if first.parent.name == "bag" else first
 
 
+@pytest.mark.parametrize("kind", ["mp4 with B-frames", "matroska", "transport stream", "mcap, video"])
+def test_parts_without_a_key_frame_are_empty_and_lack_nothing(kind: str, tmp_path: Path) -> None:
+    parts = [half for each in plan(LOGS[kind](tmp_path), 1.0).segments for half in halves(each, "copies")]
+    readers = [read(each)[0] for each in parts]
+    assert any(reader.counts.read == 0 for reader in readers)
+    assert sum(reader.counts.judged for reader in readers) == sum(reader.counts.read for reader in readers) == FRAMES
+    assert {reader.why for reader in readers} == {""}
+
+
 def test_clocks_that_jump_move_no_frame(tmp_path: Path) -> None:
     leap = [0, *([-(10**9) * 4000] * 29), *([10**9 * 90000] * 30)]
     messages = [("/cam", START + number * TENTH + leap[number], coded(number)) for number in range(FRAMES)]

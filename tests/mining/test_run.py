@@ -246,7 +246,7 @@ def test_the_last_segments_are_halved_and_halves_and_wholes_never_both_count(red
     assert mined(red, folder, out, seconds=6.0).done == 0, "one worker takes the halves for done, too"
     store, made = Store(str(out)), settings(red)
     with contextlib.closing(Plan(store, [str(folder)], (), 6.0, made.copies)) as plan:
-        for segment in plan.segments():  # a worker of a run that was killed wakes up with the whole
+        for segment in plan.segments(made.made_of):  # a worker of a run that was killed wakes up with the whole
             worker.mine_segment(segment.to_json(), made, str(out))
     fold(store)
     complete(out, frames)

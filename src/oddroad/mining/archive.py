@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from oddroad.concurrency import ordered_map
 from oddroad.mining.places import reason_of
-from oddroad.mining.plan import LogPlan, Segment, plan_log, state_of
+from oddroad.mining.plan import LogPlan, Segment, plan_log, segment_name, state_of
 from oddroad.mining.sources import LogSource, find_logs
 from oddroad.mining.store import Store
 
 PLANS = "plans.jsonl"
+COMMON = ("log", "source", "gnss")
+"""What is the same in all segments of a log."""
+
 PLANNERS = 8
 """Logs that are planned at the same time: it is mostly waiting for their storage."""
 
@@ -41,15 +46,15 @@ class Totals:
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, plan: LogPlan) -> None:
-        """Count a log."""
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Count a log by the line of its plan."""
         self.logs += 1
-        self.notes += plan.notes
-        for each in plan.segments:
-            self.segments += 1
-            self.seconds += each.seconds
-            self.size += each.size
-            self.days[each.day] = self.days.get(each.day, 0) + 1
+        self.notes += values["notes"]
+        self.segments += len(values["segments"])
+        self.seconds += values["seconds"]
+        self.size += values["size"]
+        for day, count in values["days"].items():
+            self.days[day] = self.days.get(day, 0) + count
 
 
 class Plan:
@@ -80,8 +85,7 @@ class Plan:
 
         def planned(source: LogSource) -> bytes | tuple[str, str]:
             try:
-                key = hashlib.sha256(json.dumps([asdict(source), list(topics), seconds]).encode()).hexdigest()
-                key = f"{key[:24]}{state_of(source)}"
+                key = key_of(source, topics, seconds)
                 if key in index:
                     at, length = index[key]
                     return earlier[at : at + length]
@@ -95,14 +99,15 @@ class Plan:
             if isinstance(found, tuple):
                 self.totals.failed.append(found)
                 continue
-            plan = plan_of(found)
-            if plan.log in taken:
-                if taken[plan.log] != plan.source.name:
-                    self.totals.notes.append(f"{plan.source.name} is the same as {taken[plan.log]}: mined once")
+            values = json.loads(found)
+            log, name = values["log"], values["source"]["name"]
+            if log in taken:
+                if taken[log] != name:
+                    self.totals.notes.append(f"{name} is the same as {taken[log]}: mined once")
                 continue
-            taken[plan.log] = plan.source.name
+            taken[log] = name
             self.file.write(found)
-            self.totals.add(plan)
+            self.totals.add(values)
             progress(self.totals)
 
     @staticmethod
@@ -116,11 +121,20 @@ class Plan:
             at += len(line)
         return found
 
-    def segments(self) -> Iterator[Segment]:
-        """All segments, one after another, without holding them."""
+    def segments(self, made_of: str, done: Callable[[str], bool] = lambda name: False) -> Iterator[Segment]:
+        """The segments that are not done, one after another, without holding them.
+
+        Args:
+            made_of: hash of the detector and of all settings that change the result.
+            done: asked about the name of each; of what is done, nothing more than the name is made.
+        """
         self.file.seek(0)
         for line in self.file:
-            yield from plan_of(line).segments
+            values = json.loads(line)
+            common = {name: values[name] for name in COMMON}
+            for each in values["segments"]:
+                if not done(segment_name(values["log"], each["topic"], each["start"], each["stop"], made_of)):
+                    yield Segment.from_json({**common, **each})
 
     def keep(self, store: Store) -> None:
         """Write the plan to the store for the next run."""
@@ -132,14 +146,21 @@ class Plan:
         self.file.close()
 
 
+def key_of(source: LogSource, topics: Sequence[str], seconds: float) -> str:
+    """What a kept plan of a log is found by: the log, the state of its files, and how it is cut."""
+    asked = hashlib.sha256(json.dumps([asdict(source), list(topics), seconds]).encode()).hexdigest()
+    return f"{asked[:24]}{state_of(source)}"
+
+
 def line_of(key: str, plan: LogPlan) -> bytes:
     """A plan as a line of JSON; what is the same in all its segments stands there once."""
-    common = {"log", "source", "gnss"}
-    segments = [{name: value for name, value in each.to_json().items() if name not in common} for each in plan.segments]
-    gnss = plan.segments[0].gnss if plan.segments else ()
+    segments = [{name: value for name, value in each.to_json().items() if name not in COMMON} for each in plan.segments]
+    days = Counter(each.day for each in plan.segments)
     values = {
         "key": key, "source": asdict(plan.source), "log": plan.log, "state": plan.state, "notes": plan.notes,
-        "gnss": gnss, "segments": segments,
+        "gnss": plan.segments[0].gnss if plan.segments else (), "days": days,
+        "seconds": sum(each.seconds for each in plan.segments), "size": sum(each.size for each in plan.segments),
+        "segments": segments,
     }  # fmt: skip
     return json.dumps(values).encode() + b"\n"
 
@@ -147,7 +168,7 @@ def line_of(key: str, plan: LogPlan) -> bytes:
 def plan_of(line: bytes) -> LogPlan:
     """The plan of a line."""
     values = json.loads(line)
-    common = {name: values[name] for name in ("log", "source", "gnss")}
+    common = {name: values[name] for name in COMMON}
     segments = [Segment.from_json({**common, **each}) for each in values["segments"]]
     source = values["source"]
     log = LogSource(source["kind"], source["name"], tuple(source["addresses"]), tuple(source["topics"]))

@@ -110,17 +110,20 @@ class Run:
 
     def to_do(self) -> Iterator[Segment]:
         """The segments that are not done, in their order; a segment of which a half is done is given in halves."""
-        for segment in self.plan.segments():
-            name = segment.name(self.settings.made_of)
-            if name in self.known:
-                self.progress.skipped += 1
-                continue
+
+        def done(name: str) -> bool:
+            found = name in self.known
+            self.progress.skipped += found
+            return found
+
+        for segment in self.plan.segments(self.settings.made_of, done):
+            name = self.name(segment)
             if f"{name}.a" in self.known or f"{name}.b" in self.known:
                 parts = [each for each in self.halved(segment) if self.name(each) not in self.known]
                 self.progress.skipped += not parts
                 yield from parts
-                continue
-            yield segment
+            else:
+                yield segment
 
     def name(self, segment: Segment) -> str:
         """The name of a segment, or of a half of one: that of the whole with the half behind it."""

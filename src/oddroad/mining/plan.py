@@ -70,8 +70,8 @@ class Segment:
         Args:
             made_of: hash of the detector and of all settings that change the result.
         """
-        text = json.dumps([self.log, self.topic, *(self.whole or (self.start, self.stop)), made_of])
-        return hashlib.sha256(text.encode()).hexdigest()[:20] + (f".{self.half}" if self.half else "")
+        start, stop = self.whole or (self.start, self.stop)
+        return segment_name(self.log, self.topic, start, stop, made_of) + (f".{self.half}" if self.half else "")
 
     @property
     def day(self) -> str:
@@ -104,6 +104,12 @@ class Segment:
             "whole": None if whole is None else (tuple(whole[0]), tuple(whole[1])),
         }
         return cls(**{**values, **positions, "source": log, "gnss": tuple(values["gnss"])})
+
+
+def segment_name(log: str, topic: str, start: Sequence[int], stop: Sequence[int], made_of: str) -> str:
+    """The name of a whole segment; see ``Segment.name``."""
+    text = f"{log} {start[0]} {start[1]} {stop[0]} {stop[1]} {made_of} {topic}"
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,17 @@ def run_here(key: str, values: Mapping[str, Any], settings: Settings, place: str
     return attempt(key, values, settings, place, lambda frames: None)
 
 
+def answers(address: str) -> None:
+    """See whether anything answers at an address with a port: Ray itself waits for minutes.
+
+    Raises:
+        OSError: if nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 class RayPool:
     """Tasks on a Ray cluster. All its machines must reach the sources, the store and the model at the same addresses.
 
@@ -48,6 +60,7 @@ class RayPool:
         self.started = not ray.is_initialized()
         if self.started:
             try:
+                answers(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except Exception as error:  # it has errors of its own for each way not to be there
                 raise InputError(

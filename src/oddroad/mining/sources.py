@@ -102,12 +102,14 @@ def on_this_machine(word: str) -> Iterator[LogSource]:
         InputError: if there is none.
     """
     path = Path(word)
-    if path.is_dir() and is_bag(path):
+    if path.is_dir() and described(path):
         yield bag(path, path.resolve().name)
         return
-    found = [each for each in named_files(word) if each.kind != "log" or not (Path(each.place).parent != path
-             and is_bag(Path(each.place).parent))]  # fmt: skip
-    bags = sorted({Path(each.place).parent for each in named_files(word) if each.kind == "log" and each not in found})
+    files = named_files(word)
+    bags = sorted(
+        {Path(each.place).parent for each in files if each.kind == "log" and described(Path(each.place).parent)}
+    )
+    found = [each for each in files if each.kind != "log" or Path(each.place).parent not in bags]
     root = path if path.is_dir() else path.parent
     for each in bags:
         yield bag(each, each.relative_to(root).as_posix() if each.is_relative_to(root) else each.name)
@@ -121,6 +123,11 @@ def on_this_machine(word: str) -> Iterator[LogSource]:
     for folder, places in pictures.items():
         name = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
         yield LogSource("images", folder.resolve().name if name == "." else name, tuple(sorted(places, key=natural)))
+
+
+def described(folder: Path) -> bool:
+    """Whether a folder is a bag of ROS 2 that says so: logs that are only numbered are drives of their own."""
+    return (folder / "metadata.yaml").is_file() and is_bag(folder)
 
 
 def named_files(word: str) -> list[Source]:

@@ -171,8 +171,8 @@ class VideoPart:
         """Count what the file's index names behind the end of what could be read; say why it ends."""
         if "mp4" in container.format.name and stream.time_base:
             unit = float(stream.time_base) * MICRO
-            low = owned.last if owned.last is not None else self.start[1] / unit - 1
-            low, high = max(low, self.start[1] / unit - 1), self.stop[1] / unit
+            low, high = self.start[1] / unit - 1, self.stop[1] / unit
+            low = low if owned.seen is None else max(low, owned.seen)
             lost = sum(low < each.timestamp < high for each in stream.index_entries)
             self.read += lost
             ended = ended or (f"its index has {lost} frames more" if lost else "")
@@ -217,7 +217,7 @@ class Owned:
         finished: whether everything that belongs to the part was there.
         count: packets that belong to it.
         foreign: numbers of packets that are decoded but do not belong to it.
-        last: decoding time of its last packet in the stream's unit.
+        seen: decoding time of the last packet that was there, whosever it is, in the stream's unit.
     """
 
     def __init__(self, start: Position, stop: Position, first: int):
@@ -225,7 +225,7 @@ class Owned:
         self.started = start[1] <= (first if start[0] == TIMES else 0)
         self.finished, self.count = False, 0
         self.foreign: set[int] = set()
-        self.last: int | None = None
+        self.seen: int | None = None
         self.edge: float | None = None  # time of the key frame at the start or at the stop
         self.trailing = False
 
@@ -234,6 +234,7 @@ class Owned:
 
         A key frame at either end may be followed by frames that are shown before it: they belong to the part before.
         """
+        self.seen = packet.dts if packet.dts is not None else self.seen
         stamp = packet.pts if packet.pts is not None else packet.dts
         seconds = float(stamp * base) if stamp is not None and base is not None else None
         place = packet.pos if self.start[0] == BYTES else None if seconds is None else round(seconds * MICRO)
@@ -258,7 +259,6 @@ class Owned:
             return False
         if own:
             self.count += 1
-            self.last = packet.dts if packet.dts is not None else self.last
         else:
             self.foreign.add(number)
         return True
