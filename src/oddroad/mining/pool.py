@@ -44,7 +44,10 @@ class Outcome:
 class Pool(Protocol):
     """Workers that mine segments."""
 
-    capacity: int
+    @property
+    def capacity(self) -> int:
+        """Segments that may be given out at a time."""
+        ...
 
     def submit(self, key: str, values: Mapping[str, Any]) -> None:
         """Give a segment to a worker; there are at most ``capacity`` at a time."""
@@ -123,9 +126,14 @@ class LocalPool:
     """
 
     def __init__(self, settings: Settings, place: str, workers: int):
-        self.settings, self.place, self.capacity = settings, place, workers
+        self.settings, self.place, self.count = settings, place, workers
         self.context = multiprocessing.get_context("spawn")
         self.workers: list[Worker] = []
+
+    @property
+    def capacity(self) -> int:
+        """See ``Pool``."""
+        return self.count
 
     def start(self) -> Worker:
         """A new worker."""

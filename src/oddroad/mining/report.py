@@ -54,11 +54,11 @@ class Cameras:
         found = cls()
         for row in segments:
             name = row["camera"]
-            for counts, value in (
-                (found.seconds, row["seconds"] or 0.0), (found.frames, row["judged"]),
-                (found.frames_with, row["frames_with"]), (found.tracks, row["tracks"]),
+            found.seconds[name] = found.seconds.get(name, 0.0) + (row["seconds"] or 0.0)
+            for counts, column in (
+                (found.frames, "judged"), (found.frames_with, "frames_with"), (found.tracks, "tracks"),
             ):  # fmt: skip
-                counts[name] = counts.get(name, 0) + value
+                counts[name] = counts.get(name, 0) + row[column]
         wrong = {selection.group[number] for number, row in enumerate(selection.rows) if row["id"] in false}
         for number, row in enumerate(selection.rows):
             if selection.group[number] in wrong:
