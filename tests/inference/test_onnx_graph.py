@@ -66,7 +66,7 @@ def test_the_oldest_session_goes_when_there_are_too_many(monkeypatch: pytest.Mon
     class Session:
         """Notes that it was made."""
 
-        def __init__(self, path: object, threads: int, names: tuple[str, ...] = ()):
+        def __init__(self, path: object, threads: int, names: tuple[str, ...] = (), **_: object):
             made.append(tuple(names))
             alive.add(self)
 

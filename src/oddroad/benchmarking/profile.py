@@ -115,7 +115,8 @@ PROFILERS = {"onnxruntime": onnxruntime_nodes, "openvino": openvino_nodes}
 def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) -> dict[str, list[float]]:
     """Milliseconds of each part of a call for each image but the first few, in a session of its own.
 
-    What OpenCV does before and after the graph belongs to the parts ``resize`` and ``score``.
+    What OpenCV does before and after the graph belongs to the parts ``resize`` and ``score``. Empty for engines that
+    have no profile here.
 
     Args:
         model: the detector.
@@ -123,6 +124,8 @@ def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) 
         score: its score.
         warm_up: number of images at the beginning that are not counted.
     """
+    if model.engine not in PROFILERS:
+        return {}
     host_resize = HostResize.of(*read_head(model.path))
     pixels, before, after = [], [], []
     for image in images:

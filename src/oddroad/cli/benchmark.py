@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from oddroad.cli.common import JsonTo, parse_size, say, write_json
+from oddroad.cli.common import EngineName, JsonTo, parse_size, say, write_json
 from oddroad.errors import InputError
 
 
@@ -15,7 +15,7 @@ def benchmark(
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ("default",),
     /,
     size: str = "512x1024",
-    engine: tuple[Literal["auto", "onnxruntime", "openvino"], ...] = ("auto",),
+    engine: tuple[EngineName, ...] = ("auto",),
     precision: tuple[Literal["float32", "bfloat16"], ...] = ("float32",),
     mode: tuple[str, ...] = ("eager",),
     device: str = "cpu",

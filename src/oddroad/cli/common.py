@@ -10,11 +10,17 @@ import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from oddroad.errors import InputError
+
+EngineName = Literal[
+    "auto", "onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu",
+    "ncnn", "litert",
+]  # fmt: skip
+"""Engines of ``oddroad.inference.engines``, which is heavy to import."""
 
 QUIET: ContextVar[bool] = ContextVar("QUIET", default=False)
 """Whether ``--quiet`` was given; set by the command line around a verb."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import default_out, printable, progress_bar, quiet
+from oddroad.cli.common import EngineName, default_out, printable, progress_bar, quiet
 from oddroad.errors import InputError
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -24,7 +24,7 @@ def detect(
     threshold: str | None = None,
     min_area: int | None = None,
     roi: str | None = None,
-    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    engine: EngineName = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
     every: int = 1,
     min_hits: int = 1,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import Place, printable, quiet, say
+from oddroad.cli.common import EngineName, Place, printable, quiet, say
 from oddroad.errors import InputError, PartlyFailed
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def mine(
     ray: str | None = None,
     retries: int = 2,
     dry_run: bool = False,
-    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    engine: EngineName = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
     copies: Path | None = None,
 ) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import say
+from oddroad.cli.common import EngineName, say
 from oddroad.errors import InputError
 
 
@@ -16,7 +16,7 @@ def web(
     /,
     model: tuple[str, ...] = ("default",),
     score: str | None = None,
-    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    engine: EngineName = "auto",
     host: str = "127.0.0.1",
     port: int = 8321,
     token: str = "",

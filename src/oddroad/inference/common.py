@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oddroad.card import CARD_KEY, Card
 from oddroad.errors import InputError
+from oddroad.inference.board_files import ENDINGS, read_beside
 from oddroad.inference.host_resize import CLASSES, LOGITS
 from oddroad.inference.integrity import check_digest
 from oddroad.inference.onnx_graph import metadata, output_names
@@ -17,6 +18,8 @@ def read_head(path: Path) -> tuple[Card, list[str]]:
     Raises:
         InputError: if the file is damaged or was changed, has no card, or one that this version cannot read.
     """
+    if path.suffix in ENDINGS:
+        return read_beside(path)
     data = path.read_bytes()
     try:
         text, outputs = metadata(data).get(CARD_KEY), output_names(data)

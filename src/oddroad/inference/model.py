@@ -13,8 +13,9 @@ import numpy as np
 from oddroad.card import Card
 from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
+from oddroad.inference.board_files import ENDINGS, own_file
 from oddroad.inference.common import PRECISIONS, read_head
-from oddroad.inference.engines import ENGINES, choose_engine
+from oddroad.inference.engines import choose_engine, every_engine
 from oddroad.inference.onnx_graph import feature_names
 from oddroad.regions import InDistribution, find
 from oddroad.roi import GROUND, Roi
@@ -36,6 +37,8 @@ def find_model(model: str | Path) -> Path:
             raise InputError(f"'{path.name}' is missing from this installation; pass the path of an .onnx file")
         return path
     path = Path(model)
+    if path.is_dir() and (own := own_file(path)) is not None:
+        return own
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file"
         raise InputError(f"model '{model}' is {what}; expected an .onnx file or one of: {', '.join(EMBEDDED)}")
@@ -61,8 +64,9 @@ class Model:
 
     Args:
         model: path of an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for its float32
-            version.
-        engine: "onnxruntime", "openvino", or "auto".
+            version; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or .tflite.
+        engine: "onnxruntime", "openvino"; "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu"
+            where the device is there; "ncnn", "litert" for their files; or "auto".
         threads: number of threads; by default every core this process may use.
         precision: "float32", or "bfloat16" by OpenVINO where the processor has it.
         parallel: calls that may run at the same time, from as many threads of the caller, and share the threads.
@@ -89,11 +93,11 @@ class Model:
         parallel: int = 1,
     ):
         self.path = find_model(model)
-        self.engine = choose_engine(engine)
+        self.engine = choose_engine(engine, self.path)
         self.threads = threads or available_cores()
         self.parallel = max(min(parallel, self.threads), 1)
         pick(PRECISIONS, precision, "precision")
-        self.card, self._run = ENGINES[self.engine](self.path, self.threads, precision, self.parallel)
+        self.card, self._run = every_engine()[self.engine](self.path, self.threads, precision, self.parallel)
         self.scores, self.float_precision = self.card.scores, precision
         self.precision = precision if self.card.precision == "float32" else f"{self.card.precision} and {precision}"
 
@@ -220,6 +224,10 @@ class Model:
     @cached_property
     def _features(self) -> dict[str, list[str]]:
         """For each score, the values inside the graph that its head reads."""
+        if self.path.suffix in ENDINGS:
+            raise InputError(
+                f"'{self.path.name}' gives its maps alone; features come from the .onnx file it was made of"
+            )
         data = self.path.read_bytes()
         return {name: feature_names(data, name) for name in self.scores}
 

@@ -15,25 +15,31 @@ from oddroad.inference.common import PRECISIONS, SESSIONS, read_head
 from oddroad.inference.host_resize import HostResize, Run
 
 
-def openvino_config(threads: int, precision: str = "float32", parallel: int = 1) -> dict[str, Any]:
-    """OpenVINO's settings on the CPU for so many frames at a time.
+def openvino_config(threads: int, precision: str = "float32", parallel: int = 1, device: str = "CPU") -> dict[str, Any]:
+    """OpenVINO's settings for so many frames at a time.
 
     Raises:
-        InputError: if the processor cannot compute in the precision.
+        InputError: if the device is not there, or cannot compute in the precision.
     """
     import openvino
 
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    core = openvino.Core()
+    there = core.available_devices
+    if not any(each == device or each.startswith(f"{device}.") for each in there):  # GPU.0, GPU.1
+        raise InputError(
+            f"engine 'openvino-{device.lower()}' finds no {device} here; OpenVINO sees: {', '.join(there)}; is its "
+            "driver installed? Or pass --engine openvino"
+        )
+    able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
     if precision != "float32" and PRECISIONS[precision].upper() not in able:
         raise InputError(
             f"this processor does not compute in {precision} ({', '.join(able)}); pass --precision float32"
         )
-    return {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": parallel,
-        "PERFORMANCE_HINT": "LATENCY" if parallel == 1 else "THROUGHPUT",
-    }
+    hint = {"PERFORMANCE_HINT": "LATENCY" if parallel == 1 else "THROUGHPUT"}
+    if device == "NPU":  # it has 16 bits and nothing else
+        return hint
+    hint["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
+    return hint if device == "GPU" else hint | {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": parallel}
 
 
 def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[str]) -> Any:
@@ -51,17 +57,19 @@ def openvino_graph(core: Any, path: Path, shape: Sequence[int], names: Sequence[
     return make([graph.output(name) for name in names], graph.get_parameters(), "oddroad")
 
 
-def openvino_engine(path: Path, threads: int, precision: str = "float32", parallel: int = 1) -> tuple[Card, Run]:
+def openvino_engine(
+    path: Path, threads: int, precision: str = "float32", parallel: int = 1, device: str = "CPU"
+) -> tuple[Card, Run]:
     """Card and run function by OpenVINO, which may be called ``parallel`` times at once, from as many threads.
 
     Raises:
-        InputError: if the processor cannot compute in the precision.
+        InputError: if the device is not there, or cannot compute in the precision.
     """
     import openvino
 
     card, outputs = read_head(path)
     host_resize = HostResize.of(card, outputs)
-    core, config = openvino.Core(), openvino_config(threads, precision, parallel)
+    core, config = openvino.Core(), openvino_config(threads, precision, parallel, device)
     compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], Any] = {}
     compiling, own = threading.Lock(), threading.local()  # an infer request serves one thread at a time
 
@@ -70,7 +78,7 @@ def openvino_engine(path: Path, threads: int, precision: str = "float32", parall
             if key not in compiled:
                 if len(compiled) >= SESSIONS:  # a folder of many sizes: forget the oldest
                     compiled.pop(next(iter(compiled)))
-                compiled[key] = core.compile_model(openvino_graph(core, path, *key), "CPU", config)
+                compiled[key] = core.compile_model(openvino_graph(core, path, *key), device, config)
             return compiled[key]
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:

@@ -66,7 +66,7 @@ class Form:
 
 
 FORMS: dict[str, tuple[Form, ...]] = {
-    "nncf": (Form(averaged=True), Form("half evened", averaged=True)),
+    "nncf": (Form(averaged=True),),  # each takes minutes
     "onnxruntime": (
         Form(),
         Form(averaged=True),
