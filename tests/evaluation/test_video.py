@@ -13,11 +13,13 @@ import pytest
 from golden import golden, needs_golden
 
 from oddroad import InputError
+from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.detection.alarms import AlarmCounter
 from oddroad.detection.tracking import CameraShift
 from oddroad.evaluation.evaluate import evaluate, plain
 from oddroad.evaluation.judged import Truth
+from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import Settings
 from oddroad.metrics import ComponentMetric, ConsistencyMetric
 from oddroad.regions import find
@@ -70,8 +72,10 @@ def write(root: Path, drives: Mapping[str, list[tuple[np.ndarray, np.ndarray]]],
     for name, frames in drives.items():
         names = [f"{name}_{number:03d}" for number in range(len(frames))]
         named[f"drive {name}"] = names if fps is None else {"fps": fps, "frames": names}
-        for each, (label, heat) in zip(names, frames, strict=True):
-            cv2.imwrite(str(root / f"images/{each}.png"), TEXTURE[: label.shape[0], : label.shape[1]])
+        for number, (each, (label, heat)) in enumerate(zip(names, frames, strict=True)):
+            image = TEXTURE[: label.shape[0], : label.shape[1]].copy()
+            image[0, 0] = number, ord(name), 0  # each image is another one
+            cv2.imwrite(str(root / f"images/{each}.png"), image)
             cv2.imwrite(str(root / f"masks/{each}.png"), label)
             np.save(root / f"maps/{each}.npy", heat)
     (root / "sequences.json").write_text(json.dumps(named))
@@ -242,6 +246,53 @@ def test_alarms_on_a_rendered_drive_are_those_that_detect_reports(tmp_path: Path
     found = judge(tmp_path, threshold="0.8", min_hits=2)["deployed"]["video"]
     assert found["alarms"] == counter.alarms > 5
     assert 0 < found["false_alarms"] < found["alarms"]
+
+
+LEFT = {"kind": "polygon", "points": [[0, 0], [0.6, 0], [0.6, 1], [0, 1]]}
+RIGHT = {"kind": "polygon", "points": [[0.6, 0], [1, 0], [1, 1], [0.6, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("roi", "recall", "false", "words"),
+    [
+        (LEFT, 0.5, 0, "a polygon"),
+        (RIGHT, 0.0, 2, "a polygon"),
+        ({"kind": "road"}, 0.5, 0, "the road"),
+        (None, 0.5, 2, ""),
+    ],
+)
+def test_what_lies_outside_the_cards_region_of_interest_is_not_reported(
+    home: Path, roi: dict[str, Any] | None, recall: float, false: int, words: str
+) -> None:
+    asked: list[int] = []
+
+    def classes(image: np.ndarray) -> tuple[np.ndarray, None]:
+        asked.append(1)
+        return np.repeat(np.arange(100)[None] >= 60, 60, 0).astype(np.uint8), None
+
+    def opener(model: str, scores: object, threads: int) -> Predictor:
+        calibration = {} if roi is None else {"roi": roi}
+        card = Card("fake", "none", ("s",), None, 1, ("road", "building"), {"s": 0.75}, calibration=calibration)
+        return Predictor(
+            "fake", "f" * 64, ("s",), lambda dataset, sample, image: {"s": np.load(home / f"maps/{sample.name}.npy")},
+            classes, ("road", "building"), card,
+        )  # fmt: skip
+
+    result = judge(home, model="fake", opener=opener, threshold=None)
+    found = result["deployed"]["video"]
+    assert (found["event_recall"], found["false_alarms"]) == (recall, false)
+    assert result["deployed"]["frames_with_false_alarm"] == pytest.approx(3 / 16 if false else 0)
+    assert (result["deployed"]["object_recall"] > 0) == (recall > 0)
+    said = f"objects, false alarms and drives are judged within {words}, as the card says"
+    assert (said in result["notes"]) == (roi is not None)
+    assert len(asked) == (16 if words == "the road" else 0)
+    inside = np.ones(SIZE, bool) if roi is None else (np.arange(100)[None] < 60) == (recall > 0)
+    metric = ConsistencyMetric()
+    for frames in (first_drive(), second_drive()):
+        for label, heat in frames:
+            metric.add((heat > 0.75) & inside, label)
+        metric.restart()
+    assert found["vc_known"] == pytest.approx(metric.result()["vc_known"])
 
 
 @needs_golden

@@ -29,6 +29,7 @@ from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
+from oddroad.roi import Roi
 from oddroad.types import IGNORE, Sample
 
 MOST_PICTURES = 100
@@ -227,6 +228,9 @@ def evaluate_anomaly(
         "frames_folder": frames_folder(where),
     }
     told = notes_of_set(whole, common, samples, where)
+    card = pool.predictor.card
+    if card is not None and (roi := Roi.of(card.calibration)).kind != "all":
+        told.append(f"objects, false alarms and drives are judged within {roi.words}, as the card says")
     if settings.video:
         told += notes_of_sequences(settings, sequences, used)
     for name in names:

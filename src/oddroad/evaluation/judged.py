@@ -33,11 +33,19 @@ class Truth:
         valid = label != IGNORE
         return cls(labels, large, None if valid.all() else valid)
 
-    def reported(self, heat: np.ndarray, threshold: float, in_distribution: InDistribution | None) -> list[Region]:
-        """The regions that ``detect`` reports in a map (H, W) where pixels that are not valid do not exist."""
-        if self.valid is not None:
-            heat = np.where(self.valid, heat, np.array(-np.inf, heat.dtype))
-        return find(heat, threshold, None, in_distribution)
+    def reported(
+        self, heat: np.ndarray, threshold: float, in_distribution: InDistribution | None, roi: np.ndarray | None = None
+    ) -> list[Region]:
+        """The regions that ``detect`` reports in a map (H, W) where pixels that are not valid do not exist.
+
+        Args:
+            heat: (H, W) float.
+            threshold: of the score.
+            in_distribution: what in-distribution pixels score, where the detector is calibrated.
+            roi: (H, W) bool, the region of interest; None for the whole picture.
+        """
+        inside = roi if self.valid is None or roi is None else self.valid & roi
+        return find(heat, threshold, None, in_distribution, self.valid if inside is None else inside)
 
     def under(self, region: Region) -> np.ndarray:
         """The numbers of the anomalies on which a region lies, with at least one pixel."""
@@ -69,9 +77,15 @@ class AtThreshold:
         return self.components.threshold
 
     def add(
-        self, heat: np.ndarray, label: np.ndarray, truth: Truth, in_distribution: InDistribution | None, name: str = ""
+        self,
+        heat: np.ndarray,
+        label: np.ndarray,
+        truth: Truth,
+        in_distribution: InDistribution | None,
+        name: str = "",
+        roi: np.ndarray | None = None,
     ) -> None:
-        """Count one frame.
+        """Count one frame; components of the whole picture, objects and false alarms within the region of interest.
 
         Args:
             heat: (H, W) float.
@@ -79,9 +93,10 @@ class AtThreshold:
             truth: of the label.
             in_distribution: what in-distribution pixels score, where the detector is calibrated.
             name: of the frame, for the messages.
+            roi: (H, W) bool, the region of interest; None for the whole picture.
         """
         self.components.add(heat, label, name)
-        under = [truth.under(each) for each in truth.reported(heat, self.threshold, in_distribution)]
+        under = [truth.under(each) for each in truth.reported(heat, self.threshold, in_distribution, roi)]
         hit = np.zeros(len(truth.large), bool)
         for each in under:
             hit[each] = True

@@ -22,6 +22,7 @@ from oddroad.io.images import resize_area, resize_nearest, write_image
 from oddroad.metrics import ComponentMetric, ExactPixelMetric, PixelMetric, SemanticMetric
 from oddroad.metrics.intervals import COARSE
 from oddroad.regions import InDistribution
+from oddroad.roi import Roi
 from oddroad.types import ANOMALY, IGNORE, Sample
 
 PICTURE_WIDTH = 480
@@ -130,6 +131,36 @@ def load_or_compute(
     return maps, seconds
 
 
+def region_of_interest(
+    predictor: Predictor, settings: Settings, sample: Sample, dataset: str, size: tuple[int, ...]
+) -> np.ndarray | None:
+    """The pixels (H, W) bool within which ``detect`` looks, as the card says; None for the whole picture.
+
+    A road is found by another run of the network, whose answer is kept with the maps.
+
+    Args:
+        predictor: with its card.
+        settings: how.
+        sample: the frame.
+        dataset: name of its set.
+        size: (H, W) of the label at the size of the protocol.
+
+    Raises:
+        InputError: if a mask has another aspect than the picture, or the file gives no classes.
+    """
+    roi = Roi() if predictor.card is None else Roi.of(predictor.card.calibration)
+    if roi.kind != "road":
+        return roi.inside((size[0], size[1]))
+    path = map_path(settings.work, dataset, "roi", sample, size)
+    if (kept := load_map(path, size)) is None:
+        assert predictor.classes is not None
+        likely, _ = predictor.classes(network_input(settings, read_image(sample)))
+        kept = roi.inside((size[0], size[1]), resize_nearest(likely, (size[0], size[1])), predictor.class_names)
+        assert kept is not None
+        keep_map(path, kept)
+    return kept
+
+
 def pixel_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset: str) -> PartialCounts:
     """The first pass over one frame: maps and counts of pixels."""
     label, raw = read_truth(settings, sample)
@@ -212,13 +243,13 @@ def component_pass(
     maps, _ = load_or_compute(predictor, settings, sample, dataset, label.shape)
     maps = {name: resize_map(each, label.shape, sample.name, double=settings.exact) for name, each in maps.items()}
     sizes, card = DATASETS[dataset].min_sizes, predictor.card
-    truth = Truth.of(label, sizes[1])
+    truth, roi = Truth.of(label, sizes[1]), region_of_interest(predictor, settings, sample, dataset, label.shape)
     found: dict[str, list[AtThreshold]] = {}
     for name, heat in maps.items():
         in_distribution = InDistribution.of(card, name) if card is not None else None
         found[name] = [AtThreshold(ComponentMetric(each, *sizes)) for each in thresholds[name]]
         for counts in found[name]:
-            counts.add(heat, label, truth, in_distribution, sample.name)
+            counts.add(heat, label, truth, in_distribution, sample.name, roi)
     if folder is not None and sample.name in drawn:
         draw(folder, sample, label, maps, display_ranges)
     return found

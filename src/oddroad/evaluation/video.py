@@ -13,7 +13,7 @@ from oddroad.detection.alarms import starts
 from oddroad.detection.tracking import CameraShift, Track, Tracker
 from oddroad.errors import InputError
 from oddroad.evaluation.judged import Truth
-from oddroad.evaluation.passes import load_or_compute, read_truth, resize_map
+from oddroad.evaluation.passes import load_or_compute, read_truth, region_of_interest, resize_map
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import Settings
 from oddroad.metrics import ConsistencyMetric, EventMetric
@@ -189,13 +189,15 @@ def video_pass(
         shift = x * label.shape[1] / image.shape[1], y * label.shape[0] / image.shape[0]
         truth = Truth.of(label, DATASETS[dataset].min_sizes[1])
         owner = objects.link(truth, shift, number)
+        roi = region_of_interest(predictor, settings, sample, dataset, label.shape)
         maps, _ = load_or_compute(predictor, settings, sample, dataset, label.shape)
         for name, heat in maps.items():
             heat = resize_map(heat, label.shape, sample.name, double=settings.exact)
             for each, event in zip(counts[name], events[name], strict=True):
-                found = truth.reported(heat, each.threshold, levels[name])
+                found = truth.reported(heat, each.threshold, levels[name], roi)
                 event.add(found, [truth.under(one) for one in found], owner, shift, number)
-                each.consistency.add(heat > each.threshold, label)
+                above = heat > each.threshold
+                each.consistency.add(above if roi is None else above & roi, label)
     rate = settings.fps or samples[0].fps
     for name, values in counts.items():
         for each, event in zip(values, events[name], strict=True):
