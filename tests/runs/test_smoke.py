@@ -194,5 +194,12 @@ def test_the_coverage_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2
 
 
+def test_the_study_of_event_intervals() -> None:
+    study = load("event_intervals.py")
+    found = study.coverage(6, 60, rare=False)
+    assert all(held > 0.8 and has > 0.9 for held, has in found.values())
+    assert study.coverage(3, 20, rare=True)["false_alarms_per_hour"][1] < 0.9
+
+
 def test_the_levels_of_a_rendered_drive() -> None:
     assert load("coverage_study.py").rendered_levels(3, frames=2).shape == (2,)
