@@ -2,9 +2,9 @@
 
     python runs/event_intervals.py [--repeat 2000] [--drives 5 12 30 100]
 
-Drives differ: how well objects are found and how late depends on the drive, so does the rate of false alarms; "rare" has
-all its false alarms in one drive of ten. Prints a table of coverage in percent, in brackets the share of draws that have
-an interval at all; docs/research/intervals.md holds it.
+Drives differ: how well objects are found and how late depends on the drive, so does the rate of false alarms; "rare"
+has all its false alarms in one drive of ten. Prints a table of coverage in percent, in brackets the share of draws that
+have an interval at all; docs/research/intervals.md holds it.
 """
 
 from __future__ import annotations
