@@ -81,8 +81,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, frames: list[Frame]) -> Ite
     assert line.startswith("open http://127.0.0.1:"), line
     yield line.split()[1]
     started.send_signal(signal.SIGTERM)
-    assert started.wait(30) == 0
-    assert "what ran is finished" in started.stdout.read()
+    with started.stdout as said:
+        assert started.wait(30) == 0
+        assert "what ran is finished" in said.read()
 
 
 @pytest.fixture

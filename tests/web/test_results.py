@@ -82,3 +82,26 @@ def test_damaged_results_are_said_without_their_place(client: Any, results: Path
     assert answer.status_code == 409
     assert answer.json()["error"].startswith("'own.json' is no file of results")
     assert str(tmp_path) not in answer.text
+
+
+def test_a_mined_archive_is_a_gallery_of_the_rarest(client: Any, results: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed, of the extra 'mine'")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from oddroad.mining.tables import findings_schema
+
+    schema = findings_schema()
+    folder = results / "mined" / "findings" / "day=2026-11-27" / "model=m"
+    folder.mkdir(parents=True)
+    (results / "mined" / "manifest.json").write_text("{}")
+    rows = [
+        {**dict.fromkeys(schema.names), "id": f"s-{number}", "log": "a.mcap", "peak": float(number), "hits": 1,
+         "area": 9, "p_value": p, "best": best, "thumbnail": b"webp", "frame": number, "clock": ""}
+        for number, (p, best) in enumerate([(0.5, True), (0.01, True), (0.01, False), (0.01, True), (None, True)])
+    ]  # fmt: skip
+    loose = arrow.schema([field.with_nullable(True) for field in schema])
+    columns = {name: [row[name] for row in rows] for name in schema.names}
+    parquet.write_table(arrow.table(columns, schema=loose), folder / "s.parquet")
+    (folder / "cut.parquet").write_bytes((folder / "s.parquet").read_bytes()[:200])
+    found = client.get(f"/api/results/{of_kind(client, 'mine')['key']}").json()
+    assert [each["id"] for each in found["shown"]] == ["s-3", "s-1", "s-0", "s-4"]
+    assert (found["findings"], found["views"], found["unread"]) == (5, 4, 1)

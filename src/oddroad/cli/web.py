@@ -41,7 +41,7 @@ def web(
         host: address to listen at; by default this machine alone. Elsewhere, every request needs the token.
         port: to listen at; 0 for any that is free.
         token: that requests must show; made and printed where it is needed and none is given.
-        results: folders of results of evaluate and train, which are read as they are written.
+        results: folders of results of evaluate, train, mine and detect, which are read as they are written.
         max_upload: MiB of a file that is dropped or sent.
         max_pixels: of a picture or frame.
         max_frames: of one source.

@@ -1,4 +1,4 @@
-"""Results on disk, looked at while they are written: of ``evaluate``, ``train`` and ``detect``."""
+"""Results on disk, looked at while they are written: of ``evaluate``, ``train``, ``mine`` and ``detect``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from oddroad.reporting.figures import load, of_heat, of_truth, representative_fr
 from oddroad.reporting.learning_curves import PLACE, read_curves
 from oddroad.reporting.report import load_results
 from oddroad.web.desk import Desk
+from oddroad.web.mined import gallery
 from oddroad.web.reply import Call, Refused, Reply, as_json
 
 DEPTH, MOST = 5, 3000
@@ -32,7 +33,7 @@ class Found:
     """One file of results.
 
     Attributes:
-        kind: "evaluate", "train" or "detect".
+        kind: "evaluate", "train", "mine" or "detect".
         path: of the file.
         title: of it, below the folder that was named.
     """
@@ -77,6 +78,8 @@ def kind_of(path: Path) -> str | None:
         return "train"
     if path.name.startswith("detections") and path.suffix == ".jsonl":
         return "detect"
+    if path.name == "manifest.json" and (path.parent / "findings").is_dir():
+        return "mine"
     if path.suffix != ".json":
         return None
     try:
@@ -118,7 +121,7 @@ def content(desk: Desk, call: Call) -> Reply:
     """What one file of results holds."""
     found = find(desk, call)
     try:
-        values = {"evaluate": evaluated, "train": trained, "detect": detected}[found.kind](found.path)
+        values = {"evaluate": evaluated, "train": trained, "mine": gallery, "detect": detected}[found.kind](found.path)
     except InputError as error:
         raise Refused(str(error).replace(str(found.path), found.title), 409) from None
     return as_json({"kind": found.kind, "title": found.title, **values})

@@ -21,12 +21,12 @@ async function refresh() {
   try {
     const { results } = await state.backend.json("/api/results"), list = document.getElementById("resultList");
     list.replaceChildren(...results.map((each) => make("li", {}, make("a", { href: `#results/${each.key}`, "aria-current": each.key === state.open ? "true" : "false" }, each.title), make("small", {}, ` ${each.kind}`))));
-    if (!results.length) list.append(make("li", {}, "There are no results; start the page with --results FOLDER, the folder of 'oddroad evaluate --json', 'oddroad train' or 'oddroad detect'."));
+    if (!results.length) list.append(make("li", {}, "There are no results; start the page with --results FOLDER, the folder of 'oddroad evaluate --json', 'oddroad train', 'oddroad mine' or 'oddroad detect'."));
     const now = results.find((each) => each.key === state.open);
     if (now && now.changed !== state.changed) {
       const shown = await state.backend.json(`/api/results/${now.key}`);
       state.changed = now.changed;
-      document.getElementById("resultShown").replaceChildren(make("h3", {}, shown.title), ...{ evaluate, train, detect }[shown.kind](shown, now.key));
+      document.getElementById("resultShown").replaceChildren(make("h3", {}, shown.title), ...{ evaluate, train, mine, detect }[shown.kind](shown, now.key));
     }
   } catch (error) { say(error.message); }
   if (!state.section.hidden) state.timer = setTimeout(refresh, 3000);
@@ -63,6 +63,25 @@ function train({ curves }) {
   const first = ["loss", "miou"].filter((each) => curves[each]), others = Object.keys(curves).filter((each) => !first.includes(each));
   return [make("div", { class: "columns" }, ...[...first, ...others].map((name) => lineChart([{ name, points: curves[name] }], { title: name, x: "step", y: name }))),
     table(["figure", "last step", "value"], Object.entries(curves).map(([name, points]) => [name, points.at(-1)[0], points.at(-1)[1]]), "last values")];
+}
+
+let shown = [];
+
+// Pictures that came inside of the answer, as addresses that the page's policy allows.
+function address(text) {
+  const link = URL.createObjectURL(new Blob([Uint8Array.from(atob(text), (each) => each.charCodeAt(0))], { type: "image/webp" }));
+  shown.push(link);
+  return link;
+}
+
+function mine({ findings, views, unread, shown: rows }) {
+  shown.forEach((each) => URL.revokeObjectURL(each));
+  shown = [];
+  const when = (row) => (row.time === null ? `frame ${row.frame}` : row.clock === "utc" ? new Date(row.time / 1e6).toISOString().replace("T", " ").slice(0, 19) : `${(row.time / 1e9).toFixed(1)} s`);
+  return [make("p", {}, `${findings} findings, ${views} things; the ${rows.length} rarest are shown${unread ? `; ${unread} parts could NOT be read` : ""}.`),
+    make("div", { class: "gallery" }, ...rows.map((row) => make("figure", {},
+      row.thumbnail ? make("img", { src: address(row.thumbnail), alt: `${row.log}, ${when(row)}`, loading: "lazy" }) : null,
+      make("figcaption", {}, `${row.log}, ${when(row)}: peak ${row.peak.toFixed(2)}, ${row.area} px, seen in ${row.hits}${row.p_value === null ? "" : `, p ${row.p_value.toPrecision(2)}`}`))))];
 }
 
 function detect({ line, notes, sources, runs }) {
