@@ -100,7 +100,7 @@ async def client(number: int, server: Server, end: float, picture: bytes, clip: 
     import httpx2
 
     draw = random.Random(number)
-    async with httpx2.AsyncClient(base_url=server.address, timeout=120) as http:
+    async with httpx2.AsyncClient(base_url=server.address, timeout=120, verify=False) as http:
         key, done = "", 0
         while time.monotonic() < end:
             what = draw.choices(["frame", "map", "findings", "view", "picture", "clip"], [6, 6, 2, 4, 2, 1])[0]

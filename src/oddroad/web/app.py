@@ -7,7 +7,7 @@ import mimetypes
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("application/wasm", ".wasm")
+
+LONGEST_WAIT = 20.0
+"""Seconds that a request waits for a detector before it is told to come back."""
+
+THREADS = 12
+"""That serve what costs little; each keeps some memory, and more of them are no quicker."""
 
 
 def page_folder() -> Path:
@@ -67,6 +73,7 @@ class Application:
         """What is done at the end: views are stopped after the frame they are at."""
         import anyio.to_thread
 
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
         await anyio.to_thread.run_sync(self.desk.views.close_all)
 
@@ -96,6 +103,10 @@ class Application:
                     file.unlink(missing_ok=True)
             self.figures.requests.labels(each.path, reply.status).inc()
             self.figures.seconds.labels(each.path).observe(time.perf_counter() - began)
+            if isinstance(reply.body, Iterator):
+                from starlette.responses import StreamingResponse
+
+                return StreamingResponse(self.stepwise(reply.body), reply.status, reply.headers, reply.kind)
             return response(reply, self.desk.folder)
 
         return answer
@@ -116,16 +127,38 @@ class Application:
             return await anyio.to_thread.run_sync(each.handler, self.desk, call)
         if self.waiting >= self.desk.limits.waiting:
             raise busy(f"{self.waiting} requests wait for the detector")
-        self.waiting += 1
-        self.figures.waiting.set(self.waiting)
-        try:
-            async with self.heavy:
+        with self.counted():
+            turn = False
+            with anyio.move_on_after(LONGEST_WAIT):
+                await self.heavy.acquire_on_behalf_of(request)
+                turn = True
+            if not turn:
+                raise busy(f"the detector was not free for {LONGEST_WAIT:g} seconds")
+            try:
                 if await request.is_disconnected():
                     raise Refused("the client has left", 499)
                 return await anyio.to_thread.run_sync(each.handler, self.desk, call)
+            finally:
+                self.heavy.release_on_behalf_of(request)
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count something that waits for a detector, or is with it."""
+        self.waiting += 1
+        self.figures.waiting.set(self.waiting)
+        try:
+            yield
         finally:
             self.waiting -= 1
             self.figures.waiting.set(self.waiting)
+
+    async def stepwise(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """The parts of an answer, each made when it is its turn: other requests never wait for a whole clip."""
+        import anyio.to_thread
+
+        with self.counted():
+            while part := await anyio.to_thread.run_sync(next, parts, b"", limiter=self.heavy):
+                yield part
 
     async def received(self, request: Request) -> Path:
         """The body of a request in a file of its own.
@@ -204,16 +237,15 @@ async def limited(request: Request, most: int) -> bytes:
 def response(reply: Reply, folder: Path) -> Response:
     """What Starlette sends; a file made for this answer alone is deleted afterwards."""
     from starlette.background import BackgroundTask
-    from starlette.responses import FileResponse, Response, StreamingResponse
+    from starlette.responses import FileResponse, Response
 
     headers = {"cache-control": "no-store", **reply.headers}
     if isinstance(reply.body, bytes):
         return Response(reply.body, reply.status, headers, reply.kind)
-    if isinstance(reply.body, Path):
-        made = reply.body.name == "clip.mp4" and reply.body.parent.parent == folder
-        after = BackgroundTask(shutil.rmtree, reply.body.parent, ignore_errors=True) if made else None
-        return FileResponse(reply.body, reply.status, headers, reply.kind, background=after)
-    return StreamingResponse(reply.body, reply.status, headers, reply.kind)
+    assert isinstance(reply.body, Path)
+    made = reply.body.name == "clip.mp4" and reply.body.parent.parent == folder
+    after = BackgroundTask(shutil.rmtree, reply.body.parent, ignore_errors=True) if made else None
+    return FileResponse(reply.body, reply.status, headers, reply.kind, background=after)
 
 
 def asset(desk: Desk, call: Call) -> Reply:

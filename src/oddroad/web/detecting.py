@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ def detect(desk: Desk, call: Call) -> Reply:
         lines = found_in(desk, call, Source(kind, str(path), name))
         head = next(lines)
         if kind == "video":
-            return Reply(as_lines(head, lines, folder), "application/jsonl")
+            return Reply(Lines(itertools.chain([head], lines), folder), "application/jsonl")
         frame = next(lines)
         shutil.rmtree(folder, ignore_errors=True)
         return as_json({**frame, "run": head})
@@ -50,14 +52,27 @@ def detect(desk: Desk, call: Call) -> Reply:
         raise
 
 
-def as_lines(head: dict[str, Any], rest: Iterator[dict[str, Any]], folder: Path) -> Iterator[bytes]:
-    """Lines as bytes; the folder is deleted when they end, or when nobody wants them any more."""
-    try:
-        yield json.dumps(head).encode() + b"\n"
-        for each in rest:
-            yield json.dumps(each).encode() + b"\n"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+class Lines(Iterator[bytes]):
+    """Lines as bytes; the folder is deleted when they end, or when nobody wants them any more, begun or not."""
+
+    def __init__(self, lines: Iterator[dict[str, Any]], folder: Path):
+        self.lines, self.folder = lines, folder
+
+    def __next__(self) -> bytes:
+        """The next line."""
+        try:
+            return json.dumps(next(self.lines)).encode() + b"\n"
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __del__(self) -> None:
+        """As ``close``: an answer that was never begun is only let go."""
+        self.close()
 
 
 def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]:
@@ -82,6 +97,7 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
     report = ReadReport()
     stream = timed(read([source], every, report if source.moving else None, ReadOptions(max_pixels=desk.limits.pixels)))
     yield run_line(detector.model, detector.score, threshold.value, meaning, settings, [source])
+    began = time.monotonic()
     summary, tracks, told = Summary(reading=report), ConfirmedTracks(hits, age), 0
     for frame, decode in stream:
         with detector.turns:
@@ -94,7 +110,7 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
         values = frame_line(frame, judged.regions, judged.tracks, judged.milliseconds, judged.inside)
         summary.add(values)
         yield values
-        if summary.frames + summary.damaged >= desk.limits.frames:
-            report.note(f"stopped at {desk.limits.frames} frames, the limit of one source")
+        if summary.frames + summary.damaged >= desk.limits.frames or time.monotonic() - began > desk.limits.seconds:
+            report.note(f"stopped after {summary.frames + summary.damaged} frames: the limit of one source")
             break
     yield summary.line()

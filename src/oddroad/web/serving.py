@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import ipaddress
 import secrets
 import shutil
@@ -19,6 +21,12 @@ from oddroad.web.limits import Limits
 
 CONNECTIONS = 1000
 """At the same time; further ones are answered with "busy"."""
+
+KEEP_ALIVE = 120
+"""Seconds that an idle connection stays open: a client that thinks for a while is not cut off in the middle."""
+
+M_ARENA_MAX = -8
+"""Of glibc's mallopt."""
 
 GRACE = 60
 """Seconds that requests have to end after the server was told to."""
@@ -61,6 +69,7 @@ def serve(
     """
     import uvicorn
 
+    few_arenas()
     token = token if token or is_loopback(host) else secrets.token_urlsafe(18)
     folder = Path(tempfile.mkdtemp(prefix="oddroad-web-"))
     try:
@@ -68,6 +77,7 @@ def serve(
         config = uvicorn.Config(
             Application(desk, token).asgi(), host=host, port=port, log_level="warning", access_log=False,
             server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE, ws="none",
+            timeout_keep_alive=KEEP_ALIVE,
         )  # fmt: skip
         server = Announcing(config, token, started).server
         try:
@@ -77,6 +87,12 @@ def serve(
         server.run(sockets=[listening])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def few_arenas() -> None:
+    """Tell glibc to keep two pools of memory for all threads; one for each never gives back what it once held."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 class Announcing:
