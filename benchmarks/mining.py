@@ -1,6 +1,6 @@
 """What `oddroad mine` costs: workers, the plain Ray Data and Daft ways, memory, starting again, `--fast`, and a fleet.
 
-    python benchmarks/mining.py PART [--video drive.mp4] [--copies 8] [--rounds 3]
+    python benchmarks/mining.py PART [--video FILE] [--copies 8] [--rounds 3]
 
 Parts:
     workers   one and two local workers on the same files, in turn: the ratio of their throughputs
@@ -139,7 +139,13 @@ def part_ray_data(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         data = ray.data.read_videos([str(each) for each in sorted(drives.iterdir())])
         data = data.map_batches(
-            PlainDetector, batch_size=16, concurrency=cores, fn_constructor_args=(made.model, made.threshold)
+            PlainDetector,
+            batch_size=16,
+            concurrency=(
+                1,
+                cores,
+            ),  # as many actors as cores, from the start, leave none to read with: it waits for ever
+            fn_constructor_args=(made.model, made.threshold),
         )
         rows = data.take_all()
         took["ray data"].append(time.perf_counter() - began)
@@ -186,6 +192,25 @@ def part_daft(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         counts["oddroad, frames with a finding"] = sum(row["frames_with"] for row in segments)
     ratios = [theirs / ours for theirs, ours in zip(took["daft"], took["oddroad"], strict=True)]
     return {**took, **counts, "model": model.card.name, "ratios": ratios, "median": float(np.median(ratios))}
+
+
+def rendered(path: Path, frames: int = 400) -> Path:
+    """A rendered drive of 10 frames a second, with a key frame a second; odd things come and go."""
+    from fractions import Fraction
+
+    import av
+
+    from oddroad.synthetic.scenes import drive
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        stream.options = {"preset": "ultrafast", "g": "10", "sc_threshold": "0", "crf": "12"}
+        for part in range(frames // 100):
+            for frame in drive(seed=part, frames=100, size=(360, 640)):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
 
 
 def first_frame(video: Path) -> tuple[float, tuple[int, int]]:
@@ -395,7 +420,7 @@ def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--video", type=Path, default=Path("drive.mp4"))
+    parser.add_argument("--video", type=Path, help="by default a rendered drive of 40 s")
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -405,6 +430,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mining"))
     try:
+        given.video = given.video or rendered(folder / "rendered.mp4")
         found = PARTS[given.part](given, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

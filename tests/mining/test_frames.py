@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from log_writers import START, jpeg, packets, ros_compressed, ros_image, scene, write_json_mcap, write_ros1, write_ros2
-from mining.fleet import TENTH
+from mining.fleet import TENTH, odd
+from mining.test_run import mined
 from videos import scene as picture
 from videos import write_video
 
@@ -216,6 +217,48 @@ def test_positions_lie_between_the_fixes_around_them() -> None:
     assert (middle.latitude, middle.longitude, middle.altitude) == (50.25, 8.25, None)
     assert position_at(fixes, 4 * 10**9) is None
     assert position_at([], 0) is None
+
+
+def test_positions_come_from_the_log(red: Path, tmp_path: Path) -> None:
+    from rosbags.typesys import Stores, get_typestore
+
+    from oddroad.mining.manifest import read_findings
+
+    types = get_typestore(Stores.ROS2_HUMBLE).types
+
+    def fix(number: int) -> object:
+        status = types["sensor_msgs/msg/NavSatStatus"](status=-1 if number == 7 else 0, service=1)
+        return types["sensor_msgs/msg/NavSatFix"](
+            header=ros_image(scene(0)).header, status=status, latitude=50 + number / 1000, longitude=8.0,
+            altitude=100.0,
+            position_covariance=np.zeros(9), position_covariance_type=0,
+        )  # fmt: skip
+
+    messages = [("/cam", START + n * TENTH, ros_image(odd(n))) for n in range(20)]
+    messages += [("/gnss", START + n * TENTH, fix(n)) for n in range(0, 20, 7)]
+    out = tmp_path / "out"
+    for mcap in (False, True):
+        path = write_ros2(tmp_path / f"bag{mcap}", sorted(messages, key=lambda each: each[1]), mcap=mcap)
+        mined(red, path, out, seconds=2.0)
+        rows = [row for row in read_findings(str(out)).to_pylist() if row["log"] == path.name]
+        found = {(row["time"] - START) // TENTH: row["latitude"] for row in rows}
+        assert found[0] == pytest.approx(50.0)
+        assert found[4] == pytest.approx(50.004), "between fixes; the one without a fix is left out"
+        assert {row["longitude"] for row in rows} == {8.0}
+
+
+def test_a_log_that_is_packed_in_an_unknown_way_is_no_calm_drive(red: Path, tmp_path: Path) -> None:
+    from oddroad.mining.manifest import Manifest
+    from oddroad.mining.store import Store
+
+    path = video_mcap(tmp_path / "a.mcap")
+    path.write_bytes(path.read_bytes().replace(b"\x04\x00\x00\x00zstd", b"\x04\x00\x00\x00aes1"))
+    said: list[str] = []
+    progress = mined(red, path, tmp_path / "out", said=said)
+    assert progress.done == 0
+    assert progress.failed >= 1
+    assert any("packed or encrypted with 'aes1'" in each for each in said)
+    assert Manifest.read(Store(str(tmp_path / "out"))).findings == 0
 
 
 def test_only_the_bytes_of_a_segment_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,8 +167,8 @@ def judged(
             alive(number)
     gathered.finish(reader.fixes)
     counts = reader.counts
-    if counts.read and not counts.judged and not counts.damaged and not counts.skipped:
-        raise InputError(f"{segment.shown}: none of {counts.read} frames could be decoded: {reader.why or 'damaged'}")
+    if not (counts.judged or counts.damaged or counts.skipped) and (counts.read or reader.why):
+        raise InputError(f"none of {counts.read or 'its'} frames could be decoded: {reader.why or 'damaged'}")
     record = {
         **{key: about[key] for key in ("segment", "log", "log_id", "topic", "camera", "clock")},
         "day": segment.day, "model": settings.short_model, "start": reader.first, "end": reader.last,
