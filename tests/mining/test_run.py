@@ -293,6 +293,31 @@ def test_what_kills_its_worker_is_given_up_and_the_rest_goes_on(red, drives, tmp
     assert not list((out / "failed").iterdir())
 
 
+def test_each_segment_fails_once_and_all_are_there(red, drives, tmp_path):
+    folder, frames = drives
+    tried: set[str] = set()
+
+    def before(key):
+        first = key not in tried
+        tried.add(key)
+        return Outcome(key, None, "its worker ended by signal 9", "died") if first else None
+
+    assert mined(red, folder, tmp_path / "out", seconds=2.0, before=before).failed == 0
+    complete(tmp_path / "out", frames)
+
+
+def test_what_is_written_once_stays(tmp_path):
+    store = Store(str(tmp_path / "out"))
+    assert store.create("a/b", b"first")
+    assert not store.create("a/b", b"second")
+    assert store.read("a/b") == b"first"
+    store.replace("a/b", b"third")
+    assert store.read("a/b") == b"third"
+    assert [name for name, _ in store.names("")] == ["a/b"], "nothing is left beside it"
+    store.remove("a/b")
+    assert store.read("a/b") is None
+
+
 def test_the_command_line_lists_what_failed_and_goes_on(red, drives, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "drives"
     shutil.copytree(drives[0] / "camera", folder / "camera")
