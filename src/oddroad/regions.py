@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,19 +26,22 @@ class InDistribution:
     Attributes:
         shares: (n,) float64 in [0, 1], ascending.
         values: (n,) float64 scores, ascending; a share ``shares[i]`` of the pixels scores below ``values[i]``.
+        join: level of the contour which joins the parts of one object, where alarms were counted with it; None for that
+            of JOINED_ABOVE.
     """
 
     shares: np.ndarray
     values: np.ndarray
+    join: float | None = None
 
     @classmethod
     def of(cls, card: Card, score: str) -> InDistribution | None:
         """The quantiles of a score in a card, or None where it was not calibrated."""
-        pairs = card.calibration.get("scores", {}).get(score, {}).get("quantiles")
-        if not pairs:
+        known = card.calibration.get("scores", {}).get(score, {})
+        if not known.get("quantiles"):
             return None
-        shares, values = np.asarray(pairs, np.float64).T
-        return cls(shares, values)
+        shares, values = np.asarray(known["quantiles"], np.float64).T
+        return cls(shares, values, known.get("tracks", {}).get("join"))
 
     def percentile(self, score: float) -> float:
         """Share of in-distribution pixels that score below a value, from 0 to 1."""
@@ -50,7 +53,7 @@ class InDistribution:
 
     def joining(self, threshold: float) -> float | None:
         """The level of the contour that joins the parts of one object; None where it would not lie below."""
-        level = self.quantile(JOINED_ABOVE)
+        level = self.quantile(JOINED_ABOVE) if self.join is None else self.join
         return level if level < threshold else None
 
 
@@ -89,15 +92,43 @@ def find(
     above = heat > threshold if inside is None else (heat > threshold) & inside
     if not above.any():
         return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
     level = in_distribution.joining(threshold) if in_distribution is not None else None
-    groups = [[number] for number in range(1, count)]
-    if level is not None and count > 2:
-        groups = joined(heat > level, labels, count)
-    areas, least = stats[:, cv2.CC_STAT_AREA], default_min_area(heat) if min_area is None else min_area
-    kept = [group for group in groups if areas[group].max() >= least]
-    kept.sort(key=lambda group: -int(areas[group].sum()))
+    least = default_min_area(heat) if min_area is None else min_area
+    labels, stats, kept = grouped(above, None if level is None else lambda: heat > level, least)
     return [region(heat, labels, group, stats, in_distribution) for group in kept]
+
+
+def grouped(
+    above: np.ndarray, low: Callable[[], np.ndarray] | None, min_area: int
+) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+    """The parts of a mask, and which of them are one region, the largest first; see ``find``.
+
+    Args:
+        above: (H, W) bool, above the threshold.
+        low: gives (H, W) bool, above the lower level of the contours that join parts; None joins none.
+        min_area: regions without a part of at least so many pixels are left out.
+
+    Returns:
+        (H, W) the number of the part at each pixel, OpenCV's statistics of each part, and the regions' parts.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
+    groups = [[number] for number in range(1, count)]
+    if low is not None and count > 2:
+        groups = joined(low(), labels, count)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    kept = [group for group in groups if areas[group].max() >= min_area]
+    kept.sort(key=lambda group: -int(areas[group].sum()))
+    return labels, stats, kept
+
+
+def boxes(above: np.ndarray, low: np.ndarray | None, min_area: int) -> list[tuple[int, int, int, int]]:
+    """The boxes (x0, y0, x1, y1) of the regions that ``find`` would give, in its order; see ``grouped``."""
+    _, stats, kept = grouped(above, None if low is None else lambda: low, min_area)
+    found = []
+    for group in kept:
+        x, y, width, height = stats[group, :4].T
+        found.append((int(x.min()), int(y.min()), int((x + width).max()), int((y + height).max())))
+    return found
 
 
 def joined(low: np.ndarray, labels: np.ndarray, count: int) -> list[list[int]]:

@@ -92,11 +92,15 @@ class FrameFigures:
         alarm: the threshold without a false alarm.
         drawn: DRAWN to 2 DRAWN scores of valid pixels, evenly spaced over the frame; all where there are fewer;
             float64.
+        above: which levels its pixels exceed, packed, where tracks are counted; see oddroad.calibration.tracks.
+        ladder: (2,) float64, lowest level and first step of these levels.
     """
 
     levels: np.ndarray
     alarm: float
     drawn: np.ndarray
+    above: np.ndarray | None = None
+    ladder: np.ndarray | None = None
 
     @classmethod
     def of(

@@ -17,6 +17,9 @@ from oddroad.io.sources import Source, find_sources
 from oddroad.io.video import probe, read
 from oddroad.types import Sample
 
+PIECE = 250
+"""Frames that follow each other, where not all of a drive are taken."""
+
 Pair = tuple[np.ndarray, np.ndarray | None]
 """An RGB image (H, W, 3) uint8 and its label (H, W) uint8 or None."""
 
@@ -33,6 +36,9 @@ class CalibrationData:
         of: "drive", or "place" where they are places of a data set.
         identity: SHA-256 of the files' places, sizes and dates; "" where they cannot be read again.
         damaged: names of frames that were left out because they are damaged, after they were read.
+        kilometres: of each drive, in an hour, where all are logs that say it; else empty.
+        moments: of drives, seconds and piece of each frame that was read, up to the last; frames of a piece follow each
+            other.
     """
 
     words: str
@@ -42,6 +48,8 @@ class CalibrationData:
     of: str = "drive"
     identity: str = ""
     damaged: list[str] = field(default_factory=list)
+    moments: list[tuple[float | None, int]] = field(default_factory=list)
+    kilometres: Mapping[str, float] = field(default_factory=dict)
 
     def pairs(self) -> Iterator[Pair]:
         """The frames without their drives."""
@@ -90,6 +98,7 @@ def calibration_data(
     split: str,
     most: int | None = None,
     tables: Mapping[str, np.ndarray] | None = None,
+    every: int | None = None,
 ) -> CalibrationData:
     """In-distribution frames by name: data sets of classes, or images, folders and videos of one's own.
 
@@ -100,12 +109,19 @@ def calibration_data(
         most: that many frames of each data set or drive at most, evenly spread; None for all.
         tables: for each set whose labels are wanted as the network's classes, (256,) uint8 from its own; None if only
             IGNORE matters.
+        every: take frames of drives that follow each other, every n-th, so that tracks can be counted: of a drive of
+            more than ``most`` some pieces of PIECE frames, evenly spread. None for single frames, evenly spread.
 
     Raises:
         InputError: if a set shows anomalies, has other classes, is not there, or is given twice.
     """
     if not any(name in DATASETS for name in names):
-        return own_data(names, most, tables is not None)
+        return own_data(names, most, tables is not None, every)
+    if every is not None:
+        raise InputError(
+            f"alarms an hour are counted on drives, and '{names[0]}' is a data set; give videos or driving logs, or "
+            "ask for alarms=1/100frames"
+        )
     parts, words = [], []
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -134,7 +150,7 @@ def calibration_data(
     return CalibrationData(" and ".join(words), len(parts), frames, places, "place", identity)
 
 
-def own_data(names: Sequence[str], most: int | None, labelled: bool) -> CalibrationData:
+def own_data(names: Sequence[str], most: int | None, labelled: bool, step: int | None = None) -> CalibrationData:
     """In-distribution frames from images, folders and videos of one's own, without labels; damaged ones are left out.
 
     Each video, log, camera or stream is a drive, whatever it holds; so are the pictures of one folder, in their order.
@@ -158,6 +174,8 @@ def own_data(names: Sequence[str], most: int | None, labelled: bool) -> Calibrat
         seen.add(place)
         shown.setdefault(key, shown_as)
         found.setdefault(key, []).append(each)
+    if step is not None:
+        return followed_data(names, {shown[key]: sources for key, sources in found.items()}, most, step)
     chosen = [(shown[key], take) for key, sources in found.items() for take in taken(sources, most)]
     counts = [count for _, (_, _, count) in chosen]
     damaged: list[str] = []
@@ -178,6 +196,81 @@ def own_data(names: Sequence[str], most: int | None, labelled: bool) -> Calibrat
     identity = identity_of(files, (names, most, "drives")) if fixed else ""
     words = " and ".join(redact(each) for each in names)
     return CalibrationData(words, count, frames, tuple(shown[key] for key in found), "drive", identity, damaged)
+
+
+def followed_data(
+    names: Sequence[str], drives: Mapping[str, Sequence[Source]], most: int | None, step: int
+) -> CalibrationData:
+    """Frames of drives that follow each other; see ``calibration_data``.
+
+    Raises:
+        InputError: if a drive is of still images.
+    """
+    sources = [each for all_of in drives.values() for each in all_of]
+    if still := next((each.shown for each in sources if not each.moving), None):
+        raise InputError(
+            f"alarms an hour are counted on drives, and '{still}' is a still image; give videos or driving logs, or "
+            "ask for alarms=1/100frames"
+        )
+    pieces = {each: pieces_of(probe(each)[0], most, step) for each in sources}
+    damaged: list[str] = []
+    moments: list[tuple[float | None, int]] = []
+
+    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None, str]]:
+        damaged.clear()
+        moments.clear()
+        number = 0
+        for drive, source in ((drive, each) for drive, all_of in drives.items() for each in all_of):
+            left = list(pieces[source])
+            for place, frame in enumerate(read([source], step)):
+                while left and (end := left[0][1]) is not None and place >= end:
+                    left.pop(0)
+                    number += 1
+                if not left:
+                    break
+                if place < left[0][0]:
+                    continue
+                if frame.status == "ok":
+                    moments.append((frame.time, number))
+                    yield frame.image, None, drive
+                else:
+                    damaged.append(frame.name)
+            number += 1
+
+    ends = [end for all_of in pieces.values() for _, end in all_of]
+    count = None if None in ends else sum((end or 0) - start for all_of in pieces.values() for start, end in all_of)
+    files = [each.path for each in sources]
+    fixed = all(each is not None and each.is_file() for each in files)
+    identity = identity_of(files, (names, most, step, "followed")) if fixed else ""
+    words = " and ".join(redact(each) for each in names)
+    speeds = {drive: speed_of(all_of) for drive, all_of in drives.items()}
+    known = {drive: speed for drive, speed in speeds.items() if speed is not None}
+    kilometres = known if len(known) == len(speeds) else {}
+    return CalibrationData(words, count, frames, tuple(drives), "drive", identity, damaged, moments, kilometres)
+
+
+def speed_of(sources: Sequence[Source]) -> float | None:
+    """Mean speed of a drive in km/h; None where it is no log, or one that does not say it."""
+    if sources[0].kind != "log":
+        return None
+    from oddroad.io.log_distance import kilometres_per_hour
+
+    return kilometres_per_hour(Path(sources[0].place))
+
+
+def pieces_of(count: int | None, most: int | None, step: int) -> list[tuple[int, int | None]]:
+    """Which of every ``step``-th frame are read, as ranges of their numbers: all, or evenly spread pieces of PIECE.
+
+    >>> pieces_of(1000, 500, 1), pieces_of(1000, None, 2), pieces_of(None, 300, 1)
+    ([(0, 250), (750, 1000)], [(0, 500)], [(0, 300)])
+    """
+    if count is None:
+        return [(0, most)]
+    there = -(-count // step)
+    if most is None or there <= most:
+        return [(0, there)]
+    number, length = max(1, most // PIECE), min(PIECE, most)
+    return [(start, start + length) for start in np.linspace(0, there - length, number).round().astype(int).tolist()]
 
 
 def taken(sources: Sequence[Source], most: int | None) -> list[tuple[list[Source], int, int | None]]:

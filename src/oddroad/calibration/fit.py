@@ -9,9 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from oddroad.calibration.calibrator import Calibrator
+from oddroad.calibration.calibrator import Calibrator, FrameFigures
 from oddroad.calibration.data import CalibrationData
 from oddroad.calibration.drives import SCOPES
+from oddroad.calibration.following import Following
 from oddroad.calibration.kept import KeptFigures
 from oddroad.calibration.thresholds import check_threshold, threshold_for
 from oddroad.card import Card
@@ -35,6 +36,7 @@ def find_thresholds(
     scope: str | None = None,
     note: Callable[[str], None] = lambda _: None,
     roi: Roi | None = None,
+    following: Following | None = None,
 ) -> Card:
     """The Card of a detector with what in-distribution frames score under it, and with default thresholds.
 
@@ -50,6 +52,7 @@ def find_thresholds(
         keep: folder for the figures of each frame, from which an interrupted calibration goes on; None keeps none.
         scope: what the guarantees speak of, one of SCOPES; None for new drives where there are two or more.
         note: is told what was left out.
+        following: counts tracks for promises of alarms an hour; None counts none.
         roi: region of interest, within which the guarantees hold; the whole picture if None, whatever the Card has.
 
     Raises:
@@ -66,19 +69,26 @@ def find_thresholds(
         about["roi"] = within
     check_options(rule, {**about, "drives": len(data.drives), "frames": data.count}, min_area)
     made_of = {"model": model.sha256, "engine": model.engine, "scores": names, "min_area": min_area, "roi": within}
+    made_of["followed"] = following is not None
     kept = None if keep is None or not data.identity else KeptFigures(keep, {**made_of, "data": data.identity})
     gathered, empty = {name: Calibrator(min_area) for name in names}, 0
     for number, (image, label, drive) in enumerate(data.frames()):
+        if following is not None:
+            following.frame(image, drive, data.moments[-1])
         figures = None if kept is None else kept.get(number)
         if figures is None:
             maps, inside = model.maps_inside(image, names, roi)
-            found = {name: gathered[name].add(maps[name], label, drive, inside) for name in names}
+            found = {name: FrameFigures.of(maps[name], label, min_area, inside) for name in names}
+            if following is not None:
+                found = {name: following.packed(name, found[name], maps[name], inside) for name in names}
             figures = {name: each for name, each in found.items() if each is not None}
             if kept is not None:
                 kept.put(number, figures)
-        else:
-            for name, each in figures.items():
-                gathered[name].keep(each, drive)
+        for name, each in figures.items():
+            gathered[name].keep(each, drive)
+        if following is not None:
+            for name in names:
+                following.figures(name, figures.get(name))
         empty += not figures
         progress()
     if within and empty:
@@ -93,7 +103,7 @@ def find_thresholds(
     if scope is None and len(gathered[names[0]].drives) < 2:
         about["scope"] = SCOPES[1]
     try:
-        return calibrated(model.card, gathered, about, rule)
+        return calibrated(model.card, gathered, about, rule, following)
     except InputError as error:
         if kept is None or not kept.count():
             raise
@@ -153,7 +163,13 @@ def write_card(source: Path, card: Card, out: Path) -> None:
     write_whole(out, data, "calibrated model")
 
 
-def calibrated(card: Card, gathered: Mapping[str, Calibrator], about: Mapping[str, Any], rule: str) -> Card:
+def calibrated(
+    card: Card,
+    gathered: Mapping[str, Calibrator],
+    about: Mapping[str, Any],
+    rule: str,
+    following: Following | None = None,
+) -> Card:
     """The Card with calibration and default thresholds.
 
     Args:
@@ -161,6 +177,7 @@ def calibrated(card: Card, gathered: Mapping[str, Calibrator], about: Mapping[st
         gathered: for each score, its in-distribution frames.
         about: ``data`` in words, ``date``, ``confidence``, ``coverage``, ``scope``, ``of`` ("drive" or "place").
         rule: the default threshold in the language of ``oddroad.calibration.thresholds``.
+        following: the frames for the count of tracks; None counts none.
 
     Raises:
         InputError: if the data are too few for the confidence or the rule.
@@ -173,6 +190,11 @@ def calibrated(card: Card, gathered: Mapping[str, Calibrator], about: Mapping[st
     calibration = {
         **about, "frames": first.count, "drives": len(first.drives), "min_area": first.min_area, "scores": scores,
     }  # fmt: skip
+    if following is not None:
+        calibration["tracking"] = following.settings()
+        for name, each in gathered.items():
+            levels = [frame.alarm for frames in each.drives.values() for frame in frames]
+            scores[name]["tracks"] = following.result(name, scores[name], levels, each.drives, calibration)
     card = replace(card, calibration=calibration)
     found = {name: threshold_for(card, rule, name) for name in gathered}
     thresholds = {**card.thresholds, **{name: each.value for name, each in found.items()}}

@@ -48,7 +48,11 @@ class KeptFigures:
                 names = [key.removesuffix(".levels") for key in opened if key.endswith(".levels")]
                 return {
                     name: FrameFigures(
-                        opened[f"{name}.levels"], float(opened[f"{name}.alarm"]), opened[f"{name}.drawn"]
+                        opened[f"{name}.levels"],
+                        float(opened[f"{name}.alarm"]),
+                        opened[f"{name}.drawn"],
+                        above=opened.get(f"{name}.above"),
+                        ladder=opened.get(f"{name}.ladder"),
                     )
                     for name in names
                 }
@@ -66,6 +70,8 @@ class KeptFigures:
         arrays: dict[str, Any] = {}
         for name, each in figures.items():
             arrays |= {f"{name}.levels": each.levels, f"{name}.alarm": each.alarm, f"{name}.drawn": each.drawn}
+            if each.above is not None and each.ladder is not None:
+                arrays |= {f"{name}.above": each.above, f"{name}.ladder": each.ladder}
         held = io.BytesIO()
         np.savez(held, **arrays)
         write_whole(self.folder / f"{number:06d}.npz", held.getbuffer(), "figures of a frame")

@@ -6,9 +6,9 @@
     says how rare false alarms are guaranteed to be.
 ``alarms=1/100frames``
     At most 1 of 100 frames has a false alarm.
-``alarms=30/hour@1fps``
-    The same as a number of such frames an hour, at a number of frames per second (the video's own, where detect knows
-    it). An alarm that stays in view counts with every frame.
+``alarms=6/hour``, ``alarms=2/100km``
+    At most so many alarms an hour, or in 100 km: an alarm is a track that is reported for the first time, under the
+    tracking settings of the calibration; see oddroad.calibration.event_rates. ``alarms=2/100km@90km/h`` takes a speed.
 ``fpr=0.1%``
     In 95 of 100 frames at most 0.1 % of the in-distribution pixels lie above the threshold.
 ``0.42``
@@ -30,11 +30,13 @@ from typing import Any
 import numpy as np
 
 from oddroad.calibration.drives import CORRELATION_TIMES, Units, best_rate, threshold_for_rate, units_needed
+from oddroad.calibration.event_rates import units_for
+from oddroad.calibration.event_thresholds import by_tracks, too_few_tracks
+from oddroad.calibration.wording import alarm_words, basis, blocks, in_100, where
 from oddroad.card import Card
 from oddroad.errors import InputError
-from oddroad.roi import Roi
 
-FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"
+FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"
 
 
 @dataclass(frozen=True)
@@ -63,40 +65,6 @@ def calibration_of(card: Card, score: str) -> dict[str, Any]:
             "in-distribution data, or give the threshold as a number"
         )
     return found
-
-
-def basis(calibration: Mapping[str, Any], units: Units) -> str:
-    """What a guarantee speaks of and rests on: scope, drives, independent units, confidence, frames, data, date."""
-    drives, of = calibration["drives"], calibration["of"]
-    rests = f"{calibration['confidence']:.0%} confidence, from {calibration['frames']} frames of {calibration['data']}"
-    return f"{spoken_of(calibration['scope'], drives, of, units)}; {rests} ({calibration['date']})"
-
-
-def spoken_of(scope: str, drives: int, of: str, units: Units) -> str:
-    """What a guarantee speaks of, and the independent units behind it."""
-    if scope == "new-drives":
-        return f"for new {of}s like these {drives}, each counting alike"
-    parts = "later parts" if of == "drive" else "other scenes"
-    these = f"this {of}" if drives == 1 else f"these {drives} {of}s"
-    return f"for {parts} of {these}, {blocks(units)}"
-
-
-def blocks(units: Units) -> str:
-    """The independent blocks in words."""
-    return f"{units.count} independent block{'s' * (units.count > 1)} of up to {units.block} frames"
-
-
-def where(calibration: Mapping[str, Any]) -> str:
-    """The region of interest that a guarantee speaks of, in words; "" for the whole picture."""
-    roi = Roi.of(calibration)
-    return "" if roi.kind == "all" else f" within {roi.words}"
-
-
-def in_100(rate: float) -> str:
-    """A share in words, rounded up: "4.2 in 100"."""
-    digits = 2 if rate < 0.1 else 3
-    scale = 10 ** (digits - 1 - math.floor(math.log10(100 * rate)))
-    return f"{math.ceil(100 * rate * scale - 1e-6) / scale:.{digits}g} in 100"
 
 
 def number(text: str, of: str) -> float:
@@ -146,10 +114,7 @@ def by_alarms(card: Card, score: str, rate: float | None, asked: str) -> Thresho
     """
     calibration, found = card.calibration, calibration_of(card, score)
     confidence, units = calibration["confidence"], Units(**found["units"])
-    pixels = calibration["min_area"]
-    region = (
-        f"a false alarm of {'1 in 10,000 pixels' if pixels is None else f'{pixels} pixels'} or more{where(calibration)}"
-    )
+    region = alarm_words(calibration)
     if rate is None:
         value = found["alarms"][0][0]
         return Threshold(
@@ -160,43 +125,47 @@ def by_alarms(card: Card, score: str, rate: float | None, asked: str) -> Thresho
     value = threshold_for_rate(found["alarms"], units, rate, confidence)
     if value is None:
         raise InputError(too_few(asked, f"{in_100(rate)} frames", rate, calibration, units))
-    hourly = f" ({asked}: frames with an alarm, not alarms)" if "/hour" in asked else ""
     return Threshold(
         value,
-        f"{score} > {value:.6g}: at most {in_100(rate)} frames have {region}{hourly}, {basis(calibration, units)}",
+        f"{score} > {value:.6g}: at most {in_100(rate)} frames have {region}, {basis(calibration, units)}",
     )
 
 
-def threshold_for(card: Card, text: str, score: str | None = None, fps: float | None = None) -> Threshold:
+def threshold_for(card: Card, text: str, score: str | None = None, min_hits: int | None = None) -> Threshold:
     """Read a threshold in the language of this module.
 
     Args:
         card: of the detector.
-        text: ``no-alarms``, a number, ``fpr=RATE``, ``alarms=N/Mframes``, ``alarms=N/hour``, or with ``@Ffps``.
+        text: ``no-alarms``, a number, ``fpr=RATE``, ``alarms=N/Mframes``, ``alarms=N/hour``, ``alarms=N/100km``.
         score: one of the Card's scores; the first if None.
-        fps: frames per second of what is being looked at, for alarms an hour without ``@``.
+        min_hits: of tracks that are reported, for alarms an hour; the Card's if None.
 
     Raises:
         InputError: if the text is not understood, the detector is not calibrated, or the calibration is too small.
     """
     score = score or card.scores[0]
-    kind, value = parse_threshold(text, fps)
+    kind, value = parse_threshold(text)
     if kind == "fpr":
         return by_pixels(card, score, value)
+    if kind in ("hour", "100km"):
+        calibration_of(card, score)
+        return Threshold(*by_tracks(card, score, value, kind, text.strip(), min_hits))
     if kind != "value":
         return by_alarms(card, score, None if kind == "no-alarms" else value, text.strip())
     return Threshold(value, f"{score} > {value:.6g}: a number that was given, without a guarantee")
 
 
-def parse_threshold(text: str, fps: float | None = None) -> tuple[str, float]:
-    """What a threshold asks for: "fpr" and a share of pixels, "alarms" and one of frames, "no-alarms", or "value".
+def parse_threshold(text: str) -> tuple[str, float]:
+    """What a threshold asks for, and how much.
 
-    >>> parse_threshold("fpr=0.1%"), parse_threshold("alarms=72/hour@10fps"), parse_threshold("-0.5")
-    (('fpr', 0.001), ('alarms', 0.002), ('value', -0.5))
+    That is "fpr" and a share of pixels, "alarms" and one of frames, "hour" or "100km" and a number of alarms,
+    "no-alarms", or "value". A rate in 100 km at a speed is one an hour.
+
+    >>> parse_threshold("fpr=0.1%"), parse_threshold("alarms=1/100km@50km/h"), parse_threshold("-0.5")
+    (('fpr', 0.001), ('hour', 0.5), ('value', -0.5))
 
     Args:
         text: in the language of this module.
-        fps: frames per second of what is being looked at, for alarms an hour without ``@``.
 
     Raises:
         InputError: if the text is not understood.
@@ -208,11 +177,13 @@ def parse_threshold(text: str, fps: float | None = None) -> tuple[str, float]:
         return "fpr", share(number(match[1], text) / (100 if match[2] else 1), text)
     if match := re.fullmatch(r"alarms=([^/]+)/([\d.]*)frames?", text):
         return "alarms", share(number(match[1], text) / (number(match[2], text) if match[2] else 1), text)
-    if match := re.fullmatch(r"alarms=([^/]+)/hour(?:@(.+)fps)?", text):
-        speed = number(match[2], text) if match[2] else fps
-        if speed is None:
-            raise InputError(f"'{text}' needs to know the frames per second; write for example '{text}@10fps'")
-        return "alarms", share(number(match[1], text) / (3600 * speed), text)
+    if match := re.fullmatch(r"alarms=([^/]+)/hour", text):
+        return "hour", number(match[1], text)
+    if match := re.fullmatch(r"alarms=([^/]+)/100 ?km(?:@(.+)km/h)?", text):
+        rate = number(match[1], text)
+        return ("hour", rate * number(match[2], text) / 100) if match[2] else ("100km", rate)
+    if re.fullmatch(r"alarms=.*/hour@.*fps", text):
+        raise InputError(f"'{text}': an hour counts alarms, not frames; for frames write 'alarms=1/100frames'")
     try:
         value = float(text)
     except ValueError:
@@ -220,6 +191,18 @@ def parse_threshold(text: str, fps: float | None = None) -> tuple[str, float]:
     if not math.isfinite(value):
         raise InputError(f"threshold '{text}' is not understood; expected {FORMS}")
     return "value", value
+
+
+def parse_speed(text: str) -> float:
+    """A speed in km/h, given as "90km/h".
+
+    Raises:
+        InputError: if it is none.
+    """
+    match = re.fullmatch(r"\s*([\d.]+) ?km/h\s*", text)
+    if match is None or not (match[1].count(".") < 2 and match[1] != "." and float(match[1]) > 0):
+        raise InputError(f"--speed '{text}'; expected a speed such as 90km/h")
+    return float(match[1])
 
 
 def share(value: float, of: str) -> float:
@@ -248,6 +231,10 @@ def check_threshold(text: str, about: Mapping[str, Any]) -> None:
     asked = f"{in_100(rate)} frames" if kind == "alarms" else f"in {about['coverage']:.0%} of frames"
     if kind == "fpr":
         rate = 1 - about["coverage"]
+    if kind in ("hour", "100km"):
+        if about["scope"] == "new-drives" and about["drives"] < units_for(about["confidence"]):
+            raise InputError(too_few_tracks(text.strip(), rate, kind, about, about["drives"], None, None, None))
+        return
     if kind not in ("fpr", "alarms") or rate >= 1:
         return
     confidence, frames = about["confidence"], about["frames"]

@@ -26,9 +26,10 @@ def detect(
     roi: str | None = None,
     engine: EngineName = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
-    every: int = 1,
-    min_hits: int = 1,
-    max_age: int = 2,
+    every: int | None = None,
+    min_hits: int | None = None,
+    max_age: int | None = None,
+    speed: str | None = None,
     latest: bool = False,
     max_frames: int | None = None,
     save: tuple[Literal["overlay", "maps", "masks"], ...] = ("overlay",),
@@ -56,7 +57,8 @@ def detect(
         model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number in the score's unit, or a guaranteed rate on in-distribution
-            frames, "no-alarms", "alarms=1/100frames", "alarms=30/hour", "fpr=0.1%"; by default the one of its card.
+            frames, "no-alarms", "alarms=1/100frames", "alarms=6/hour", "alarms=2/100km", "fpr=0.1%"; by default the
+            one of its card.
         min_area: leave out regions of fewer pixels; by default as the card was calibrated, which is 1 in 10,000 of the
             image's pixels where nothing else was asked for.
         roi: report nothing outside of this region of interest: "road" (road, sidewalk, and what they enclose), "all",
@@ -65,9 +67,13 @@ def detect(
         engine: what runs the network.
         precision: what it computes in, apart from what the file itself does in INT8; bfloat16 needs openvino and a
             processor that has it.
-        every: of videos, cameras and streams, judge every n-th frame.
-        min_hits: of videos, cameras and streams, report only tracks with at least this many hits.
-        max_age: of videos, cameras and streams, frames in a row that a track may miss before it ends.
+        every: of videos, cameras and streams, judge every n-th frame; by default as alarms were counted in the
+            calibration, else every one.
+        min_hits: of videos, cameras and streams, report only tracks with at least this many hits; by default as alarms
+            were counted, else 1.
+        max_age: of videos, cameras and streams, frames in a row that a track may miss before it ends; by default as
+            alarms were counted, else 2.
+        speed: how fast is driven, such as 90km/h, for a threshold of alarms in 100 km.
         latest: of cameras and streams, judge the newest frame and drop older ones instead of falling behind.
         max_frames: stop after so many frames.
         save: what to write beside detections.jsonl. overlay: pictures (a video for a video); maps: scores as .npy;
@@ -87,7 +93,7 @@ def detect(
         patience: seconds that a camera or stream may stay away before it is lost (exit code 3).
         max_pixels: images and videos of more pixels are refused.
     """
-    from oddroad.calibration.thresholds import threshold_for
+    from oddroad.calibration.thresholds import parse_speed, threshold_for
     from oddroad.detection.drawing import Style
     from oddroad.detection.pipeline import Settings, check_settings, frames_together, keep_apart, run
     from oddroad.detection.promise import completed, said
@@ -130,17 +136,17 @@ def detect(
         detector.threshold(detector.pick_score(score))  # that there is none is said before anything else
     meaning = detector.card.threshold_meaning or "of the card"
     if threshold is not None:
-        rates = [rate / every for _, rate in lengths if rate is not None]
-        found = threshold_for(detector.card, threshold, detector.pick_score(score), max(rates, default=None))
+        at = f"@{parse_speed(speed):g}km/h" if speed is not None and threshold.strip().endswith("km") else ""
+        found = threshold_for(detector.card, threshold + at, detector.pick_score(score), min_hits)
         settings, meaning = settings.with_threshold(found.value, found.meaning), found.meaning
+    settings, broken = completed(settings, detector.card, sources)
     counts = [count for count, _ in lengths]
-    total = None if None in counts else sum(-(-(count or 0) // every) for count in counts)
+    total = None if None in counts else sum(-(-(count or 0) // (settings.every or 1)) for count in counts)
     tell(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
         f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
-    settings, broken = completed(settings, detector.card)
     tell(f"threshold {said(meaning, broken)}")
     if settings.roi is not None and settings.roi.kind != "all":
         tell(f"nothing is reported outside of {settings.roi.words}")

@@ -56,10 +56,11 @@ class Settings:
         threshold_meaning: of the threshold, in words.
         min_area: regions of fewer pixels are left out; where None, the card's, or 1 in 10,000 of the image's pixels.
         roi: region of interest, outside of which nothing is reported; the card's where None.
-        every: of moving sources, judge every n-th frame.
+        every: of moving sources, judge every n-th frame; where None, as the card's alarms were counted, or every one.
         save: any of "overlay", "maps", "masks".
         min_hits: of moving sources, report only tracks with at least so many hits; see oddroad.detection.tracking.
-        max_age: frames in a row that a track may miss before it ends.
+            Where None, as the card's alarms were counted, or 1.
+        max_age: frames in a row that a track may miss before it ends; where None, the card's, or MAX_AGE.
         latest: of live sources, judge the newest frame there is and drop older ones.
         max_frames: stop after so many frames; None for all.
         style: of the overlays.
@@ -75,10 +76,10 @@ class Settings:
     threshold_meaning: str = ""
     min_area: int | None = None
     roi: Roi | None = None
-    every: int = 1
+    every: int | None = None
     save: tuple[str, ...] = ("overlay",)
-    min_hits: int = 1
-    max_age: int = MAX_AGE
+    min_hits: int | None = None
+    max_age: int | None = None
     latest: bool = False
     max_frames: int | None = None
     style: Style = field(default_factory=Style)
@@ -156,7 +157,7 @@ class Run:
         report: ReadReport | None = None,
     ):
         check_settings(sources, settings)
-        settings, broken = completed(settings, model.card)
+        settings, broken = completed(settings, model.card, sources)
         self.model, self.settings, self.progress = model, settings, progress
         self.sources = list(sources) if out is None else keep_apart(sources, out, report)
         style = settings.style
@@ -175,13 +176,15 @@ class Run:
             self.sources,
             header,
             self.summary.reading.rates,
-            settings.every,
+            settings.every or 1,
             sys.stdout if settings.stdout else None,
             parse_rotation(settings.rotate) if settings.rotate else None,
             self.earlier,
         )
         self.tracks = ConfirmedTracks(
-            settings.min_hits, settings.max_age, self.earlier.most_tracks if self.earlier else 0
+            settings.min_hits or 1,
+            MAX_AGE if settings.max_age is None else settings.max_age,
+            self.earlier.most_tracks if self.earlier else 0,
         )
         self.told_gaps, self.source = 0, ""
         self.last_frame = self.began = time.perf_counter()
@@ -210,7 +213,7 @@ class Run:
             left = [
                 each for each in left if each.name not in earlier.done or (moving and each.name == earlier.last_source)
             ]
-        stream = read(left, settings.every, self.summary.reading, settings.reading)
+        stream = read(left, settings.every or 1, self.summary.reading, settings.reading)
         if earlier is not None and earlier.last_index is not None:
             last = earlier.last_index
             stream = (
@@ -355,13 +358,13 @@ def below_input(source: Source, out: Path) -> bool:
 
 def check_settings(sources: Sequence[Source], settings: Settings) -> None:
     """Raise InputError if a setting is impossible for the sources."""
-    if settings.every < 1:
+    if settings.every is not None and settings.every < 1:
         raise InputError(f"--every is {settings.every}; expected 1 or more")
     if settings.min_area is not None and settings.min_area < 0:
         raise InputError(f"--min-area is {settings.min_area}; expected a number of pixels")
-    if settings.min_hits < 1:
+    if settings.min_hits is not None and settings.min_hits < 1:
         raise InputError(f"--min-hits is {settings.min_hits}; expected a number of frames, 1 or more")
-    if settings.max_age < 0:
+    if settings.max_age is not None and settings.max_age < 0:
         raise InputError(f"--max-age is {settings.max_age}; expected a number of frames")
     if settings.max_frames is not None and settings.max_frames < 1:
         raise InputError(f"--max-frames is {settings.max_frames}; expected 1 or more")
@@ -370,7 +373,7 @@ def check_settings(sources: Sequence[Source], settings: Settings) -> None:
     if settings.heartbeat < 0:
         raise InputError(f"--heartbeat is {settings.heartbeat}; expected seconds, 0 for none")
     still = next((each.name for each in sources if not each.moving), None)
-    if settings.min_hits > 1 and still is not None:
+    if (settings.min_hits or 1) > 1 and still is not None:
         raise InputError(f"--min-hits links the frames of videos, cameras and streams; '{still}' is a still image")
     stored = next((each.name for each in sources if not each.live), None)
     if settings.latest and stored is not None:

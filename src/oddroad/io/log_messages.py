@@ -88,7 +88,7 @@ def parse(message: Message) -> Any:
             return protobuf_decoder(message.kind, message.schema)(message.data)
         if message.encoding == "json":
             fields = json.loads(message.data)
-            return SimpleNamespace(**{**fields, "data": b64decode(fields["data"])})
+            return SimpleNamespace(**fields | ({"data": b64decode(fields["data"])} if holds(message.kind) else {}))
     except (ModuleNotFoundError, InputError):
         raise
     except Exception as error:  # whatever the libraries raise on bytes that are not a message

@@ -99,5 +99,4 @@ class Desk:
         text = call.query.get("threshold", "")
         if not text:
             return Threshold(detector.model.threshold(detector.score), detector.model.card.threshold_meaning)
-        rate = None if view is None or view.rate is None else view.rate / view.every
-        return threshold_for(detector.model.card, text, detector.score, rate)
+        return threshold_for(detector.model.card, text, detector.score)
