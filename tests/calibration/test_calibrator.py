@@ -26,6 +26,7 @@ from oddroad.calibration.thresholds import (
     calibration_of,
     check_threshold,
     in_100,
+    parse_speed,
     parse_threshold,
     probability,
     share,
@@ -208,17 +209,19 @@ class TestLanguage:
             ("fpr=0.01", ("fpr", 0.01)), ("fpr=2%", ("fpr", 0.02)), ("fpr=1", ("fpr", 1.0)),
             (" fpr=0.1% ", ("fpr", 0.001)), ("alarms=2/50frames", ("alarms", 0.04)),
             ("alarms=1/frame", ("alarms", 1.0)),
-            ("alarms=0.5/2.5frames", ("alarms", 0.2)), ("alarms=36/hour@1fps", ("alarms", 0.01)),
-            ("alarms=36/hour@0.5fps", ("alarms", 0.02)), ("-0.25", ("value", -0.25)), ("\t1e3\n", ("value", 1000.0)),
+            ("alarms=0.5/2.5frames", ("alarms", 0.2)), ("alarms=36/hour", ("hour", 36.0)),
+            ("alarms=2/100km", ("100km", 2.0)), ("alarms=2/100 km@50km/h", ("hour", 1.0)),
+            ("-0.25", ("value", -0.25)), ("\t1e3\n", ("value", 1000.0)),
         ],
     )  # fmt: skip
     def test_what_a_threshold_asks_for(self, text: str, means: tuple[str, float]) -> None:
         kind, value = parse_threshold(text)
         assert (kind, value) == (means[0], pytest.approx(means[1]))
 
-    def test_the_speed_may_come_from_outside_and_the_text_goes_before_it(self) -> None:
-        assert parse_threshold("alarms=36/hour", 2.0) == ("alarms", pytest.approx(0.005))
-        assert parse_threshold("alarms=36/hour@1fps", 2.0) == ("alarms", pytest.approx(0.01))
+    def test_speeds(self) -> None:
+        assert (parse_speed("90km/h"), parse_speed(" 7.5 km/h ")) == (90.0, 7.5)
+        for text in ("90", "0km/h", ".km/h", "1.2.3km/h", "90 mph", "nankm/h"):
+            assert refusal(parse_speed, text) == f"--speed '{text}'; expected a speed such as 90km/h"
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -230,15 +233,14 @@ class TestLanguage:
             ("alarms=3/2frames",
              "threshold 'alarms=3/2frames' asks for a rate of 1.5, which is above 1; expected a share"),
             ("alarms=x/2frames", "threshold 'alarms=x/2frames' holds 'x'; expected a number above 0"),
-            ("alarms=7200/hour@1fps",
-             "threshold 'alarms=7200/hour@1fps' asks for a rate of 2, which is above 1; expected a share"),
-            ("alarms=1/hour@yfps", "threshold 'alarms=1/hour@yfps' holds 'y'; expected a number above 0"),
-            (" alarms=1/hour",
-             "'alarms=1/hour' needs to know the frames per second; write for example 'alarms=1/hour@10fps'"),
+            ("alarms=x/hour", "threshold 'alarms=x/hour' holds 'x'; expected a number above 0"),
+            ("alarms=2/100km@0km/h", "threshold 'alarms=2/100km@0km/h' holds '0'; expected a number above 0"),
+            (" alarms=1/hour@1fps",
+             "'alarms=1/hour@1fps': an hour counts alarms, not frames; for frames write 'alarms=1/100frames'"),
             ("nothing", "threshold 'nothing' is not understood; expected a number, 'no-alarms', "
-             "'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"),
+             "'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"),
             ("inf", "threshold 'inf' is not understood; expected a number, 'no-alarms', "
-             "'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'"),
+             "'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"),
         ],
     )  # fmt: skip
     def test_what_is_not_understood(self, text: str, says: str) -> None:
@@ -277,9 +279,6 @@ class TestLanguage:
         )
         with_area = Card(**{**card.__dict__, "calibration": {**card.calibration, "min_area": 30}})
         assert " of 30 pixels or more, for " in threshold_for(with_area, "alarms=1/20frames").meaning
-        hourly = threshold_for(card, "alarms=180/hour", fps=1)
-        assert hourly.value == threshold_for(card, "alarms=1/20frames").value
-        assert " or more (alarms=180/hour: frames with an alarm, not alarms), for new drives" in hourly.meaning
         assert refusal(threshold_for, card, " alarms=1/1000frames ") == (
             "'alarms=1/1000frames' (0.1 in 100 frames) takes 2995 independent drives without an alarm at 95% "
             "confidence; 200 drives can guarantee 1.5 in 100 frames at best; add 2795 more drives of 20 frames, or "

@@ -265,7 +265,7 @@ def test_what_is_lacking_is_said_before_the_work(
             [str(plain), *data, "--threshold", "alarms=1/1000frames", *out],
             "at most 20 independent blocks of up to 3 frames, can guarantee 14 in 100 frames at best; add at least 149",
         ),
-        ([str(plain), *data, "--threshold", "alarms=1/hour", *out], "needs to know the frames per second"),
+        ([str(plain), *data, "--threshold", "alarms=1/hour", *out], "'cityscapes_small' is a data set; give videos"),
         (
             [str(plain), *data, "--threshold", "fpr=1%", *out],
             "can guarantee in 86% of frames at best; add at least 2 more places",

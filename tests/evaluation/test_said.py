@@ -107,7 +107,7 @@ def test_the_threshold_language(tmp_path):
 
         return Predictor("fake", "f" * 64, (score,), maps, card=card)
 
-    for text in ("no-alarms", "alarms=1/2frames", "alarms=1800/hour@1fps", "1.25"):
+    for text in ("no-alarms", "alarms=1/2frames", "1.25"):
         wanted = threshold_for(card, text, score).value
         assert judge(tmp_path, opener=opened, threshold=text)["deployed"]["threshold"] == pytest.approx(wanted)
     with pytest.raises(InputError, match="threshold 'fp=1' is not understood; expected a number, 'no-alarms'"):

@@ -58,7 +58,7 @@ vectors.tracks.steps.forEach((each, at) => {
 for (const each of vectors.thresholds) {
   let found = { value: null, meaning: "" };
   const calibration = each.roi ? { ...vectors.calibration, roi: each.roi, of: "drive", drives: 1 } : vectors.calibration;
-  try { found = thresholdFor(calibration, vectors.score, each.text, each.fps); } catch { /* refused */ }
+  try { found = thresholdFor(calibration, vectors.score, each.text); } catch { /* refused */ }
   check(found.value === each.value, `threshold '${each.text}': ${found.value}, ${each.value}`);
   check(found.meaning === each.meaning, `meaning of '${each.text}': ${found.meaning}, ${each.meaning}`);
 }

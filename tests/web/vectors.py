@@ -26,7 +26,8 @@ from oddroad.web.view import level_of
 
 TEXTS = (
     "no-alarms", "alarms=1/4frames", "alarms=30/100frames", "alarms=1/frame", "alarms=1/1000frames", "fpr=1%",
-    "fpr=0.0013", "fpr=20%", "fpr=0.000001%", "alarms=900/hour", "alarms=900/hour@1fps", "4.5", "-0.25", "1e-3", "much",
+    "fpr=0.0013", "fpr=20%", "fpr=0.000001%", "alarms=900/hour", "alarms=2/100km", "alarms=2/100km@90km/h",
+    "alarms=900/hour@1fps", "4.5", "-0.25", "1e-3", "much",
     "", "fpr=0", "alarms=2/frame", "alarms=x/hour",
 )  # fmt: skip
 

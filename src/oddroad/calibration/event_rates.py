@@ -3,7 +3,8 @@
 How many alarms a drive has is not bounded by anything, and no method bounds the mean of such a number from few drives
 without an assumption. So a unit with more than SWARM times the rate in question counts as one with so many, and never
 as less than one alarm in a mean unit: with that said, the mean over units is bounded whatever happens inside them, by
-the bound of oddroad.calibration.drives. By Markov's inequality at most 1 of SWARM units is then as bad as that. Where
+the bound of oddroad.calibration.drives; swarms that were seen count in full. By Markov's inequality at most 1 of SWARM
+units is then as bad as that. Where
 nothing alarms, n units of together T hours guarantee about 3 / T an hour, as for a Poisson process, and nothing if
 they are too few. Coverage by simulation: docs/research/coverage.md.
 """
@@ -73,8 +74,9 @@ def holds(counts: np.ndarray, exposure: Exposure, rate: float, confidence: float
         rate: alarms an hour, or in 100 km.
         confidence: probability, over the draw of the units, that what is shown is true.
     """
-    cap = exposure.cap(rate)
-    seen = exposure.mean(np.minimum(counts / exposure.lengths, cap) / cap)
+    rates = counts / exposure.lengths
+    cap = max(exposure.cap(rate), float(rates.max()))  # what was seen counts in full, which is on the safe side
+    seen = exposure.mean(rates / cap)
     bound = mean_bound(seen, exposure.equal, confidence) if seen > 0 else exposure.no_alarm(confidence)
     return bound * cap <= rate * (1 + 1e-9)
 
@@ -92,8 +94,12 @@ def promised_rate(counts: np.ndarray, exposure: Exposure, confidence: float) -> 
     low = exposure.no_alarm(confidence) * len(exposure.lengths) / exposure.total
     if not counts.any():
         return low
-    high = max(low, float((counts / exposure.lengths).max()))
-    if not holds(counts, exposure, high, confidence):
+    high = max(low, exposure.mean(counts / exposure.lengths))
+    for _ in range(12):
+        if holds(counts, exposure, high, confidence):
+            break
+        high *= 2
+    else:
         return None
     while high > low * PRECISION:
         middle = math.sqrt(low * high)

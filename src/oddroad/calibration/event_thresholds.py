@@ -87,7 +87,7 @@ def promise(rate: float, kind: str, hits: int, calibration: Mapping[str, Any], f
     cap = max(SWARM * rate, found["units"] / length)
     one = calibration["of"] if found["block"] is None else "block"
     return (
-        f"at most {rate:.3g} alarms {PER[kind]}, each {alarm_words(calibration)} ({tracks}), {spoken}, a {one} of more "
+        f"at most {rate:.6g} alarms {PER[kind]}, each {alarm_words(calibration)} ({tracks}), {spoken}, a {one} of more "
         f"than {cap:.3g} {PER[kind]} counting as one of so many; {calibration['confidence']:.0%} confidence, from "
         f"{calibration['frames']} frames in {found['hours']:.3g} hours of {calibration['data']} ({calibration['date']})"
     )

@@ -68,9 +68,7 @@ def trade_table(rows: Sequence[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     far = any("seen_per_100km" in each for each in rows)
-    table = Table(
-        box=box.SIMPLE, caption="promised: of a row that was chosen beforehand"
-    )
+    table = Table(box=box.SIMPLE, caption="promised: of a row that was chosen beforehand")
     heads = ["min_hits", "threshold", "alarms/h seen", "promised"] + ["alarms/100 km seen", "promised"] * far
     for head in [*heads, "delay, frames"]:
         table.add_column(head, justify="right")

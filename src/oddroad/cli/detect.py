@@ -139,17 +139,17 @@ def detect(
         at = f"@{parse_speed(speed):g}km/h" if speed is not None and threshold.strip().endswith("km") else ""
         found = threshold_for(detector.card, threshold + at, detector.pick_score(score), min_hits)
         settings, meaning = settings.with_threshold(found.value, found.meaning), found.meaning
-    settings, broken = completed(settings, detector.card, sources)
+    whole, broken = completed(settings, detector.card, sources)
     counts = [count for count, _ in lengths]
-    total = None if None in counts else sum(-(-(count or 0) // (settings.every or 1)) for count in counts)
+    total = None if None in counts else sum(-(-(count or 0) // (whole.every or 1)) for count in counts)
     tell(
         f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
         f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
     tell(f"threshold {said(meaning, broken)}")
-    if settings.roi is not None and settings.roi.kind != "all":
-        tell(f"nothing is reported outside of {settings.roi.words}")
+    if whole.roi is not None and whole.roi.kind != "all":
+        tell(f"nothing is reported outside of {whole.roi.words}")
     with progress_bar(total) as advance:
         summary = run(detector, sources, None if stdout and out is None else folder, settings, advance, report)
     for note in summary.reading.notes:

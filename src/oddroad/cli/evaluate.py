@@ -47,7 +47,7 @@ def evaluate(
             resized to --size and frames without an anomaly are left out, as the first paper does.
         size: HxW that the network sees, such as 512x1024; by default each image's own, or 512x1024 for network.
         threshold: judge components, objects and alarms at this threshold too, instead of the one deployed with the
-            model: a number, or of a calibrated .onnx file no-alarms, alarms=1/100frames, alarms=30/hour@1fps or
+            model: a number, or of a calibrated .onnx file no-alarms, alarms=1/100frames, alarms=6/hour or
             fpr=0.1%.
         video: judge sequences of frames as drives, too: objects found, delay until the alarm, alarms per hour, and
             consistency VC*. Of sets that say which frames are of one drive.

@@ -156,7 +156,7 @@ def threshold_of(detector: Model, score: str, text: str | None, every: float) ->
 
     if text is None:
         return detector.threshold(score), detector.card.threshold_meaning or "of the card"
-    found = threshold_for(detector.card, text, score, 1 / every if every else None)
+    found = threshold_for(detector.card, text, score)
     return found.value, found.meaning
 
 

@@ -39,7 +39,7 @@ class Endpoint:
 
 SETTING = (
     ("detector", "number of the detector, from 0"),
-    ("threshold", "no-alarms, alarms=1/100frames, alarms=30/hour@1fps, fpr=0.1%, or a number; the card's by default"),
+    ("threshold", "no-alarms, alarms=1/100frames, alarms=6/hour, fpr=0.1%, or a number; the card's by default"),
     ("min_area", "leave out regions of fewer pixels; by default as the card was calibrated"),
     ("roi", "region of interest: card, all, or corners of a polygon as shares such as 0,1 0.4,0.5 0.6,0.5 1,1"),
     ("max_age", "frames in a row that a track may miss before it ends"),

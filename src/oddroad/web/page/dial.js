@@ -15,7 +15,7 @@ export async function setThreshold(state, text) {
   const chosen = /^[-+.\d]/.test(text.trim()) ? [state.dials[state.active]] : state.dials;
   for (const dial of chosen) {
     try {
-      const found = thresholdFor(dial.detector.calibration, dial.detector.score, text, speed(state));
+      const found = thresholdFor(dial.detector.calibration, dial.detector.score, text);
       Object.assign(dial, { value: found.value, meaning: found.meaning, text: text.trim() });
       dial.widen(dial.value);
     } catch (error) { say(`${state.dials.length > 1 ? `${dial.detector.name}: ` : ""}${error.message}`); }

@@ -95,7 +95,7 @@ export async function levels(key, { min_area: area, since, count }) {
 }
 
 function thresholdOf(view, text) {
-  return thresholdFor(detector.calibration, detector.score, String(text), view.rate);
+  return thresholdFor(detector.calibration, detector.score, String(text));
 }
 
 // The same answer as the server's: regions with their tracks, all frames in their order.

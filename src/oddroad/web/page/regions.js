@@ -6,14 +6,15 @@ const JOINED_ABOVE = 0.9995;
 
 // What in-distribution pixels score: the quantiles of a card. Shares and values ascend.
 export class InDistribution {
-  constructor(pairs) {
+  constructor(pairs, join = null) {
+    this.join = join;
     this.shares = pairs.map((pair) => pair[0]);
     this.values = pairs.map((pair) => pair[1]);
   }
 
   static of(calibration, score) {
-    const pairs = calibration?.scores?.[score]?.quantiles;
-    return pairs?.length ? new InDistribution(pairs) : null;
+    const known = calibration?.scores?.[score];
+    return known?.quantiles?.length ? new InDistribution(known.quantiles, known.tracks?.join ?? null) : null;
   }
 
   percentile(score) { return interpolate(score, this.values, this.shares); }
@@ -21,7 +22,7 @@ export class InDistribution {
   quantile(share) { return interpolate(share, this.shares, this.values); }
 
   joining(threshold) {
-    const level = this.quantile(JOINED_ABOVE);
+    const level = this.join ?? this.quantile(JOINED_ABOVE);
     return level < threshold ? level : null;
   }
 }

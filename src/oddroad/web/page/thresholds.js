@@ -3,7 +3,7 @@
 
 import { general } from "./numbers.js";
 
-export const FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=30/hour@1fps' or 'fpr=0.1%'";
+export const FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'";
 
 function number(text, of) {
   const value = text.trim() === "" ? NaN : Number(text);
@@ -16,20 +16,22 @@ function share(value, of) {
   return value;
 }
 
-// What a threshold asks for: ["fpr" | "alarms" | "no-alarms" | "value", number].
-export function parseThreshold(given, fps = null) {
+// What a threshold asks for: ["fpr" | "alarms" | "hour" | "100km" | "no-alarms" | "value", number].
+export function parseThreshold(given) {
   const text = given.trim();
   if (text === "no-alarms") return [text, 0];
   let match = /^fpr=([^%]+)(%?)$/.exec(text);
   if (match) return ["fpr", share(number(match[1], text) / (match[2] ? 100 : 1), text)];
   match = /^alarms=([^/]+)\/([\d.]*)frames?$/.exec(text);
   if (match) return ["alarms", share(number(match[1], text) / (match[2] ? number(match[2], text) : 1), text)];
-  match = /^alarms=([^/]+)\/hour(?:@(.+)fps)?$/.exec(text);
+  match = /^alarms=([^/]+)\/hour$/.exec(text);
+  if (match) return ["hour", number(match[1], text)];
+  match = /^alarms=([^/]+)\/100 ?km(?:@(.+)km\/h)?$/.exec(text);
   if (match) {
-    const speed = match[2] ? number(match[2], text) : fps;
-    if (speed === null) throw new Error(`'${text}' needs to know the frames per second; write for example '${text}@10fps'`);
-    return ["alarms", share(number(match[1], text) / (3600 * speed), text)];
+    const rate = number(match[1], text);
+    return match[2] ? ["hour", rate * number(match[2], text) / 100] : ["100km", rate];
   }
+  if (/^alarms=.*\/hour@.*fps$/.test(text)) throw new Error(`'${text}': an hour counts alarms, not frames; for frames write 'alarms=1/100frames'`);
   const value = text === "" ? NaN : Number(text);
   if (!Number.isFinite(value)) throw new Error(`threshold '${text}' is not understood; expected ${FORMS}`);
   return ["value", value];
@@ -135,9 +137,23 @@ function byAlarms(calibration, score, rate, asked) {
   }
   const value = thresholdForRate(alarms, units, rate, calibration.confidence);
   if (value === null) throw new Error(tooFew(asked, rate, calibration, units));
-  const hourly = asked.includes("/hour") ? ` (${asked}: frames with an alarm, not alarms)` : "";
-  return { value, meaning: `${score} > ${general(value, 6)}: at most ${in100(rate)} frames have ${region}${hourly}, `
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${in100(rate)} frames have ${region}, `
     + basis(calibration, units) };
+}
+
+// Alarms an hour or in 100 km, from the curves that a calibration on drives keeps: the lowest threshold of which, and of
+// all above, the rate is promised.
+function byTracks(calibration, score, given, kind, asked) {
+  const found = calibration.scores[score].tracks, settings = calibration.tracking;
+  if (!found) throw new Error(`'${asked}': calibrated on frames and not on alarms; calibrate on videos or logs with --threshold ${asked}`);
+  const curve = found.curves[String(settings.min_hits)], far = kind === "100km" && curve[0][4] !== null;
+  if (kind === "100km" && !far && settings.speed === undefined) throw new Error(`'${asked}' needs a speed, such as '${asked}@90km/h'`);
+  const rate = kind === "100km" && !far ? given * settings.speed / 100 : given, column = far ? 3 : 1;
+  const end = curve.findIndex((row) => row[column] === null || row[column] > rate * (1 + 1e-9));
+  if (end === 0) throw new Error(`'${asked}' cannot be promised by the ${calibration.of}s of the calibration; calibrate on more`);
+  const value = curve[end < 0 ? curve.length - 1 : end - 1][0];
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(rate, 3)} alarms ${far ? "in 100 km" : "an hour"}, `
+    + `tracks of ${settings.min_hits} hits or more; ${Math.round(100 * calibration.confidence)}% confidence, from ${calibration.data} (${calibration.date})` };
 }
 
 function tooFew(text, rate, calibration, units) {
@@ -148,10 +164,11 @@ function tooFew(text, rate, calibration, units) {
 }
 
 // Read a threshold in the language: its value, and what it means.
-export function thresholdFor(calibration, score, text, fps = null) {
-  const [kind, value] = parseThreshold(text, fps);
+export function thresholdFor(calibration, score, text) {
+  const [kind, value] = parseThreshold(text);
   if (kind === "value") return { value, meaning: `${score} > ${general(value, 6)}: a number that was given, without a guarantee` };
   if (!calibration?.scores?.[score]) throw new Error(`the detector carries no calibration of the score '${score}'; give a number`);
+  if (kind === "hour" || kind === "100km") return byTracks(calibration, score, value, kind, text.trim());
   return kind === "fpr" ? byPixels(calibration, score, value)
     : byAlarms(calibration, score, kind === "no-alarms" ? null : value, text.trim());
 }
