@@ -45,7 +45,7 @@ def test_a_packed_map_has_the_regions_of_the_map() -> None:
     inside = np.zeros(heat.shape, bool)
     inside[:, :30] = True
     assert not unpack(ladder.pack(heat, inside), (40, 60))[:, 30:].any()
-    assert levels[-1] > 1000 * np.abs(heat).max()
+    assert levels[-1] > 400 * np.abs(heat).max()
     flat = Ladder.of(np.full((4, 4), 2.0, np.float32), np.ones((4, 4), bool))
     assert (np.diff(flat.levels) > 0).all()
     assert flat.levels[0] == 2.0
@@ -69,7 +69,7 @@ def test_alarms_are_those_of_detect(
     compared = 0
     for hits, rows in tracks["curves"].items():
         assert rows[0][2] == 0
-        for threshold, _, seen, _, _, _ in rows[1::10] if hits in "12" else rows[9::30]:
+        for threshold, _, seen, _, _, _ in (rows[len(rows) // 2], rows[-1])[: 3 - int(hits)]:
             words = ["detect", str(clip), "--model", str(out), "--threshold", repr(threshold), "--out", str(done)]
             assert main([*words, "--min-hits", hits, "--save"]) == 0
             found = [region for line in lines(done) for region in line["regions"]]

@@ -57,7 +57,11 @@ vectors.tracks.steps.forEach((each, at) => {
 });
 for (const each of vectors.thresholds) {
   let found = { value: null, meaning: "" };
-  const calibration = each.roi ? { ...vectors.calibration, roi: each.roi, of: "drive", drives: 1 } : vectors.calibration;
+  const calibration = each.roi ? { ...vectors.calibration, roi: each.roi, of: "drive", drives: 1 } : { ...vectors.calibration };
+  if (each.tracks) {
+    calibration.tracking = each.tracks.tracking;
+    calibration.scores = { [vectors.score]: { ...calibration.scores[vectors.score], tracks: each.tracks.tracks } };
+  }
   try { found = thresholdFor(calibration, vectors.score, each.text); } catch { /* refused */ }
   check(found.value === each.value, `threshold '${each.text}': ${found.value}, ${each.value}`);
   check(found.meaning === each.meaning, `meaning of '${each.text}': ${found.meaning}, ${each.meaning}`);

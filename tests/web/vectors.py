@@ -27,6 +27,7 @@ from oddroad.web.view import level_of
 TEXTS = (
     "no-alarms", "alarms=1/4frames", "alarms=30/100frames", "alarms=1/frame", "alarms=1/1000frames", "fpr=1%",
     "fpr=0.0013", "fpr=20%", "fpr=0.000001%", "alarms=900/hour", "alarms=2/100km", "alarms=2/100km@90km/h",
+    "alarms=0.1/hour",
     "alarms=900/hour@1fps", "4.5", "-0.25", "1e-3", "much",
     "", "fpr=0", "alarms=2/frame", "alarms=x/hour",
 )  # fmt: skip
@@ -122,14 +123,31 @@ def threshold_cases(card: Card, texts: Sequence[str] = TEXTS) -> list[dict[str, 
     """Thresholds in the language."""
     cases = []
     for text in texts:
-        for fps in (None, 0.5):
+        for followed in (False, True):
+            own = with_tracks(card) if followed else card
             try:
-                found = threshold_for(card, text, card.scores[0], fps)
-                case = {"text": text, "fps": fps, "value": found.value, "meaning": found.meaning}
+                found = threshold_for(own, text, card.scores[0])
+                case = {"text": text, "value": found.value, "meaning": found.meaning}
             except InputError:
-                case = {"text": text, "fps": fps, "value": None, "meaning": ""}
-            cases.append({**case, "roi": card.calibration.get("roi")})
+                case = {"text": text, "value": None, "meaning": ""}
+            cases.append({**case, "roi": card.calibration.get("roi"), "tracks": TRACKS if followed else None})
     return cases
+
+
+TRACKS = {
+    "tracking": {"min_hits": 2, "max_age": 3, "every": 2, "rate": 12.5, "speed": 60.0},
+    "tracks": {"units": 40, "block": 900, "hours": 12.5, "join": 0.3, "curves": {"2": [
+        [6.5, 0.3, 0.0, None, None, None], [5.25, 1.1, 0.2, None, None, 1.5], [4.0, 950.0, 7.0, None, None, 1.0],
+    ]}},
+}  # fmt: skip
+"""What a calibration on drives holds of alarms as events."""
+
+
+def with_tracks(card: Card) -> Card:
+    """A card with such curves."""
+    name = card.scores[0]
+    scores = {name: {**card.calibration["scores"][name], "tracks": TRACKS["tracks"]}}
+    return replace(card, calibration={**card.calibration, "tracking": TRACKS["tracking"], "scores": scores})
 
 
 def on_the_road(card: Card) -> Card:

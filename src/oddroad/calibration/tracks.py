@@ -31,6 +31,9 @@ LOWEST, FINE = 0.98, 20
 MOST_THRESHOLDS = 32
 """Thresholds at which tracks are counted, at most."""
 
+CALM = 0.1
+"""Thresholds begin where so many of the frames have no alarm: below, tracks hardly end."""
+
 HITS = (1, 2, 3, 5, 8)
 """Smallest numbers of hits for which alarms are counted, beside the one that was asked for."""
 
@@ -228,7 +231,8 @@ def alarm_curves(
     """
     heights = ladder.levels
     top = int(np.searchsorted(heights, max(levels), side="left"))  # the lowest level without an alarm on all frames
-    bottom = min(int(np.searchsorted(heights, np.median(levels), side="left")), top)
+    bottom = int(np.searchsorted(heights, np.quantile(levels, CALM), side="left")) - 1
+    bottom = min(max(bottom, 0), top)
     chosen = np.unique(np.linspace(bottom, min(top, len(heights) - 1), MOST_THRESHOLDS).round().astype(int))
     join = int(np.clip(np.searchsorted(heights, in_distribution.quantile(JOINED_ABOVE)), 0, len(heights) - 1))
     hits = sorted({*HITS, tracking.min_hits})

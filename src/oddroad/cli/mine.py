@@ -86,7 +86,7 @@ def mine(
         raise InputError("nothing to mine; pass a folder, a file, an address or a manifest")
     detector = Model(model, engine, threads=1, precision=precision)
     name = detector.pick_score(score)
-    value, meaning = threshold_of(detector, name, threshold, every_second)
+    value, meaning = threshold_of(detector, name, threshold)
     if min_area is not None and min_area != detector.card.calibration.get("min_area", min_area):
         meaning += f"; NOT GUARANTEED HERE: regions of {min_area} pixels are reported, others were calibrated"
     folder = str(copies or Path(tempfile.gettempdir()) / "oddroad-copies")
@@ -146,7 +146,7 @@ def check_options(seconds: float, every: float, workers: int, retries: int, ray:
         raise InputError(f"--retries is {retries}; expected 0 or more")
 
 
-def threshold_of(detector: Model, score: str, text: str | None, every: float) -> tuple[float, str]:
+def threshold_of(detector: Model, score: str, text: str | None) -> tuple[float, str]:
     """The threshold and its meaning.
 
     Raises:

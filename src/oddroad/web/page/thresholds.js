@@ -99,13 +99,15 @@ function blocks(units) {
   return `${units.count} independent block${units.count > 1 ? "s" : ""} of up to ${units.block} frames`;
 }
 
-function basis(calibration, units) {
-  const { drives, of, scope, confidence, frames, data, date } = calibration;
+function spokenOf({ drives, of, scope }, units) {
   const parts = of === "drive" ? "later parts" : "other scenes";
   const these = drives === 1 ? `this ${of}` : `these ${drives} ${of}s`;
-  const spoken = scope === "new-drives" ? `for new ${of}s like these ${drives}, each counting alike`
-    : `for ${parts} of ${these}, ${blocks(units)}`;
-  return `${spoken}; ${Math.round(100 * confidence)}% confidence, from ${frames} frames of ${data} (${date})`;
+  return scope === "new-drives" ? `for new ${of}s like these ${drives}, each counting alike` : `for ${parts} of ${these}, ${blocks(units)}`;
+}
+
+function basis(calibration, units) {
+  const { confidence, frames, data, date } = calibration;
+  return `${spokenOf(calibration, units)}; ${Math.round(100 * confidence)}% confidence, from ${frames} frames of ${data} (${date})`;
 }
 
 // The region of interest that a guarantee speaks of, in words.
@@ -127,9 +129,13 @@ function byPixels(calibration, score, rate) {
     + `of a frame${where(calibration)} lie above, in ${covered} of frames, ${basis(calibration, units)}` };
 }
 
+function alarmWords(calibration) {
+  const pixels = calibration.min_area;
+  return `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more${where(calibration)}`;
+}
+
 function byAlarms(calibration, score, rate, asked) {
-  const { alarms, units } = calibration.scores[score], pixels = calibration.min_area;
-  const region = `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more${where(calibration)}`;
+  const { alarms, units } = calibration.scores[score], region = alarmWords(calibration);
   if (rate === null) {
     const value = alarms[0][0];
     return { value, meaning: `${score} > ${general(value, 6)}: no frame of the calibration has ${region}, and at most `
@@ -140,6 +146,9 @@ function byAlarms(calibration, score, rate, asked) {
   return { value, meaning: `${score} > ${general(value, 6)}: at most ${in100(rate)} frames have ${region}, `
     + basis(calibration, units) };
 }
+
+// A drive of more alarms than so many times the rate counts as one of so many.
+const SWARM = 10;
 
 // Alarms an hour or in 100 km, from the curves that a calibration on drives keeps: the lowest threshold of which, and of
 // all above, the rate is promised.
@@ -152,8 +161,14 @@ function byTracks(calibration, score, given, kind, asked) {
   const end = curve.findIndex((row) => row[column] === null || row[column] > rate * (1 + 1e-9));
   if (end === 0) throw new Error(`'${asked}' cannot be promised by the ${calibration.of}s of the calibration; calibrate on more`);
   const value = curve[end < 0 ? curve.length - 1 : end - 1][0];
-  return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(rate, 3)} alarms ${far ? "in 100 km" : "an hour"}, `
-    + `tracks of ${settings.min_hits} hits or more; ${Math.round(100 * calibration.confidence)}% confidence, from ${calibration.data} (${calibration.date})` };
+  const hits = settings.min_hits, per = far ? "in 100 km" : "an hour", one = found.block === null ? calibration.of : "block";
+  const cap = Math.max(SWARM * rate, found.units / (far ? found.kilometres / 100 : found.hours));
+  const every = settings.every === 1 ? "every frame" : `one frame in ${settings.every}`;
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(rate, 6)} alarms ${per}, each ${alarmWords(calibration)} `
+    + `(tracks of ${hits} hit${hits > 1 ? "s" : ""} or more, ${every}, missed for ${settings.max_age} at most), `
+    + `${spokenOf(calibration, { count: found.units, block: found.block })}, a ${one} of more than ${general(cap, 3)} ${per} counting as one `
+    + `of so many; ${Math.round(100 * calibration.confidence)}% confidence, from ${calibration.frames} frames in ${general(found.hours, 3)} hours of `
+    + `${calibration.data} (${calibration.date})` };
 }
 
 function tooFew(text, rate, calibration, units) {
