@@ -17,7 +17,7 @@ from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.detection.alarms import AlarmCounter
 from oddroad.detection.tracking import CameraShift
-from oddroad.evaluation.evaluate import evaluate, plain
+from oddroad.evaluation.evaluate import check_options, evaluate, plain
 from oddroad.evaluation.judged import Truth
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import Settings
@@ -161,6 +161,13 @@ def test_workers_give_the_same(home: Path) -> None:
     alone, shared = judge(home), judge(home, workers=2)
     for place in ("video", "deployed"):
         assert plain(shared[place]) == plain(alone[place])
+
+
+def test_exact_scores_and_sets_of_classes(home: Path) -> None:
+    found, exact = (plain(judge(home, exact=each)["deployed"]["video"]) for each in (False, True))
+    assert exact == found
+    with pytest.raises(InputError, match="--video does nothing for sets of classes"):
+        check_options(Settings("", video=True), [])
 
 
 def test_frames_per_second_from_the_option_or_not_at_all(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_constant_false_alarms_and_constant_misses_cost():
     truth = np.zeros((4, 5), np.uint8)
     truth[1, 1:3] = 1
     everything, nothing, right = np.ones_like(truth, bool), np.zeros_like(truth, bool), truth == 1
-    for predicted, vc_star in ((everything, 0), (nothing, 0), (right, 1)):
+    for predicted, vc_star in ((everything, 0), (nothing, 0), (right, 1), (~right, 0)):
         metric = ConsistencyMetric(3)
         for _ in range(5):
             metric.add(predicted, truth)
@@ -68,7 +68,7 @@ def test_parts_merge_and_are_left_out():
     for _ in range(3):
         parts.append(ConsistencyMetric(2))
         for _ in range(5):
-            frame = draw.random((6, 6)) < 0.5, (draw.random((6, 6)) < 0.3).astype(np.uint8)
+            frame = draw.random((6, 6)) < 0.5, (draw.random((6, 6)) < 0.15).astype(np.uint8)
             whole.add(*frame)
             parts[-1].add(*frame)
         whole.restart()
@@ -76,6 +76,7 @@ def test_parts_merge_and_are_left_out():
     for part in parts:
         merged.merge(part)
     assert merged.result() == pytest.approx(whole.result())
+    assert merged.weights()["vc_star"] == (merged.windows[1], merged.windows[2])
     merged.merge(parts[0])
     assert merged.without(parts[0]).result() == pytest.approx(whole.result())
 
