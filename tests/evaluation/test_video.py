@@ -255,6 +255,25 @@ def test_alarms_on_a_rendered_drive_are_those_that_detect_reports(tmp_path: Path
     assert 0 < found["false_alarms"] < found["alarms"]
 
 
+def test_tracking_and_smallest_area_are_the_cards_as_in_detect(home: Path) -> None:
+    def opener(model: str, scores: object, threads: int) -> Predictor:
+        calibration = {"tracking": {"min_hits": 2, "max_age": 6, "every": 1, "rate": 10.0}} if "t" in model else {}
+        calibration |= {"min_area": 145} if "a" in model else {}
+        card = Card("fake", "none", ("s",), None, 1, ("road",), {"s": 0.75}, calibration=calibration)
+        maps = {each.stem: np.load(each) for each in (home / "maps").glob("*.npy")}
+        return Predictor("f", model * 64, ("s",), lambda _, sample, image: {"s": maps[sample.name]}, card=card)
+
+    def found(model: str, **changes: Any) -> dict[str, Any]:
+        return judge(home, model=model, opener=opener, threshold=None, **changes)["deployed"]["video"]
+
+    plain_run, tracked = found("p"), found("t")
+    assert (plain_run["min_hits"], plain_run["max_age"], plain_run["alarms"]) == (1, 2, 3)
+    assert (tracked["min_hits"], tracked["max_age"], tracked["alarms"]) == (2, 6, 2)
+    assert found("t", min_hits=1, max_age=0)["alarms"] == 3
+    assert found("a")["alarms"] == 0  # each marked square has 144 pixels
+    assert judge(home, model="a", opener=opener, threshold=None)["deployed"]["object_recall"] == 0
+
+
 LEFT = {"kind": "polygon", "points": [[0, 0], [0.6, 0], [0.6, 1], [0, 1]]}
 RIGHT = {"kind": "polygon", "points": [[0.6, 0], [1, 0], [1, 1], [0.6, 1]]}
 

@@ -21,8 +21,8 @@ def evaluate(
     threshold: str | None = None,
     video: bool = False,
     fps: float | None = None,
-    min_hits: int = 1,
-    max_age: int = 2,
+    min_hits: int | None = None,
+    max_age: int | None = None,
     intervals: bool = True,
     exact: bool = False,
     workers: int = 1,
@@ -52,8 +52,8 @@ def evaluate(
         video: judge sequences of frames as drives, too: objects found, delay until the alarm, alarms per hour, and
             consistency VC*. Of sets that say which frames are of one drive.
         fps: frames per second of the drives, where the set does not say it or to replace what it says.
-        min_hits: with --video: report only tracks with at least so many hits, as detect does.
-        max_age: with --video: frames in a row that a track may miss before it ends, as in detect.
+        min_hits: with --video: report only tracks with at least so many hits; by default as detect, the card's or 1.
+        max_age: with --video: frames in a row that a track may miss before it ends; by default the card's or 2.
         intervals: 95 % intervals of the figures, by leaving out each image, or each sequence of frames, in turn; no
             second run of the model.
         exact: sort all scores instead of counting them; 4 bytes a pixel, 8 where saved maps are float64.

@@ -19,14 +19,13 @@ from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
-from oddroad.detection.tracking import MAX_AGE
 from oddroad.errors import InputError, counted, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
 from oddroad.evaluation.figures import anomaly_result
 from oddroad.evaluation.judged import AtThreshold
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
 from oddroad.evaluation.predictors import Predictor
-from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
+from oddroad.evaluation.video import VideoCounts, sequences_of, tracking_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
 from oddroad.roi import Roi
@@ -69,7 +68,9 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
     threads = max(1, available_cores() // max(settings.workers, 1))
     predictor = settings.opener(settings.model, settings.scores, threads)
     check_saved(settings, predictor)
-    deployed = {name: predictor.threshold(name, settings.threshold) for name in predictor.scores}
+    deployed = {name: predictor.threshold(name, settings.threshold, settings.min_hits) for name in predictor.scores}
+    hits, age = tracking_of(settings, predictor.card)
+    settings = replace(settings, min_hits=hits, max_age=age)
     with ExitStack() as stack:
         if anomaly_sets and not predictor.saved:
             folder = stack.enter_context(working_folder(settings.work, key_of(made_by(settings, predictor))))
@@ -110,8 +111,8 @@ def check_video(settings: Settings, sets: Mapping[str, Sequence[Sample]]) -> Non
     """
     given = {
         "fps": settings.fps is not None,
-        "min-hits": settings.min_hits != 1,
-        "max-age": settings.max_age != MAX_AGE,
+        "min-hits": settings.min_hits is not None,
+        "max-age": settings.max_age is not None,
     }
     if not settings.video:
         if alone := [name for name, each in given.items() if each]:
@@ -119,9 +120,9 @@ def check_video(settings: Settings, sets: Mapping[str, Sequence[Sample]]) -> Non
         return
     if settings.fps is not None and not (math.isfinite(settings.fps) and settings.fps > 0):
         raise InputError(f"--fps is {settings.fps}; expected frames per second above 0")
-    if settings.min_hits < 1 or settings.max_age < 0:
-        name, value = ("min-hits", settings.min_hits) if settings.min_hits < 1 else ("max-age", settings.max_age)
-        raise InputError(f"--{name} is {value}; expected a number of frames, {int(name == 'min-hits')} or more")
+    for name, value, least in (("min-hits", settings.min_hits, 1), ("max-age", settings.max_age, 0)):
+        if value is not None and value < least:
+            raise InputError(f"--{name} is {value}; expected a number of frames, {least} or more")
     if settings.protocol == "network":
         raise InputError("--video with --protocol network, which leaves out frames without an anomaly; use native")
     if lacking := [name for name, samples in sets.items() if not sequences_of(samples)]:

@@ -34,7 +34,12 @@ class Truth:
         return cls(labels, large, None if valid.all() else valid)
 
     def reported(
-        self, heat: np.ndarray, threshold: float, in_distribution: InDistribution | None, roi: np.ndarray | None = None
+        self,
+        heat: np.ndarray,
+        threshold: float,
+        in_distribution: InDistribution | None,
+        roi: np.ndarray | None = None,
+        min_area: int | None = None,
     ) -> list[Region]:
         """The regions that ``detect`` reports in a map (H, W) where pixels that are not valid do not exist.
 
@@ -43,9 +48,10 @@ class Truth:
             threshold: of the score.
             in_distribution: what in-distribution pixels score, where the detector is calibrated.
             roi: (H, W) bool, the region of interest; None for the whole picture.
+            min_area: pixels of the smallest region; None for 1 in 10,000 of the picture's.
         """
         inside = roi if self.valid is None or roi is None else self.valid & roi
-        return find(heat, threshold, None, in_distribution, self.valid if inside is None else inside)
+        return find(heat, threshold, min_area, in_distribution, self.valid if inside is None else inside)
 
     def under(self, region: Region) -> np.ndarray:
         """The numbers of the anomalies on which a region lies, with at least one pixel."""
@@ -84,6 +90,7 @@ class AtThreshold:
         in_distribution: InDistribution | None,
         name: str = "",
         roi: np.ndarray | None = None,
+        min_area: int | None = None,
     ) -> None:
         """Count one frame; components of the whole picture, objects and false alarms within the region of interest.
 
@@ -94,9 +101,10 @@ class AtThreshold:
             in_distribution: what in-distribution pixels score, where the detector is calibrated.
             name: of the frame, for the messages.
             roi: (H, W) bool, the region of interest; None for the whole picture.
+            min_area: pixels of the smallest region; None for 1 in 10,000 of the picture's.
         """
         self.components.add(heat, label, name)
-        under = [truth.under(each) for each in truth.reported(heat, self.threshold, in_distribution, roi)]
+        under = [truth.under(each) for each in truth.reported(heat, self.threshold, in_distribution, roi, min_area)]
         hit = np.zeros(len(truth.large), bool)
         for each in under:
             hit[each] = True

@@ -244,12 +244,13 @@ def component_pass(
     maps = {name: resize_map(each, label.shape, sample.name, double=settings.exact) for name, each in maps.items()}
     sizes, card = DATASETS[dataset].min_sizes, predictor.card
     truth, roi = Truth.of(label, sizes[1]), region_of_interest(predictor, settings, sample, dataset, label.shape)
+    least = None if card is None else card.calibration.get("min_area")
     found: dict[str, list[AtThreshold]] = {}
     for name, heat in maps.items():
         in_distribution = InDistribution.of(card, name) if card is not None else None
         found[name] = [AtThreshold(ComponentMetric(each, *sizes)) for each in thresholds[name]]
         for counts in found[name]:
-            counts.add(heat, label, truth, in_distribution, sample.name, roi)
+            counts.add(heat, label, truth, in_distribution, sample.name, roi, least)
     if folder is not None and sample.name in drawn:
         draw(folder, sample, label, maps, display_ranges)
     return found

@@ -45,7 +45,7 @@ class Predictor:
     saved: bool = False
     about: Mapping[str, str] = field(default_factory=dict)
 
-    def threshold(self, score: str, wanted: str | None) -> float | None:
+    def threshold(self, score: str, wanted: str | None, min_hits: int | None = None) -> float | None:
         """The threshold of a score: as asked for in the threshold language, or the deployed one, or None.
 
         Raises:
@@ -54,7 +54,7 @@ class Predictor:
         if wanted is None:
             return self.card.thresholds.get(score) if self.card is not None else None
         if self.card is not None:
-            return threshold_for(self.card, wanted, score).value
+            return threshold_for(self.card, wanted, score, min_hits).value
         try:
             value = float(wanted)
         except ValueError:

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oddroad.detection.tracking import MAX_AGE
 from oddroad.evaluation.predictors import Opener, Predictor, open_predictor
 from oddroad.metrics import ExactPixelMetric, PixelMetric, SemanticMetric
 
@@ -36,8 +35,9 @@ class Settings:
         intervals: whether the figures get intervals, from counts of each image.
         video: whether sequences are judged as such, too: objects and alarms as events, and consistency.
         fps: frames per second of all sequences; None for what the set says.
-        min_hits: of sequences, only tracks with at least so many hits are reported, as in ``detect``.
-        max_age: frames in a row that a track may miss before it ends.
+        min_hits: of sequences, only tracks with at least so many hits are reported; where None, as in ``detect`` the
+            card's, or 1.
+        max_age: frames in a row that a track may miss before it ends; where None, the card's, or MAX_AGE.
         workers: processes.
         work: folder for the maps between the two passes, which lets an interrupted run go on.
         pictures: folder for small pictures of the frames, or None.
@@ -53,8 +53,8 @@ class Settings:
     intervals: bool = True
     video: bool = False
     fps: float | None = None
-    min_hits: int = 1
-    max_age: int = MAX_AGE
+    min_hits: int | None = None
+    max_age: int | None = None
     workers: int = 1
     work: Path = Path("out/evaluate")
     pictures: Path | None = None
