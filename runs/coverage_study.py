@@ -2,6 +2,7 @@
 
     python runs/coverage_study.py --json coverage.json                      # simulated series, minutes
     python runs/coverage_study.py --drives --rendered 20 --clips DRIVE.mp4  # and the default detector on drives
+    python runs/coverage_study.py --drives --alarms 29 60 100               # alarms an hour, over drives
 
 Series with known dependence stand for the levels of the frames (the lowest threshold without a false alarm). A
 calibration chooses a threshold from some drives; it fails where the true rate of what it speaks of, new drives or later
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from oddroad.calibration.drives import Drive, alarm_curve, threshold_for_rate, units_of
+from oddroad.calibration.event_rates import Exposure, lowest, promised_rate
 from oddroad.files import write_whole
 
 CONFIDENCE = 0.95
@@ -188,6 +190,64 @@ def cut(levels: np.ndarray, parts: int, rate: float) -> dict[str, list[float]]:
     return {name: [failed[name] / (parts - 1), given[name] / (parts - 1)] for name in METHODS}
 
 
+RATE = 10.0
+"""Frames per second of the simulated drives of ``alarms``."""
+LADDER = np.linspace(5.5, 0.5, 26)
+"""Thresholds at which alarms are counted, falling."""
+
+
+def starts_of(levels: np.ndarray) -> np.ndarray:
+    """At each threshold of LADDER, the frames (n,) on which the level comes above it."""
+    above = levels[None] > LADDER[:, None]
+    return above & ~np.pad(above, ((0, 0), (1, 0)))[:, :-1]
+
+
+def alarms(process: Process, count: int, frames: int, rate: float, times: int, seed: int) -> dict[str, list[float]]:
+    """The share of promised alarms an hour that are broken, and that of calibrations that promise: a Poisson bound of
+    all alarms together; the bound over units, judged with swarms counting as promised, and with every alarm.
+
+    Args:
+        process: of the levels; an alarm starts where they come above the threshold.
+        count: drives of a calibration; 1 for later parts of the same drive.
+        frames: of a drive.
+        rate: alarms an hour that are asked for.
+        times: calibrations.
+        seed: of everything random.
+    """
+    from scipy.stats import chi2
+
+    rng = np.random.default_rng(seed)
+    world = np.array([starts_of(process(rng, frames)).sum(1) for _ in range(3000)]) if count > 1 else None
+    failed, given = np.zeros(3), np.zeros(3)
+    hours = frames / RATE / 3600
+    for _ in range(times):
+        if world is not None:
+            counts = np.array([starts_of(process(rng, frames)).sum(1) for _ in range(count)])
+            exposure, truth = Exposure(np.full(count, hours), True), world / hours
+        else:
+            whole = process(rng, 11 * frames)
+            parts = np.array_split(np.arange(frames), Drive("a", whole[:frames]).blocks)
+            found = starts_of(whole)
+            counts = np.array([found[:, each].sum(1) for each in parts])
+            exposure = Exposure(np.array([len(each) for each in parts]) / RATE / 3600, False)
+            later = np.array_split(np.arange(frames, 11 * frames), 10 * len(parts))
+            truth = np.array([found[:, each].sum(1) / (len(each) / RATE / 3600) for each in later])
+        pooled = [[number, chi2.ppf(CONFIDENCE, 2 * total + 2) / 2 / exposure.total]
+                  for number, total in enumerate(counts.sum(0))]  # fmt: skip
+        ours = []
+        for number in range(len(LADDER)):  # what comes after the first that breaks the rate is not looked at
+            ours.append([number, promised_rate(counts[:, number].astype(float), exposure, CONFIDENCE)])
+            if ours[-1][1] is None or ours[-1][1] > rate:
+                break
+        for place, curve, cap in ((0, pooled, np.inf), (1, ours, exposure.cap(rate)), (2, ours, np.inf)):
+            row = lowest(curve, rate)
+            if row is not None:
+                given[place] += 1
+                failed[place] += float(np.minimum(truth[:, int(row[0] or 0)], cap).mean()) > rate
+    names = ("Poisson", "over drives", "over drives, every alarm")
+    return {name: [failed[place] / times, given[place] / times] for place, name in enumerate(names)}
+
+
 def main() -> None:
     """Simulate, judge, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,6 +259,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.2, 0.05])
     parser.add_argument("--rendered", type=int, default=0, help="rendered drives of 60 frames for the detector")
     parser.add_argument("--clips", nargs="*", default=[], help="drives on which nothing is an anomaly")
+    parser.add_argument("--alarms", type=int, nargs="*", default=[], help="drives for alarms an hour; 1 for one drive")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows: list[dict] = []
@@ -228,6 +289,13 @@ def main() -> None:
         levels_here = levels_of(clip)
         for rate in given.rates:
             put(Path(clip).name, "all later parts", 1, len(levels_here) // 4, rate, cut(levels_here, 4, rate))
+    for (name, process), count in itertools.product(PROCESSES.items(), given.alarms):
+        frames = 600 if count > 1 else 12_000
+        for rate in (60.0, 12.0):
+            found = alarms(process, count, frames, rate, given.times, seed=2)
+            rows.append({"levels": name, "drives": count, "frames": frames, "alarms_per_hour": rate, **found})
+            cells = " | ".join(f"{100 * failed:.1f} ({100 * some:.0f})" for failed, some in found.values())
+            print(f"| {name} | {count} | {frames} | {rate:g} | {cells} |", flush=True)
     if given.json:
         write_whole(given.json, json.dumps(rows, indent=1).encode(), "study")
 
