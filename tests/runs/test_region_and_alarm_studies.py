@@ -66,7 +66,6 @@ def test_alarms_that_come_together_break_what_counts_them_apart() -> None:
 
     found = script.alarms(swarms, 60, 200, 30.0, 20, seed=3)
     assert found["Poisson"][0] > 0.1
-    assert found["over drives"] == [0, 0]  # 60 drives of 20 seconds promise no 30 an hour
-    found = script.alarms(swarms, 60, 200, 3000.0, 20, seed=3)
-    assert found["over drives"][1] > 0.2
-    assert found["over drives"][0] <= 0.05
+    assert found["over drives"][0] == 0
+    assert found["over drives"][1] > 0
+    assert found["over drives, every alarm"][0] > 0  # what the promise does not say
