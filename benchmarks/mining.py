@@ -206,8 +206,8 @@ def rendered(path: Path, frames: int = 400) -> Path:
         stream = out.add_stream("libx264", rate=Fraction(10))
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
         stream.options = {"preset": "ultrafast", "g": "10", "sc_threshold": "0", "crf": "12"}
-        for part in range(frames // 100):
-            for frame in drive(seed=part, frames=100, size=(360, 640)):
+        for part in range(-(-frames // 100)):
+            for frame in drive(seed=part, frames=min(100, frames - 100 * part), size=(360, 640)):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")))
         out.mux(stream.encode(None))
     return path
@@ -421,6 +421,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--video", type=Path, help="by default a rendered drive of 40 s")
+    parser.add_argument("--frames", type=int, default=400, help="of the rendered drive")
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -430,7 +431,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mining"))
     try:
-        given.video = given.video or rendered(folder / "rendered.mp4")
+        given.video = given.video or rendered(folder / "rendered.mp4", given.frames)
         found = PARTS[given.part](given, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -63,7 +63,7 @@ def mine(
         seconds: length of a segment, the unit that is read, retried and counted.
         every_second: judge one frame in so many seconds; 0 for every frame.
         fast: judge key frames first (one a second where every frame is one), and the rest only of segments in which
-            one of them comes near to the threshold.
+            one of them is as odd as 1 in 100 in-distribution frames.
         workers: processes on this machine; 0 for one for each core.
         ray: address of a Ray cluster, "auto" for the one this machine belongs to, "local" for a new one here.
         retries: tries after the first, for a segment that fails; then it is listed in failed/.

@@ -25,6 +25,11 @@ AROUND = 0.5
 """What a thumbnail shows around a region, as a share of the region's longer side, on each side."""
 
 
+INTERESTING = 0.01
+"""Share of in-distribution frames that are interesting, too: with ``--fast``, a segment is judged in full if one of its
+key frames is. A frame that is not odd enough for an alarm may be one of many in which something comes into view."""
+
+
 @dataclass(frozen=True)
 class PValues:
     """How often in-distribution frames hold a region as anomalous as one that was found.
@@ -47,6 +52,10 @@ class PValues:
             return None
         levels, rates = np.asarray(found["alarms"][::-1], np.float64).T
         return cls(levels, rates, int(found["units"]["count"]))
+
+    def level(self, rate: float) -> float:
+        """The lowest threshold above which at most this share of the calibration's frames has a region."""
+        return float(self.levels[int(np.argmax(self.rates <= rate))])
 
     def __call__(self, heat: np.ndarray, region: Region, min_area: int) -> float:
         """The p-value of a region of a map (H, W): (n rate + 1) / (n + 1) for n independent units.
@@ -135,11 +144,10 @@ class SegmentFindings:
         return bool(found)
 
     def interesting(self, image: np.ndarray) -> bool:
-        """Whether a frame (H, W, 3) comes near to the threshold: above the level that joins the parts of one object."""
+        """Whether a frame (H, W, 3) has a region above the level that INTERESTING of in-distribution frames reach."""
         maps, inside = self.model.maps_inside(image, [self.score], self.roi)
-        heat = maps[self.score] if inside is None else maps[self.score][inside]
-        level = self.in_distribution.joining(self.threshold) if self.in_distribution is not None else None
-        return heat.size > 0 and bool(heat.max() > (self.threshold if level is None else level))
+        level = self.threshold if self.p_values is None else min(self.threshold, self.p_values.level(INTERESTING))
+        return bool(find(maps[self.score], level, self.min_area, None, inside))
 
     def finish(self, fixes: list[Fix]) -> None:
         """Fill in what is known at the segment's end: positions, and the thumbnails of the best views."""
