@@ -58,7 +58,8 @@ def choose_engine(engine: str, path: Path | None = None) -> str:
     if path is not None and (engine if engine in SMALL else "") != own:
         formats = {each: f"{ending} files" for ending, each in ENDINGS.items()}
         raise InputError(
-            f"engine '{engine}' runs {formats.get(engine, '.onnx files')} and '{path.name}' is none; leave --engine out"
+            f"engine '{engine}' runs {formats.get(engine, '.onnx files')} and '{path.name}' is none; "
+            "give another --model, or leave --engine out"
         )
     package = engine.partition("-")[0]
     if importlib.util.find_spec(PACKAGES.get(package, package)) is None:
