@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from oddroad.inference.model import find_model
 from oddroad.learn.export import devices, environments
 from oddroad.learn.export.devices import Comparison, export_for
 from oddroad.learn.export.environments import InEnvironment, environment_folder, find_environment, python_of
+from oddroad.learn.export.opset13 import PLAIN
 from oddroad.learn.export.portable import export_portable
 from oddroad.learn.export.targets import TARGETS, check_target, litert, rknn, tensorrt, web
 
@@ -233,6 +235,18 @@ def test_an_unknown_runtime_or_a_folder_that_is_there(twin, runtime, tmp_path):
         exported(twin, tmp_path)
     with pytest.raises(InputError, match="there is no such folder"):
         exported(twin, tmp_path / "none" / "out")
+
+
+def test_operators_of_the_matrix_are_those_of_portable_files():
+    spec = importlib.util.spec_from_file_location("matrix", Path(__file__).parents[3] / "benchmarks" / "devices.py")
+    matrix = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(matrix)
+    seen = set()
+    for title, model in matrix.operators().items():
+        kinds = {node.op_type for node in model.graph.node}
+        assert (kinds <= PLAIN) is not title.startswith("not portable: "), title
+        seen |= kinds & PLAIN
+    assert {"Resize", "Clip", "Conv", "ConvTranspose", "Softmax", "ReduceMax"} <= seen
 
 
 @pytest.mark.slow
