@@ -132,7 +132,8 @@ def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) 
         began = time.perf_counter()
         pixels.append(host_resize.before(image[None]))
         before.append((time.perf_counter() - began) * 1e3)
-    coarse = np.zeros((1, 1, *(side // model.card.stride for side in pixels[0].shape[1:3])), np.float32)
+    sides = pixels[0].shape[2:] if host_resize.portable else pixels[0].shape[1:3]
+    coarse = np.zeros((1, 1, *(side // model.card.stride for side in sides)), np.float32)
     for image in images:
         began = time.perf_counter()
         host_resize.after(coarse, image[None])
@@ -142,7 +143,7 @@ def parts(model: Model, images: Sequence[np.ndarray], score: str, warm_up: int) 
         if number < warm_up or (spent := divide(nodes)) is None:
             continue
         spent["resize"] += before[number]
-        spent["score"] += after[number] if score in host_resize.low_res else 0.0
+        spent["score"] += after[number] if host_resize.portable or score in host_resize.low_res else 0.0
         for part, value in spent.items():
             found.setdefault(part, []).append(value)
     return found

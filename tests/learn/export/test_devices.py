@@ -24,6 +24,8 @@ from oddroad.learn.export.opset13 import PLAIN
 from oddroad.learn.export.portable import export_portable
 from oddroad.learn.export.targets import TARGETS, check_target, litert, rknn, tensorrt, web
 
+devices_pictures = devices.pictures_of
+
 FOLDER = Path(devices.__file__).parent / "targets"
 
 OPEN = """
@@ -129,6 +131,22 @@ def test_what_comparisons_refuse():
     assert "off by 0.02" in Comparison(**right | {"deviation": 0.02}).refusal("float32")
     assert Comparison(**right | {"deviation": 0.02}).refusal("float16") == ""
     assert "costs AP" in Comparison(**right | {"ap": float("nan")}).refusal("int8")
+
+
+def test_pictures_of_ones_own_are_compared_and_the_drive_is_judged(twin, runtime, tmp_path, monkeypatch, clip, frames):
+    drive = frames[-2:] * 8
+    monkeypatch.setattr(devices, "motorway_drive", lambda **given: iter(drive))
+    mine, others = (devices_pictures([str(clip)], 3, shift) for shift in (0, 1))
+    assert [label for _, label in (*mine, *others)] == [None] * 4
+    assert not any(np.array_equal(a, b) for a, _ in mine for b, _ in others)
+    runtime()
+    monkeypatch.setattr(devices, "pictures_of", devices_pictures)
+    monkeypatch.setattr(devices, "PICTURES", 2)
+    found = export_for("ours", twin, tmp_path / "out", data=[str(clip)], python=Path(sys.executable))
+    assert found["pictures"] == str(clip)
+    assert found["ap"] == found["ap_onnxruntime"] > 0.01
+    with pytest.raises(InputError, match=r"none\.mp4"):
+        devices_pictures([str(tmp_path / "none.mp4")], 2, 0)
 
 
 def test_without_consent_nothing_is_installed(tmp_path, monkeypatch, capsys):

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from small_networks import TINY_ABOUT
 from torch import nn
 
+from oddroad.benchmarking.profile import parts
 from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.errors import InputError
@@ -127,6 +128,14 @@ def test_the_same_map_comes_from_it(twin, frames, engine):
         assert (found["classes"] != wanted["classes"]).mean() < 1e-3
     assert plain.outputs(image, ["logits"])["logits"].shape == (19, 96, 192)
     assert plain.low_res(image).shape == (96, 192)
+
+
+def test_it_is_profiled_like_any_other(twin, frames):
+    for engine in ("onnxruntime", "openvino"):
+        found = parts(Model(twin, engine, 1), [each.image for each in frames[:2]], "outlier_head", 1)
+        assert len(found["network"]) == 1
+        assert found["network"][0] > found["resize"][0] > 0
+        assert found["score"][0] > 0
 
 
 def test_a_small_encoder_its_scores_and_blue_first(tmp_path):
