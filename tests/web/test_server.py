@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +185,19 @@ def test_elsewhere_a_token_is_wanted(desk: Desk) -> None:
         welcome = far.get("/?token=s3cret")
         assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
         assert far.get("/api/about").status_code == 200  # by the cookie
+
+
+def test_it_ends_in_peace_when_it_is_told_to(drives: Path) -> None:
+    words = [sys.executable, "-m", "oddroad.cli", "web", str(drives), "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        line = started.stdout.readline()
+        assert line.startswith("open http://127.0.0.1:")
+        with urllib.request.urlopen(f"{line.split()[1]}health") as answer:
+            assert json.load(answer) == {"live": True}
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) == 0
+        assert started.stdout.read() == "stopped; what ran is finished\n"
 
 
 def test_the_interface_is_described_and_counted(client: Any) -> None:

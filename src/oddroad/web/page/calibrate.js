@@ -85,7 +85,27 @@ function chart() {
   const slider = make("input", { type: "range", id: "calibrateAt", min: 0, max: 1000, value: Math.round(1000 * (state.threshold - low) / (high - low || 1)) });
   slider.oninput = () => { state.threshold = low + (high - low) * slider.value / 1000; speak(); moved(); };
   speak();
-  state.dial.replaceChildren(make("label", { htmlFor: "calibrateAt" }, "Threshold"), slider, words);
+  const alarms = make("p", { role: "status" });
+  state.dial.replaceChildren(make("label", { htmlFor: "calibrateAt" }, "Threshold"), slider, words, alarms);
+  count(alarms).catch((error) => say(error.message));
+}
+
+// Alarms as a driver hears them, once for each thing: tracks that begin at the threshold and the hits set under Look.
+async function count(place) {
+  const { threshold, detector } = state, hits = look.minHits;
+  let alarms = 0, hours = 0;
+  for (const drive of ready().filter((each) => each.about.kind !== "images")) {
+    for (let since = 0; since < drive.frames.length;) {
+      const told = await state.backend.findings(drive.key, { detector, threshold, roi: look.roi, since });
+      if (threshold !== state.threshold) return;
+      if (!told.frames.length) break;
+      const struck = state.struck.get(drive.key);
+      told.frames.forEach((found, at) => { alarms += struck?.has(since + at) ? 0 : (found ?? []).filter((each) => each.hits === hits).length; });
+      since += told.frames.length;
+    }
+    if (drive.about.rate) hours += drive.frames.length * drive.about.every / drive.about.rate / 3600;
+  }
+  if (hours) place.textContent = `${alarms} alarm${alarms === 1 ? "" : "s"} in ${(60 * hours).toFixed(1)} minutes, each thing counted once (min_hits ${hits}): ${general(alarms / hours, 3)} an hour as seen, without a guarantee.`;
 }
 
 const moved = settled(() => { chart(); frames(); document.getElementById("calibrateAt").focus(); }, 250);
