@@ -265,3 +265,4 @@ def test_without_a_server_and_without_a_network_it_finds_what_python_finds(
         assert [each["peak"] for each in found[path.name]] == pytest.approx([each.peak for each in regions], abs=1e-5)
     next(pages, None)
     serving.shutdown()
+    serving.server_close()

@@ -60,6 +60,7 @@ def test_what_is_struck_out_does_not_count(client: Any, view: str, tmp_path: Pat
     after = client.post("/api/calibrations/curve", json={"views": [view], "struck": {view: [most]}}).json()
     assert before["points"][0]["threshold"] == pytest.approx(max(levels))
     assert after["points"][0]["threshold"] == pytest.approx(sorted(levels)[-2])
+    assert after["levels"][view] == [[number, pytest.approx(level)] for number, level in enumerate(levels)]
     found = card_of(client, tmp_path, {"views": [view], "struck": {view: [most]}})
     assert found["frames"] == 7
     assert found["data"] == "drive.mp4, without 1 frame struck out by eye"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -99,10 +99,11 @@ def chosen(desk: Desk, values: Mapping[str, Any]) -> Chosen:
 def curve(desk: Desk, call: Call) -> Reply:
     """Share of frames with an alarm over the threshold, as seen and as guaranteed, for drives (``views``)."""
     what = chosen(desk, call.json())
-    drives = []
+    drives, told = [], {}
     for view in what.views:
-        levels = levels_within(view, what)
-        known = np.array([each for each in levels if each is not None], np.float64)
+        everything = replace(what, struck={})
+        told[view.key] = list(zip(everything.numbers(view), levels_within(view, everything), strict=True))
+        known = np.array([each for each in levels_within(view, what) if each is not None], np.float64)
         if len(known):
             drives.append(Drive(view.entry.title, known))
     if not drives:
@@ -115,6 +116,7 @@ def curve(desk: Desk, call: Call) -> Reply:
         "units": asdict(units), "scope": scope, "drives": len(drives),
         "frames": sum(len(each.levels) for each in drives),
         "fps": min(rates, default=None),
+        "levels": {key: [pair for pair in pairs if pair[1] is not None] for key, pairs in told.items()},
         "points": [
             {"threshold": level, "seen": rate,
              "bound": units.best if rate <= 0 else max(units.best, mean_bound(rate, units.equal, what.confidence))}

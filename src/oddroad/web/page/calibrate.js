@@ -87,11 +87,11 @@ function chart() {
   speak();
   const alarms = make("p", { role: "status" });
   state.dial.replaceChildren(make("label", { htmlFor: "calibrateAt" }, "Threshold"), slider, words, alarms);
-  count(alarms).catch((error) => say(error.message));
+  heard(alarms).catch((error) => say(error.message));
 }
 
 // Alarms as a driver hears them, once for each thing: tracks that begin at the threshold and the hits set under Look.
-async function count(place) {
+async function heard(place) {
   const { threshold, detector } = state, hits = look.minHits;
   let alarms = 0, hours = 0;
   for (const drive of ready().filter((each) => each.about.kind !== "images")) {
@@ -111,8 +111,8 @@ async function count(place) {
 const moved = settled(() => { chart(); frames(); document.getElementById("calibrateAt").focus(); }, 250);
 
 function frames() {
-  const alarming = ready().flatMap((drive) => drive.frames.map((frame, number) => ({ drive, number, level: frame.levels[state.detector] })))
-    .filter((each) => each.level !== null && each.level > state.threshold).sort((a, b) => b.level - a.level);
+  const alarming = ready().flatMap((drive) => (state.curve.levels[drive.key] ?? []).map(([number, level]) => ({ drive, number, level })))
+    .filter((each) => each.level > state.threshold).sort((a, b) => b.level - a.level);
   state.frames.replaceChildren(make("p", {}, alarming.length ? `${alarming.length} frames would alarm; the ${Math.min(SHOWN, alarming.length)} highest are shown. Strike out those on which something odd truly lies.` : "No frame would alarm."),
     make("div", { class: "gallery" }, ...alarming.slice(0, SHOWN).map(({ drive, number, level }) => {
       const set = state.struck.get(drive.key) ?? new Set(), words = `${drive.source.title} frame ${number}, ${level.toFixed(2)}`;
