@@ -139,7 +139,7 @@ def findings(desk: Desk, call: Call) -> Reply:
     """Regions with their tracks in frames from ``since`` on, at a ``threshold``; whatever their hits."""
     view, since = desk.views.find(call.path["view"]), call.whole("since", 0)
     setting, meaning = setting_of(desk, call, view)
-    found = desk.views.findings[view.key].at(setting)
+    found = desk.views.found_in(view).at(setting)
     done = found.extend(since + MOST_FINDINGS)
     frames = []
     for each in found.frames[since : since + MOST_FINDINGS]:
@@ -160,7 +160,7 @@ def all_findings(desk: Desk, call: Call, end: int | None = None) -> tuple[View, 
     """View, findings up to a frame, smallest hits and the threshold's meaning, for an export."""
     view = desk.views.find(call.path["view"])
     setting, meaning = setting_of(desk, call, view)
-    found = desk.views.findings[view.key].at(setting)
+    found = desk.views.found_in(view).at(setting)
     found.extend(view.done if end is None else end)
     return view, found, call.whole("min_hits", 1, 1), meaning
 

@@ -121,13 +121,24 @@ class Kept:
             raise Refused(f"frame {number} is not there; there are {self.first} to {len(self.frames) - 1}", 404)
         return path
 
+    def array(self, number: int, ending: str) -> np.ndarray:
+        """An array of a frame.
+
+        Raises:
+            Refused: if it is not there, or is let go at this moment.
+        """
+        try:
+            return np.load(self.path(number, ending), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            raise Refused(f"frame {number} was let go", 404) from None
+
     def low_res(self, number: int, detector: int) -> np.ndarray:
         """The map of a frame by a detector, (h, w) float32.
 
         Raises:
             Refused: if the frame was not judged, or is not there any more.
         """
-        return np.load(self.path(number, f".{detector}.npy"), allow_pickle=False)
+        return self.array(number, f".{detector}.npy")
 
     def heat(self, number: int, detector: int) -> np.ndarray:
         """The map of a frame by a detector at the frame's size, (H, W) float32: what ``Model`` gives."""
@@ -136,7 +147,7 @@ class Kept:
     def road(self, number: int, detector: int) -> np.ndarray:
         """The road in a frame, (H, W) bool."""
         height, width = self.frames[number].size
-        bits = np.load(self.path(number, f".{detector}.road.npy"), allow_pickle=False)
+        bits = self.array(number, f".{detector}.road.npy")
         return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
 
     def remove(self) -> None:

@@ -41,17 +41,20 @@ class Views:
         Raises:
             Refused: if there are too many that are in use.
         """
+        dropped: list[View] = []
         with self.guarding:
             there = self.views.get(self.opened.get((entry.key, every), ""))
             if there is not None and there.state in ("working", "done"):
                 there.seen = time.monotonic()
                 return there
             while len(self.views) >= self.limits.views:
-                self.drop_one()
+                dropped.append(self.drop_one())
             key = secrets.token_urlsafe(9)
             view = View(key, entry, self.detectors, self.folder / key, self.limits, every, self.make_room)
             self.views[key], self.findings[key] = view, FindingsOf(view)
             self.opened[entry.key, every] = key
+        for each in dropped:
+            finish(each)
         view.start()
         return view
 
@@ -68,8 +71,19 @@ class Views:
         found.seen = time.monotonic()
         return found
 
-    def drop_one(self) -> None:
-        """Let go the view that nobody has asked for for the longest time; the caller holds the lock.
+    def found_in(self, view: View) -> FindingsOf:
+        """The findings of a view.
+
+        Raises:
+            Refused: if it was let go meanwhile.
+        """
+        found = self.findings.get(view.key)
+        if found is None:
+            raise Refused("this view was let go to make room: open the source again", 404)
+        return found
+
+    def drop_one(self) -> View:
+        """Let go the view that nobody has asked for for the longest time; the caller holds the lock, and finishes it.
 
         Raises:
             Refused: if all are in use.
@@ -77,19 +91,21 @@ class Views:
         oldest = min(self.views.values(), key=lambda each: each.seen)
         if time.monotonic() - oldest.seen < IDLE:
             raise busy(f"{len(self.views)} sources are being looked at")
-        self.close(oldest.key)
+        self.forget(oldest.key)
+        return oldest
+
+    def forget(self, key: str) -> View | None:
+        """Take a view out of the list."""
+        with self.guarding:
+            self.findings.pop(key, None)
+            self.opened = {which: each for which, each in self.opened.items() if each != key}
+            return self.views.pop(key, None)
 
     def close(self, key: str) -> None:
         """Stop a view and delete what it kept."""
-        with self.guarding:
-            view = self.views.pop(key, None)
-            self.findings.pop(key, None)
-            self.opened = {which: each for which, each in self.opened.items() if each != key}
+        view = self.forget(key)
         if view is not None:
-            view.stop()
-            if view.worker.is_alive() and view.worker is not threading.current_thread():
-                view.worker.join(timeout=10)
-            view.kept.remove()
+            finish(view)
 
     def size(self) -> int:
         """Bytes that all views keep."""
@@ -112,3 +128,11 @@ class Views:
         """Stop everything; what is being judged is finished."""
         for key in list(self.views):
             self.close(key)
+
+
+def finish(view: View) -> None:
+    """Stop a view after the frame that it is at, and delete what it kept. No lock is held: a view asks for room."""
+    view.stop()
+    if view.worker.is_alive() and view.worker is not threading.current_thread():
+        view.worker.join(timeout=10)
+    view.kept.remove()

@@ -105,7 +105,7 @@ async function heard(place) {
     }
     if (drive.about.rate) hours += drive.frames.length * drive.about.every / drive.about.rate / 3600;
   }
-  if (hours) place.textContent = `${alarms} alarm${alarms === 1 ? "" : "s"} in ${(60 * hours).toFixed(1)} minutes, each thing counted once (min_hits ${hits}): ${general(alarms / hours, 3)} an hour as seen, without a guarantee.`;
+  if (hours) place.textContent = `${alarms} alarm${alarms === 1 ? "" : "s"} in ${hours < 1 / 60 ? `${(3600 * hours).toFixed(1)} seconds` : `${(60 * hours).toFixed(1)} minutes`}, each thing counted once (min_hits ${hits}): ${Math.round(alarms / hours).toLocaleString("en")} an hour as seen, without a guarantee.`;
 }
 
 const moved = settled(() => { chart(); frames(); document.getElementById("calibrateAt").focus(); }, 250);
