@@ -156,7 +156,7 @@ class TestCalibrator:
         about |= {"scope": "new-drives", "of": "drive"}
         card = calibrated(CARD, gathered, about, "alarms=1/10frames")
         assert card.calibration == {
-            **about, "frames": 210, "drives": 70, "min_area": 5,
+            **about, "frames": 210, "drives": 70, "min_area": 5, "rule": "alarms=1/10frames",
             "scores": {n: c.result("new-drives", 0.9, 0.8) for n, c in gathered.items()},
         }  # fmt: skip
         found = [threshold_for(card, "alarms=1/10frames", name) for name in gathered]

@@ -284,6 +284,7 @@ def test_what_is_lacking_is_said_before_the_work(
         ([str(checkpoint), *data, "--confidence", "0.9", *out], "--confidence is for an .onnx file"),
         ([str(checkpoint), *data, "--min-area", "9", *out], "--min-area is for an .onnx file"),
         ([str(checkpoint), *data, "--scope", "same-drives", *out], "--scope is for an .onnx file"),
+        ([str(checkpoint), *data, "--update", *out], "--update is for an .onnx file"),
         ([str(checkpoint), *data, "--scores", "slm", *out], "did you mean 'sml'"),
     ]
     for words, message in cases:
@@ -471,3 +472,41 @@ def test_topics_of_a_log_are_one_drive_and_passwords_are_not_shown() -> None:
     key, shown = drive_of(Source("stream", "rtsp://user:secret@camera/1", "camera"))
     assert "secret" in key
     assert "secret" not in shown
+
+
+def test_recent_drives_are_added_and_drift_is_tested_against_them(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = [str(clip(tmp_path / f"{seed}.mp4", seed)) for seed in (1, 2, 3)]
+    one, two, whole = (str(tmp_path / name) for name in ("one.onnx", "two.onnx", "whole.onnx"))
+    words = ["--scores", "msp", "--out"]
+    assert main(["calibrate", str(plain), "--data", clips[0], *words, one]) == 0
+    assert main(["calibrate", str(plain), "--data", *clips, *words, whole]) == 0
+    capsys.readouterr()
+    assert main(["calibrate", one, "--update", "--data", *clips[1:], "--out", two]) == 0
+    printed = capsys.readouterr().out
+    assert "for new drives like these 3, each counting alike; 95% confidence, from 36 frames of " in printed
+    assert "drives 1 until now, 3 from now on" in printed
+    assert not Path(f"{two}.frames").exists()
+    about, expected = (read_card(path).calibration["scores"]["msp"] for path in (two, whole))
+    for key in ("units", "alarms", "fpr", "drift"):
+        assert about[key] == expected[key]
+    assert read_card(two).thresholds["msp"] == read_card(whole).thresholds["msp"]
+
+    assert main(["detect", clips[0], "--model", two, "--out", str(tmp_path / "d")]) == 0
+    last = json.loads((tmp_path / "d/detections.jsonl").read_text().splitlines()[-1])
+    assert (last["drift"]["state"], last["drift"]["units"], last["drift"]["against"]) == ("undecided", 1, 3)
+    assert main(["detect", clips[0], "--model", one, "--out", str(tmp_path / "d")]) == 0
+    assert "drift NOT tested: the calibration's only drive is too short to tell" in capsys.readouterr().out
+
+    for given, message in (
+        ([one, "--data", clips[0]], "that the calibration does not hold already"),
+        ([one, "--data", clips[1], "--scores", "energy"], "--scores cannot change with --update"),
+        ([one, "--data", clips[1], "--min-area", "9"], "--min-area cannot change with --update"),
+        ([str(plain), "--data", clips[1]], "is not calibrated, so there is nothing to update"),
+    ):
+        assert main(["calibrate", *given, "--update", "--out", str(tmp_path / "no.onnx")]) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert told.count("\n") == 1
+    assert not (tmp_path / "no.onnx").exists()

@@ -203,3 +203,25 @@ def test_the_study_of_event_intervals() -> None:
 
 def test_the_levels_of_a_rendered_drive() -> None:
     assert load("coverage_study.py").rendered_levels(3, frames=2).shape == (2,)
+
+
+def test_the_drift_study(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    done, cache = tmp_path / "drift.json", tmp_path / "cache"
+    words = ["--times", 1, "--frames", 400, "--drives", 3, "--others", 0, "--json", done]
+    run("drift_study.py", *words, CALM=300)
+    rows = json.loads(done.read_text())
+    assert [each["series"] for each in rows[:4]] == ["AR, time 5", "AR, time 40", "AR, time 200", "regimes"]
+    assert [each["tested"] for each in rows[:3]] == [1, 0, 0]  # from 400 frames the slow ones cannot be told
+    assert {"drives", "false", "delay"} <= rows[-1].keys()
+    monkeypatch.syspath_prepend(str(RUNS))
+    study = load("drift_study.py")
+    monkeypatch.setattr(study, "SIZE", (64, 96))
+    world = study.Rendered(cache)
+    values = world.frames(3, 2, 2, "night", 3, 1)
+    assert values.shape == (2, 11)
+    assert values[1, 0] < 0.6 * values[0, 0]
+    assert np.array_equal(study.Rendered(cache).frames(3, 2, 2, "night", 3, 1), values)
+    calm = [np.tile(np.arange(11.0), (40, 1)) + number for number in range(3)]
+    reference = study.drift_reference([study.DriveStatistics("", each, 0.1, True) for each in calm])
+    assert study.drives_to_alarm(reference, [calm[0] + 50 + number for number in range(20)]) is not None
+    assert study.drives_to_alarm(reference, calm) is None

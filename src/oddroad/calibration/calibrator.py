@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from oddroad.calibration.drives import Drive, alarm_curve, threshold_for_rate, units_of
+from oddroad.calibration.frame_statistics import frame_statistics
 from oddroad.errors import InputError
 from oddroad.types import IGNORE
 
@@ -94,6 +95,7 @@ class FrameFigures:
             float64.
         above: which levels its pixels exceed, packed, where tracks are counted; see oddroad.calibration.tracks.
         ladder: (2,) float64, lowest level and first step of these levels.
+        statistics: (11,) float64 those of oddroad.calibration.frame_statistics; None where they are not wanted.
     """
 
     levels: np.ndarray
@@ -101,13 +103,26 @@ class FrameFigures:
     drawn: np.ndarray
     above: np.ndarray | None = None
     ladder: np.ndarray | None = None
+    statistics: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, heat: np.ndarray, label: np.ndarray | None, min_area: int | None, inside: np.ndarray | None = None
+        cls,
+        heat: np.ndarray,
+        label: np.ndarray | None,
+        min_area: int | None,
+        inside: np.ndarray | None = None,
+        image: np.ndarray | None = None,
     ) -> FrameFigures | None:
         """Of scores (H, W) and labels (H, W), of which IGNORE is left out, as is what lies outside of the region of
-        interest (H, W) bool; None where no pixel is valid.
+        interest; None where no pixel is valid.
+
+        Args:
+            heat: (H, W) float32.
+            label: (H, W) uint8, or None.
+            min_area: pixels of the smallest false alarm.
+            inside: (H, W) bool, the region of interest; None for the whole picture.
+            image: (H, W, 3) uint8 RGB where its statistics are wanted.
 
         Raises:
             InputError: if a score is not a finite number, or the shapes differ.
@@ -123,7 +138,8 @@ class FrameFigures:
             raise InputError("the score map holds values that are no finite numbers; is the model sound?")
         pixels = heat.size // 10_000 if min_area is None else min_area
         drawn = values[:: max(1, len(values) // DRAWN)].astype(np.float64)
-        return cls(pixel_levels(values), alarm_level(heat, valid, max(1, pixels)), drawn)
+        statistics = None if image is None else frame_statistics(image, heat)
+        return cls(pixel_levels(values), alarm_level(heat, valid, max(1, pixels)), drawn, statistics=statistics)
 
 
 @dataclass
@@ -144,14 +160,19 @@ class Calibrator:
         return sum(len(each) for each in self.drives.values())
 
     def add(
-        self, heat: np.ndarray, label: np.ndarray | None = None, drive: str = "", inside: np.ndarray | None = None
+        self,
+        heat: np.ndarray,
+        label: np.ndarray | None = None,
+        drive: str = "",
+        inside: np.ndarray | None = None,
+        image: np.ndarray | None = None,
     ) -> FrameFigures | None:
         """The next frame of a drive, without an anomaly; see ``FrameFigures.of``, whose value is returned.
 
         Raises:
             InputError: if a score is not a finite number, or the shapes differ.
         """
-        found = FrameFigures.of(heat, label, self.min_area, inside)
+        found = FrameFigures.of(heat, label, self.min_area, inside, image)
         if found is not None:
             self.keep(found, drive)
         return found

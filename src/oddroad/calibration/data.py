@@ -39,6 +39,8 @@ class CalibrationData:
         kilometres: of each drive, in an hour, where all are logs that say it; else empty.
         moments: of drives, seconds and piece of each frame that was read, up to the last; frames of a piece follow each
             other.
+        steps: of each drive, from one frame to the next, and whether that is in seconds or in frames; empty where the
+            scenes are no drives.
     """
 
     words: str
@@ -50,6 +52,7 @@ class CalibrationData:
     damaged: list[str] = field(default_factory=list)
     moments: list[tuple[float | None, int]] = field(default_factory=list)
     kilometres: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
 
     def pairs(self) -> Iterator[Pair]:
         """The frames without their drives."""
@@ -190,12 +193,23 @@ def own_data(names: Sequence[str], most: int | None, labelled: bool, step: int |
                     damaged.append(frame.name)
 
     count = None if None in counts else sum(each or 0 for each in counts)
+    steps = {shown[key]: step_of(sources, most) for key, sources in found.items()}
     sources = list(itertools.chain.from_iterable(found.values()))
     files = [each.path for each in sources]
     fixed = all(each is not None and each.is_file() for each in files)
     identity = identity_of(files, (names, most, "drives")) if fixed else ""
     words = " and ".join(redact(each) for each in names)
-    return CalibrationData(words, count, frames, tuple(shown[key] for key in found), "drive", identity, damaged)
+    return CalibrationData(
+        words, count, frames, tuple(shown[key] for key in found), "drive", identity, damaged, steps=steps
+    )
+
+
+def step_of(sources: Sequence[Source], most: int | None) -> tuple[float, bool]:
+    """From one frame that is read of a drive to the next: seconds and True where its rate is known, else frames."""
+    if sources[0].kind == "image":
+        return len(sources) / len(spread(len(sources), most)), False
+    every, rate = taken(sources[:1], most)[0][1], probe(sources[0])[1]
+    return (every / rate, True) if rate else (float(every), False)
 
 
 def followed_data(
@@ -246,7 +260,9 @@ def followed_data(
     speeds = {drive: speed_of(all_of) for drive, all_of in drives.items()}
     known = {drive: speed for drive, speed in speeds.items() if speed is not None}
     kilometres = known if len(known) == len(speeds) else {}
-    return CalibrationData(words, count, frames, tuple(drives), "drive", identity, damaged, moments, kilometres)
+    rates = {drive: probe(all_of[0])[1] for drive, all_of in drives.items()}
+    steps = {drive: (step / rate, True) if rate else (float(step), False) for drive, rate in rates.items()}
+    return CalibrationData(words, count, frames, tuple(drives), "drive", identity, damaged, moments, kilometres, steps)
 
 
 def speed_of(sources: Sequence[Source]) -> float | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oddroad.calibration.calibrator import Calibrator, FrameFigures
 from oddroad.calibration.data import CalibrationData
+from oddroad.calibration.drift import DriveStatistics, drift_reference
 from oddroad.calibration.drives import SCOPES
 from oddroad.calibration.following import Following
 from oddroad.calibration.kept import KeptFigures
+from oddroad.calibration.record import content_of, record_of
 from oddroad.calibration.thresholds import check_threshold, threshold_for
 from oddroad.card import Card
 from oddroad.errors import InputError
@@ -71,6 +74,35 @@ def find_thresholds(
     made_of = {"model": model.sha256, "engine": model.engine, "scores": names, "min_area": min_area, "roi": within}
     made_of["followed"] = following is not None
     kept = None if keep is None or not data.identity else KeptFigures(keep, {**made_of, "data": data.identity})
+    gathered = judged(model, data, names, min_area, kept, progress, note, roi, following)
+    for drive in data.drives:
+        if drive not in gathered[names[0]].drives:
+            note(f"left out: '{drive}' holds no frame that could be judged")
+    leave_out_copies(gathered, note)
+    if scope is None and len(gathered[names[0]].drives) < 2:
+        about["scope"] = SCOPES[1]
+    try:
+        return calibrated(model.card, gathered, about, rule, following, data.steps)
+    except InputError as error:
+        if kept is None or not kept.count():
+            raise
+        raise InputError(
+            f"{error}; the figures are kept for the same command with another threshold or scope"
+        ) from None
+
+
+def judged(
+    model: Model,
+    data: CalibrationData,
+    names: Sequence[str],
+    min_area: int | None,
+    kept: KeptFigures | None,
+    progress: Callable[[], None],
+    note: Callable[[str], None],
+    roi: Roi,
+    following: Following | None = None,
+) -> dict[str, Calibrator]:
+    """For each score, what the frames say, drive by drive; those whose figures were kept are not run again."""
     gathered, empty = {name: Calibrator(min_area) for name in names}, 0
     for number, (image, label, drive) in enumerate(data.frames()):
         if following is not None:
@@ -78,7 +110,8 @@ def find_thresholds(
         figures = None if kept is None else kept.get(number)
         if figures is None:
             maps, inside = model.maps_inside(image, names, roi)
-            found = {name: FrameFigures.of(maps[name], label, min_area, inside) for name in names}
+            seen = image if data.steps else None
+            found = {name: FrameFigures.of(maps[name], label, min_area, inside, seen) for name in names}
             if following is not None:
                 found = {name: following.packed(name, found[name], maps[name], inside) for name in names}
             figures = {name: each for name, each in found.items() if each is not None}
@@ -91,38 +124,35 @@ def find_thresholds(
                 following.figures(name, figures.get(name))
         empty += not figures
         progress()
-    if within and empty:
+    if roi.kind != "all" and empty:
         note(f"left out: {empty} frames in which nothing lies within {roi.words}")
-    for drive in data.drives:
-        if drive not in gathered[names[0]].drives:
-            note(f"left out: '{drive}' holds no frame that could be judged")
-    for drive, first in copies(gathered).items():
+    return gathered
+
+
+def copies(gathered: Mapping[str, Calibrator], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Drives that score frame by frame the same as an earlier one under every score, and that one's name.
+
+    Args:
+        gathered: for each score, its drives.
+        known: content, as of ``content_of``, and name of drives that count already.
+    """
+    found, result = dict(known or {}), {}
+    for drive in next(iter(gathered.values())).drives:
+        content = content_of(gathered, drive)
+        if content in found:
+            result[drive] = found[content]
+        found.setdefault(content, drive)
+    return result
+
+
+def leave_out_copies(
+    gathered: Mapping[str, Calibrator], note: Callable[[str], None], known: Mapping[str, str] | None = None
+) -> None:
+    """Leave out drives that are copies, see ``copies``, and say so."""
+    for drive, first in copies(gathered, known).items():
         note(f"left out: '{drive}' is frame by frame the same as '{first}'")
         for each in gathered.values():
             del each.drives[drive]
-    if scope is None and len(gathered[names[0]].drives) < 2:
-        about["scope"] = SCOPES[1]
-    try:
-        return calibrated(model.card, gathered, about, rule, following)
-    except InputError as error:
-        if kept is None or not kept.count():
-            raise
-        raise InputError(
-            f"{error}; the figures are kept for the same command with another threshold or scope"
-        ) from None
-
-
-def copies(gathered: Mapping[str, Calibrator]) -> dict[str, str]:
-    """Drives that score frame by frame the same as an earlier one under every score, and that one's name."""
-    found: dict[bytes, str] = {}
-    result = {}
-    for drive in next(iter(gathered.values())).drives:
-        frames = [figures for each in gathered.values() for figures in each.drives[drive]]
-        content = hashlib.sha256(b"".join(each.drawn.tobytes() + each.levels.tobytes() for each in frames)).digest()
-        first = found.setdefault(content, drive)
-        if first != drive:
-            result[drive] = first
-    return result
 
 
 def check_options(rule: str, about: Mapping[str, Any], min_area: int | None) -> None:
@@ -169,6 +199,7 @@ def calibrated(
     about: Mapping[str, Any],
     rule: str,
     following: Following | None = None,
+    steps: Mapping[str, tuple[float, bool]] | None = None,
 ) -> Card:
     """The Card with calibration and default thresholds.
 
@@ -178,6 +209,7 @@ def calibrated(
         about: ``data`` in words, ``date``, ``confidence``, ``coverage``, ``scope``, ``of`` ("drive" or "place").
         rule: the default threshold in the language of ``oddroad.calibration.thresholds``.
         following: the frames for the count of tracks; None counts none.
+        steps: of each drive, from one frame to the next, as of CalibrationData; None where they are no drives.
 
     Raises:
         InputError: if the data are too few for the confidence or the rule.
@@ -187,16 +219,31 @@ def calibrated(
     scores = {
         name: each.result(about["scope"], about["confidence"], about["coverage"]) for name, each in gathered.items()
     }
+    if steps:
+        scores = {name: {**each, "drift": drift_of(gathered[name], steps)} for name, each in scores.items()}
     calibration = {
-        **about, "frames": first.count, "drives": len(first.drives), "min_area": first.min_area, "scores": scores,
+        **about, "frames": first.count, "drives": len(first.drives), "min_area": first.min_area, "rule": rule,
+        "scores": scores,
     }  # fmt: skip
     if following is not None:
         calibration["tracking"] = following.settings()
         for name, each in gathered.items():
             levels = [frame.alarm for frames in each.drives.values() for frame in frames]
             scores[name]["tracks"] = following.result(name, scores[name], levels, each.drives, calibration)
+    if steps:
+        calibration["record"] = record_of(gathered, steps)
     card = replace(card, calibration=calibration)
     found = {name: threshold_for(card, rule, name) for name in gathered}
     thresholds = {**card.thresholds, **{name: each.value for name, each in found.items()}}
     meaning = f"{rule}: {' / '.join(each.meaning for each in found.values())}"
     return replace(card, thresholds=thresholds, threshold_meaning=meaning)
+
+
+def drift_of(gathered: Calibrator, steps: Mapping[str, tuple[float, bool]]) -> dict[str, Any]:
+    """What drift is measured against, as of ``drift_reference``."""
+    return drift_reference(
+        [
+            DriveStatistics(name, np.array([each.statistics for each in frames]), *steps[name])
+            for name, frames in gathered.drives.items()
+        ]
+    )

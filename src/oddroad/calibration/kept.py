@@ -53,6 +53,7 @@ class KeptFigures:
                         opened[f"{name}.drawn"],
                         above=opened.get(f"{name}.above"),
                         ladder=opened.get(f"{name}.ladder"),
+                        statistics=opened.get(f"{name}.statistics"),
                     )
                     for name in names
                 }
@@ -72,6 +73,8 @@ class KeptFigures:
             arrays |= {f"{name}.levels": each.levels, f"{name}.alarm": each.alarm, f"{name}.drawn": each.drawn}
             if each.above is not None and each.ladder is not None:
                 arrays |= {f"{name}.above": each.above, f"{name}.ladder": each.ladder}
+            if each.statistics is not None:
+                arrays[f"{name}.statistics"] = each.statistics
         held = io.BytesIO()
         np.savez(held, **arrays)
         write_whole(self.folder / f"{number:06d}.npz", held.getbuffer(), "figures of a frame")

@@ -35,6 +35,7 @@ def calibrate(
     every: int | None = None,
     speed: str | None = None,
     explain: Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[FILE ...]")] = None,
+    update: bool = False,
     out: Path | None = None,
 ) -> None:
     """Calibrate on in-distribution data: thresholds of an .onnx file, or temperature and fitted scores of a checkpoint.
@@ -70,17 +71,26 @@ def calibrate(
         speed: of an .onnx, how fast was driven, such as 90km/h, for alarms in 100 km where a log does not say it.
         explain: of an .onnx, print what thresholds and numbers of hits trade: alarms an hour against frames of delay;
             and write it to files, a figure (.png, .svg, .pdf) or a table (.json).
+        update: of an .onnx that was calibrated on drives, add recent drives without an anomaly to them: thresholds and
+            guarantees are then those of all. What is not given stays as it was.
         out: file to write; by default the model's name with ".calibrated" before the ending, in this folder. Until it
             is written, the figures of each frame are kept beside it, and the same command goes on from them.
     """
     checkpoint = model.endswith(".ckpt")
     other = {"threshold": threshold, "confidence": confidence, "min_area": min_area, "scope": scope, "roi": roi}
     other |= {"min_hits": min_hits, "max_age": max_age, "every": every, "speed": speed, "explain": explain}
+    other["update"] = update or None
     other = other if checkpoint else {"size": size, "stride": stride}
     if given := next((name for name, value in other.items() if value is not None), None):
         raise InputError(
             f"--{given.replace('_', '-')} is for {'an .onnx file' if checkpoint else 'a checkpoint (.ckpt)'}, and "
             f"'{model}' is {'a checkpoint' if checkpoint else 'an .onnx file'}; leave it out"
+        )
+    fixed = {"scores": scores or None, "min_area": min_area, "roi": roi, "min_hits": min_hits, "max_age": max_age}
+    fixed |= {"every": every, "speed": speed, "explain": explain}
+    if update and (given := next((name for name, value in fixed.items() if value is not None), None)):
+        raise InputError(
+            f"--{given.replace('_', '-')} cannot change with --update; the drives before were judged with another"
         )
     out = out or Path(f"{Path(model).stem}.calibrated{'.ckpt' if checkpoint else '.onnx'}")
     if not out.parent.is_dir():
@@ -88,7 +98,7 @@ def calibrate(
     if checkpoint:
         calibrate_network(Path(model), data, root, scores, split, max_frames or 500, size or "any", stride, out)
     else:
-        options = (threshold or "no-alarms", 0.95 if confidence is None else confidence, min_area, scope, roi)
+        options = threshold, confidence, min_area, scope, roi, update
         tracking = tracking_of(threshold or "", min_hits, max_age, every, speed, explain)
         calibrate_detector(model, data, root, scores, split, max_frames, *options, tracking, speed, explain, out)
 
@@ -161,11 +171,12 @@ def calibrate_detector(
     scores: tuple[str, ...],
     split: str,
     max_frames: int | None,
-    threshold: str,
-    confidence: float,
+    threshold: str | None,
+    confidence: float | None,
     min_area: int | None,
     scope: str | None,
     roi: str | None,
+    update: bool,
     tracking: Tracking | None,
     speed: str | None,
     explained: tuple[Path, ...] | None,
@@ -176,6 +187,7 @@ def calibrate_detector(
     from oddroad.calibration.fit import find_thresholds, write_card
     from oddroad.calibration.following import Following
     from oddroad.calibration.thresholds import parse_speed, threshold_for
+    from oddroad.calibration.update import check_record, updated
     from oddroad.inference.model import Model
     from oddroad.roi import Roi
 
@@ -186,18 +198,24 @@ def calibrate_detector(
     else:
         frames = calibration_data(data, root, split, max_frames, every=tracking.every)
         following = Following(tracking, parse_speed(speed) if speed else frames.kilometres or None)
+    if update:
+        check_record(detector.card, frames)
     out = out if out.name != "default.calibrated.onnx" else out.with_name(f"{detector.path.stem}.calibrated.onnx")
     keep = out.with_name(f"{out.name}.frames")
     notes: list[str] = []
     with progress_bar(frames.count) as advance:
-        card = find_thresholds(
-            detector, frames, scores, threshold, confidence, min_area=min_area, progress=advance, keep=keep,
-            scope=scope, note=notes.append, roi=within, following=following,
-        )  # fmt: skip
+        if update:
+            card = updated(detector, frames, threshold, confidence, scope, advance, keep, notes.append)
+        else:
+            card = find_thresholds(
+                detector, frames, scores, threshold or "no-alarms", 0.95 if confidence is None else confidence,
+                min_area=min_area, progress=advance, keep=keep, scope=scope, note=notes.append, roi=within,
+                following=following,
+            )  # fmt: skip
     write_card(detector.path, card, out)
     shutil.rmtree(keep, ignore_errors=True)
     for name in card.calibration["scores"]:
-        say(threshold_for(card, threshold, name).meaning)
+        say(threshold_for(card, card.calibration["rule"], name).meaning)
     if explained is not None:
         from oddroad.calibration.explain import explain
 

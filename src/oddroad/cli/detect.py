@@ -39,6 +39,7 @@ def detect(
     stdout: bool = False,
     resume: bool = False,
     heartbeat: float = 60.0,
+    drift: str = "1%",
     alpha: float = 0.5,
     no_legend: bool = False,
     side_by_side: bool = False,
@@ -85,6 +86,8 @@ def detect(
         stdout: print the lines of detections.jsonl for a pipe; nothing is written to a folder unless --out is given.
         resume: go on with an interrupted run of the same settings, after its last complete line.
         heartbeat: seconds between signs of life in the lines of cameras and streams; 0 for none.
+        drift: test whether the frames still look like the drives calibrated on; the rate of false alarms, as a share of
+            runs, or "off".
         alpha: opacity of the overlay's colours, 0 to 1.
         no_legend: leave the overlay's legend away.
         side_by_side: the untouched picture beside the overlay.
@@ -95,6 +98,7 @@ def detect(
     """
     from oddroad.calibration.thresholds import parse_speed, threshold_for
     from oddroad.detection.drawing import Style
+    from oddroad.detection.drift_monitor import parse_drift
     from oddroad.detection.pipeline import Settings, check_settings, frames_together, keep_apart, run
     from oddroad.detection.promise import completed, said
     from oddroad.inference.model import Model
@@ -125,6 +129,7 @@ def detect(
         stdout=stdout,
         resume=resume,
         heartbeat=heartbeat,
+        drift=parse_drift(drift),
         reading=ReadOptions(stream, patience, max_pixels),
     )
     check_settings(sources, settings)

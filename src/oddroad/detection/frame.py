@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class ProcessedFrame:
         regions: what is reported; None where it was not judged.
         tracks: the track of each region; none for still images.
         milliseconds: by stage, as far as they have been gone through.
+        drift: lines of the drift alarms that it raises.
     """
 
     frame: Frame
@@ -34,6 +36,7 @@ class ProcessedFrame:
     regions: list[Region] | None = None
     tracks: list[Track] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
+    drift: list[dict[str, Any]] = field(default_factory=list)
 
 
 class FrameProcessor:

@@ -17,6 +17,7 @@ from typing import Any
 
 from oddroad.concurrency import BackgroundWorker, available_cores, latest_only, ordered_map, prefetch
 from oddroad.detection.drawing import Style
+from oddroad.detection.drift_monitor import DEFAULT_RATE, DriftMonitor
 from oddroad.detection.frame import FrameProcessor, ProcessedFrame
 from oddroad.detection.lines import frame_line, gap_line, heartbeat_line, run_line
 from oddroad.detection.promise import completed, said
@@ -68,6 +69,7 @@ class Settings:
         stdout: write the lines to standard output, too.
         resume: go on with an unfinished run of the same settings.
         heartbeat: seconds between signs of life in the lines of live sources; 0 for none.
+        drift: rate of false alarms of the test whether frames still look like the calibration; None to not test.
         reading: how sources are read.
     """
 
@@ -87,6 +89,7 @@ class Settings:
     stdout: bool = False
     resume: bool = False
     heartbeat: float = 60.0
+    drift: float | None = DEFAULT_RATE
     reading: ReadOptions = field(default_factory=ReadOptions)
 
     def with_threshold(self, value: float, meaning: str) -> Settings:
@@ -95,7 +98,7 @@ class Settings:
 
     def for_results(self) -> dict[str, Any]:
         """Those that change what is found, as the first line states them."""
-        names = ("min_area", "every", "min_hits", "max_age", "latest", "save")
+        names = ("min_area", "every", "min_hits", "max_age", "latest", "save", "drift")
         values = {name: getattr(self, name) for name in names}
         roi = None if self.roi is None else self.roi.values()
         return values | {
@@ -186,6 +189,8 @@ class Run:
             MAX_AGE if settings.max_age is None else settings.max_age,
             self.earlier.most_tracks if self.earlier else 0,
         )
+        began_with = self.earlier.last_source if self.earlier is not None else ""
+        self.drift = DriftMonitor(model.card, self.processor.score, self.sources, self.settings.drift, began_with)
         self.told_gaps, self.source = 0, ""
         self.last_frame = self.began = time.perf_counter()
 
@@ -201,6 +206,7 @@ class Run:
         self.summary.frames, self.summary.damaged = found.counts["frames"], found.counts["damaged"]
         self.summary.with_regions = found.counts["with_regions"]
         self.summary.without_roi = found.counts["without_roi"]
+        self.summary.drift_before = found.counts["drift_alarms"]
         self.summary.earlier = self.summary.frames + self.summary.damaged
         return found
 
@@ -229,6 +235,8 @@ class Run:
         self.tell_gaps(judged.frame)
         start = time.perf_counter()
         self.results.products(judged.frame, judged.heat, self.processor.threshold, drawn, judged.inside)
+        for line in judged.drift:
+            self.results.line(line)
         judged.milliseconds["write"] = (time.perf_counter() - start) * 1e3
         values = frame_line(judged.frame, judged.regions, judged.tracks, judged.milliseconds, judged.inside)
         self.results.line(values)
@@ -280,6 +288,9 @@ class Run:
                 lost = error
                 summary.lost = [self.source]
             self.tell_gaps(None)
+            for line in self.drift.end():
+                self.results.line(line)
+            summary.drift, summary.drift_first = self.drift.state(summary.drift_before), self.drift.first
             ended = True
         finally:
             stop.set()
@@ -304,6 +315,8 @@ class Run:
                 if judged.regions is not None:
                     start = time.perf_counter()
                     judged.regions, judged.tracks = self.tracks(judged.frame, judged.regions)
+                    assert judged.heat is not None
+                    judged.drift = self.drift.take(judged.frame, judged.heat)
                     judged.milliseconds["regions"] += (time.perf_counter() - start) * 1e3
                 writer.put(judged)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from oddroad.detection.drift_monitor import drift_words
 from oddroad.errors import counted
 from oddroad.io.reading import ReadReport
 
@@ -24,6 +25,10 @@ class Summary:
         milliseconds: sum over the frames, by stage.
         reading: what could not be read, and why; gaps; notes.
         earlier: of the frames, those that an interrupted run had done before this one went on with it.
+        drift: whether the frames still look like those of the calibration, as of oddroad.detection.drift_monitor; empty
+            where nobody asked.
+        drift_first: the line of the first drift alarm of this run.
+        drift_before: drift alarms that the interrupted run had raised.
     """
 
     frames: int = 0
@@ -36,6 +41,9 @@ class Summary:
     milliseconds: dict[str, float] = field(default_factory=dict)
     reading: ReadReport = field(default_factory=ReadReport)
     earlier: int = 0
+    drift: dict[str, Any] = field(default_factory=dict)
+    drift_first: dict[str, Any] | None = None
+    drift_before: int = 0
 
     @property
     def rate(self) -> float:
@@ -77,6 +85,8 @@ class Summary:
         if count := len(self.reading.skipped):
             shown = "; ".join(self.reading.skipped[:3]) + ("; ..." if count > 3 else "")
             words += f"; skipped {count}: {shown}"
+        if self.drift:
+            words += f"; {drift_words(self.drift, self.drift_first)}"
         return words
 
     def line(self) -> dict[str, Any]:
@@ -94,4 +104,5 @@ class Summary:
             "fps": round(self.rate, 2),
             "skipped": self.reading.skipped,
             "notes": self.reading.notes,
+            "drift": self.drift,
         }

@@ -272,6 +272,6 @@ def kind_of(values: dict[str, Any]) -> str:
     if kind is None:
         raise LineError("has no 'type'; expected a detections.jsonl of 'oddroad detect' with schema_version "
                         f"{SCHEMA_VERSION}")  # fmt: skip
-    if kind not in ("run", "frame", "gap", "heartbeat", "summary"):
-        raise LineError(f"type {json.dumps(kind)}; expected run, frame, gap, heartbeat or summary")
+    if kind not in ("run", "frame", "gap", "drift", "heartbeat", "summary"):
+        raise LineError(f"type {json.dumps(kind)}; expected run, frame, gap, drift, heartbeat or summary")
     return kind

@@ -46,8 +46,8 @@ def clear(out: Path) -> None:
     (out / FILES).unlink(missing_ok=True)
 
 
-COUNTED = ("frames", "with_regions", "without_roi", "damaged")
-"""What a run counts of its frames."""
+COUNTED = ("frames", "with_regions", "without_roi", "damaged", "drift_alarms")
+"""What a run counts."""
 
 
 @dataclass
@@ -62,7 +62,8 @@ class Earlier:
         last_index: number of the last frame of that source; None for a still image.
         first_time: seconds of the first frame of that source; None for a still image.
         frames_of_last: number of frames of that source.
-        counts: frames, with_regions, without_roi and damaged so far.
+        counts: frames, with_regions, without_roi, damaged and drift alarms so far.
+        alarms_to_come: drift alarms that belong to the next frame.
         most_tracks: highest number of a track so far.
         finished: whether it came to its end.
         length: bytes of its lines up to the last frame.
@@ -77,6 +78,7 @@ class Earlier:
     first_time: float | None = None
     frames_of_last: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    alarms_to_come: int = 0
     most_tracks: int = 0
     finished: bool = False
     length: int = 0
@@ -110,6 +112,8 @@ class Earlier:
                 found = cls(path, values, length=place)
             elif kind == "frame":
                 found.add(values, place)
+            elif kind == "drift":
+                found.alarms_to_come += 1
             found.finished = kind == "summary"
         return found
 
@@ -123,6 +127,8 @@ class Earlier:
         self.counts["with_regions"] += bool(values["regions"])
         self.counts["without_roi"] += values.get("roi_share") == 0
         self.counts["damaged"] += values["status"] != "ok"
+        self.counts["drift_alarms"] += self.alarms_to_come
+        self.alarms_to_come = 0
         for each in values["regions"] or []:
             self.most_tracks = max(self.most_tracks, each.get("track", {}).get("id", 0))
         self.ends.append((place, self.last_index, dict(self.counts)))

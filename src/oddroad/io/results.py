@@ -147,6 +147,7 @@ class Results:
                 self.counts["with_regions"] += bool(values["regions"])
                 self.counts["without_roi"] += values.get("roi_share") == 0
                 self.counts["damaged"] += values["status"] != "ok"
+            self.counts["drift_alarms"] += values["type"] == "drift"
 
     def products(
         self,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from oddroad.synthetic.conditions import Change
 from oddroad.synthetic.sprites import ANOMALIES, car, shadow, tree
 from oddroad.types import ANOMALY, KNOWN, OUTLIER, Frame
 
@@ -19,7 +20,7 @@ ROAD, SIDEWALK, BUILDING, VEGETATION, TERRAIN, SKY, CAR = 0, 1, 2, 8, 9, 10, 13
 """Cityscapes trainIds of what is rendered."""
 
 
-CAMERA_HEIGHT = 1.5  # metres above the road
+CAMERA_HEIGHT = 1.5  # metres above the road, of a camera in a car
 
 
 HALF_ROAD = 5.4  # metres from the middle of the road to its edge
@@ -60,11 +61,14 @@ class Street:
         size: (H, W) of the images in pixels.
         length: metres of street that are filled with things.
         anomalies: number of anomalies on the road.
+
+    Attributes:
+        camera_height: metres above the road; it may be changed between two views.
     """
 
     def __init__(self, seed: int, size: tuple[int, int] = (540, 960), length: float = 400.0, anomalies: int = 8):
         rng = np.random.default_rng(seed)
-        self.size = size
+        self.size, self.camera_height = size, CAMERA_HEIGHT
         height, width = size
         self.focal, self.horizon = 0.95 * width, 0.44 * height
         self.grain = cv2.GaussianBlur(rng.normal(0, 1, (512, 512)).astype(np.float32), (0, 0), 1.2)
@@ -115,7 +119,7 @@ class Street:
         """Colour (h, W, 3), labels (h, W) and distance (h, 1) of the rows below the horizon."""
         height, width = self.size
         rows = np.arange(int(self.horizon) + 2, height)
-        far = (self.focal * CAMERA_HEIGHT / (rows - self.horizon))[:, None]
+        far = (self.focal * self.camera_height / (rows - self.horizon))[:, None]
         x = (np.arange(width)[None] - width / 2) * far / self.focal
         z = np.broadcast_to(far + travelled, x.shape)
         off = np.abs(x)
@@ -141,7 +145,7 @@ class Street:
         across = np.arange(width) - width / 2
         far = self.focal * HALF_STREET / np.maximum(np.abs(across), 1.0)[None]
         along = far + travelled
-        up = (self.horizon - np.arange(height))[:, None] * far / self.focal + CAMERA_HEIGHT
+        up = (self.horizon - np.arange(height))[:, None] * far / self.focal + self.camera_height
         house = (along // 14).astype(int) % 64
         top = np.where(across[None] < 0, self.heights[0, house], self.heights[1, house])
         front = (up > 0) & (up < top) & (far < FAR)
@@ -184,7 +188,7 @@ class Street:
         rows, columns = thing.picture.shape[:2]
         high = max(round(thing.height * scale), 2)
         wide = max(round(thing.height * columns / rows * scale), 2)
-        foot = self.horizon + CAMERA_HEIGHT * scale
+        foot = self.horizon + self.camera_height * scale
         left = round(self.size[1] / 2 + thing.x * scale - wide / 2)
         dark = max(round(high * 0.16), 2)
         self.lay(image, None, shadow(wide, dark), left, round(foot - dark / 2), 0)
@@ -209,7 +213,13 @@ class Street:
 
 
 def drive(
-    seed: int = 0, frames: int = 120, size: tuple[int, int] = (540, 960), rate: float = 25.0, speed: float = 14.0
+    seed: int = 0,
+    frames: int = 120,
+    size: tuple[int, int] = (540, 960),
+    rate: float = 25.0,
+    speed: float = 14.0,
+    anomalies: int | None = None,
+    change: Change | None = None,
 ) -> Iterator[Frame]:
     """A drive along a rendered street; each frame carries its label: ANOMALY on anomalies, KNOWN elsewhere.
 
@@ -223,12 +233,18 @@ def drive(
         size: (H, W) in pixels.
         rate: frames per second.
         speed: metres a second.
+        anomalies: their number; one every 9 metres if None.
+        change: what the drive turns to on its way, see oddroad.synthetic.conditions; None for nothing.
     """
-    street = Street(
-        seed, size, length=max(frames / rate * speed + 40, 60), anomalies=max(2, round(frames / rate * speed / 9))
-    )
+    if anomalies is None:
+        anomalies = max(2, round(frames / rate * speed / 9))
+    street = Street(seed, size, length=max(frames / rate * speed + 40, 60), anomalies=anomalies)
     for number in range(frames):
         seconds = number / rate
+        strength = 0.0 if change is None else change.strength(number)
+        street.camera_height = CAMERA_HEIGHT if change is None else change.camera_height(CAMERA_HEIGHT, strength)
         image, label = street.view(seconds * speed, seconds)
-        anomalies = np.where(label == OUTLIER, ANOMALY, KNOWN).astype(np.uint8)
-        yield Frame(image, f"drive{seed}", number, seconds, anomalies)
+        if change is not None:
+            image = change.picture(image, strength, seed, number)
+        truth = np.where(label == OUTLIER, ANOMALY, KNOWN).astype(np.uint8)
+        yield Frame(image, f"drive{seed}", number, seconds, truth)
