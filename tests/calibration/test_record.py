@@ -23,7 +23,7 @@ def gathered(seed: int = 0) -> dict[str, Calibrator]:
             for _ in range(frames):
                 values = draw.normal(size=1 + len(RATES) + len(STATISTICS)).astype(np.float32).astype(np.float64)
                 levels, statistics = values[1 : 1 + len(RATES)], values[1 + len(RATES) :]
-                found[name].keep(FrameFigures(levels, values[0], draw.normal(size=500), statistics), drive)
+                found[name].keep(FrameFigures(levels, values[0], draw.normal(size=500), statistics=statistics), drive)
     return found
 
 

@@ -84,7 +84,7 @@ def updated(
         steps[free] = data.steps[drive]
         for name in names:
             known[name].drives[free] = gathered[name].drives[drive]
-    card = calibrated(model.card, known, about, rule, steps)
+    card = calibrated(model.card, known, about, rule, steps=steps)
     for name in names:
         note(
             f"{name}: threshold {model.card.thresholds[name]:.6g} until now, {card.thresholds[name]:.6g} from now on; "
@@ -108,8 +108,8 @@ def check_record(card: Card, data: CalibrationData) -> None:
         )
     if "tracking" in card.calibration:
         raise InputError(
-            f"'{card.name}' was calibrated for alarms an hour or in 100 km, which are counted on the frames themselves; "
-            "calibrate on all drives together, without --update"
+            f"'{card.name}' was calibrated for alarms an hour or in 100 km, which are counted on the frames "
+            "themselves; calibrate on all drives together, without --update"
         )
     if not data.steps:
         raise InputError(f"--update adds drives, and {data.words} is a data set; give videos, logs or folders")
