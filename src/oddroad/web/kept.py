@@ -127,8 +127,9 @@ class Kept:
         Raises:
             Refused: if it is not there, or is let go at this moment.
         """
+        path = self.path(number, ending)
         try:
-            return np.load(self.path(number, ending), allow_pickle=False)
+            return np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise Refused(f"frame {number} was let go", 404) from None
 
