@@ -195,20 +195,23 @@ def part_daft(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def rendered(path: Path, frames: int = 400) -> Path:
-    """A rendered drive of 10 frames a second, with a key frame a second; odd things come and go."""
+    """A rendered drive of 10 frames a second, with a key frame a second, and an odd thing now and then."""
     from fractions import Fraction
 
     import av
 
-    from oddroad.synthetic.scenes import drive
+    from oddroad.synthetic.scenes import Street
 
+    speed = 14.0
+    length = frames / 10 * speed
+    street = Street(1, (360, 640), length + 60, anomalies=max(round(length / 140), 1))
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=Fraction(10))
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
         stream.options = {"preset": "ultrafast", "g": "10", "sc_threshold": "0", "crf": "12"}
-        for part in range(-(-frames // 100)):
-            for frame in drive(seed=part, frames=min(100, frames - 100 * part), size=(360, 640)):
-                out.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")))
+        for number in range(frames):
+            image, _ = street.view(number / 10 * speed, number / 10)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         out.mux(stream.encode(None))
     return path
 
@@ -379,7 +382,8 @@ def part_fast(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found[f"{name}, frames judged"] = sum(row["judged"] for row in rows)
         tracks[name] = boxes(out)
         found[f"{name}, findings"] = len(tracks[name])
-    found["share of findings kept"] = len(tracks["fast"] & tracks["all"]) / max(len(tracks["all"]), 1)
+    kept = len(tracks["fast"] & tracks["all"]) / len(tracks["all"]) if tracks["all"] else None
+    found["share of findings kept"] = kept  # None where there are none to keep
     found["share of frames judged"] = found["fast, frames judged"] / found["all, frames judged"]
     return found
 

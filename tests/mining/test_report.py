@@ -59,7 +59,10 @@ def test_the_page_shows_groups_with_clips(archive, capsys):
     assert shown == [selection.rows[each]["id"] for each in selection.leaders()]
     assert text.count("data:image/webp") >= 2 * len(shown)
     assert f"<td>{FRAMES}</td>" in text
-    assert "<svg" in text
+    places = [int(each) for each in re.findall(r'<rect x="(\d+)"', text)]
+    when = sorted((row["time"] - START) / ((FRAMES - 1) * TENTH) for row in selection.rows)
+    assert places[0] == pytest.approx(300 + 690 * when[0], abs=7)
+    assert places[-1] == pytest.approx(300 + 690 * when[-1], abs=7), "from the log's start to its end"
     assert "http://" not in text
     assert "https://" not in text, "the page needs nothing beside it"
 

@@ -16,7 +16,7 @@ STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left}
-.group{border-top:1px solid #ddd;padding:.8rem 0;display:flex;gap:1rem;flex-wrap:wrap}
+.group{border-top:1px solid #ddd;padding:.8rem 0;display:flex;gap:1rem;flex-wrap:wrap;align-items:flex-start}
 .group img{max-height:180px;border-radius:4px}.small img{max-height:56px;margin:1px}.facts{min-width:260px;flex:1}
 svg{background:#f6f6f6;border-radius:4px;max-width:100%}.note{color:#666}code{font-size:85%}
 @media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}svg{background:#222}.note{color:#999}
@@ -102,8 +102,14 @@ def when(row: Mapping[str, Any]) -> str:
     return datetime.fromtimestamp(row["time"] / NANO, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def timeline(selection: Selection) -> str:
-    """When each camera of each log saw something: the darker, the more things began in that part of it."""
+def timeline(selection: Selection, segments: Sequence[Mapping[str, Any]]) -> str:
+    """When each camera of each log saw something, from its start to its end: the darker, the more."""
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    for row in segments:
+        if row["start"] is not None:
+            key, start, end = (row["log"], row["topic"]), row["start"] / NANO, row["end"] / NANO
+            low, high = spans.get(key, (start, end))
+            spans[key] = min(low, start), max(high, end)
     lines: dict[tuple[str, str], list[float]] = {}
     for row in selection.rows:
         if row["time"] is not None:
@@ -113,10 +119,10 @@ def timeline(selection: Selection) -> str:
         return ""
     parts = [f'<svg width="1000" height="{22 * len(shown) + 4}" font-size="12" role="img">']
     for line, ((log, topic), times) in enumerate(sorted(shown)):
-        first, last = min(times), max(times)
+        first, last = spans.get((log, topic), (min(times), max(times)))
         counts = [0] * BINS
         for each in times:
-            counts[min(int((each - first) / max(last - first, 1e-9) * BINS), BINS - 1)] += 1
+            counts[min(max(int((each - first) / max(last - first, 1e-9) * BINS), 0), BINS - 1)] += 1
         name = html.escape(f"{log} {topic}"[-42:])
         parts.append(f'<text x="4" y="{22 * line + 16}" fill="currentColor">{name}</text>')
         most = max(counts)
@@ -185,7 +191,7 @@ def page(
         "<h2>Cameras</h2>", Cameras.of(segments, selection, false or set()).table(),
         "<p class=note>Things an hour are false alarms where nothing odd was on the road. What is false, people say: "
         "with --false-alarms, a file with ids of groups below.</p>",
-        "<h2>Timeline</h2>", timeline(selection),
+        "<h2>Timeline</h2>", timeline(selection, segments),
         "<h2>Findings</h2>", "<p class=note>The least likely first, one group for what looks alike.</p>",
     ]  # fmt: skip
     sizes = {int(group): int((selection.group == group).sum()) for group in {selection.group[each] for each in shown}}
