@@ -121,6 +121,25 @@ def test_tracks_end_with_their_piece_and_delays_are_measured() -> None:
     assert counts.alarms.sum() == 0
 
 
+def test_parts_are_joined_and_go_with_the_camera() -> None:
+    ladder = Ladder(0.0, 1.0)
+    levels = ladder.levels
+    heat = np.full((20, 30), -1, np.float32)
+    heat[4:8, 2:12] = levels[2] + 0.01
+    heat[4:8, 2:5] = heat[4:8, 9:12] = levels[6] + 0.01
+    for join, expected in ((1, 1), (4, 2)):
+        counts = TrackCounts([5], [1], 1)
+        counts.fill([ladder.pack(heat, None)], moments([("a", 0)]).all, join, max_age=2, min_area=1)
+        assert counts.alarms.sum() == expected
+    moved = np.roll(heat, 17, axis=1)
+    for shift, expected in (((17.0, 0.0), 1), ((0.0, 0.0), 2)):
+        found = moments([("a", 0)] * 2)
+        found.all[1] = Moment("a", 0.1, 0, (20, 30), shift)
+        counts = TrackCounts([5], [1], 2)
+        counts.fill([ladder.pack(each, None) for each in (heat, moved)], found.all, 1, max_age=2, min_area=1)
+        assert counts.alarms.sum() == expected
+
+
 def test_units_are_drives_or_blocks_with_the_time_that_they_took() -> None:
     found = moments([("a", 0)] * 200 + [("a", 1)] * 40 + [("b", 2)] * 10)
     levels = np.random.default_rng(2).normal(size=249).tolist()
