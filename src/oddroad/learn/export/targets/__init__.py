@@ -34,7 +34,7 @@ class Target(Protocol):
 
     @property
     def FORMS(self) -> tuple[str, ...]:
-        """Those of "float32", "float16" and "int8" that were shown right; for TensorRT, that its manual describes."""
+        """Those of "float32", "float16" and "int8" that may be asked for; each is compared before it is kept."""
         ...
 
     def refusal(self) -> str:
