@@ -36,7 +36,7 @@ PAGE = HERE.parent / "docs" / "devices.md"
 
 FORMS = [
     ("openvino", "float32"), ("ncnn", "float32"), ("ncnn", "float16"), ("mnn", "float32"), ("mnn", "float16"),
-    ("litert", "float32"), ("litert", "float16"), ("litert", "int8"), ("rknn", "float16"), ("rknn", "int8"),
+    ("litert", "float32"), ("litert", "float16"), ("rknn", "float16"), ("rknn", "int8"),
     ("web", "float32"), ("onnx2torch", "float32"), ("tvm", "float32"), ("tensorrt", "float16"),
 ]  # fmt: skip
 
