@@ -205,7 +205,7 @@ def test_the_form_is_chosen_by_ap_then_by_distance_then_by_time(
     root: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forms = [candidates.Form(frames=name) for name in ("a", "b", "c", "d", "e")]
-    ap = dict(zip(forms, (0.5, 0.9, 0.8995, 0.95, 0.9), strict=True))  # d is best, but the engines differ on it
+    ap = dict(zip(forms, (0.5, 0.9, 0.8995, 0.95, 0.93), strict=True))  # float32 has 0.9; the engines differ on d
     off = dict(zip(forms, (0.01, 0.06, 0.05, 0.01, 0.07), strict=True))
 
     def made(self: candidates.Bench, by: str, form: candidates.Form, float_layers: list[str]) -> candidates.Candidate:

@@ -192,10 +192,11 @@ class Bench:
     def best(self, candidates: Sequence[Candidate]) -> Candidate:
         """The one of highest AP; of those within TIE of it, the one whose maps are nearest to float32's.
 
-        One on which the engines agree goes before all on which they do not.
+        What is above float32's AP is luck and does not count. One on which the engines agree goes before all on which
+        they do not.
         """
         able = [each for each in candidates if self.engines_agree(each)] or list(candidates)
-        top = max(each.figures["ap"] for each in able)
+        top = min(max(each.figures["ap"] for each in able), self.float_figures["ap"])
         return min(
             (each for each in able if each.figures["ap"] >= top - TIE), key=lambda each: each.figures["deviation"]
         )
