@@ -44,7 +44,7 @@ def convert(portable: str, folder: str, form: str, pictures: Any) -> None:
         input_onnx_file_path=portable, output_folder_path="made", not_use_onnxsim=True, non_verbose=True,
     )  # fmt: skip
     endings = {"float32": "_float32", "float16": "_float16"}
-    (made,) = [each for each in Path("made").glob(f"*{endings[form]}.tflite")]
+    (made,) = Path("made").glob(f"*{endings[form]}.tflite")
     made.rename("detector.tflite")
 
 
