@@ -63,7 +63,8 @@ def test_an_evaluation_has_figures_intervals_curves_and_frames(client: Any, resu
         answer = client.get(f"/api/results/{key}/pictures/{name}?frame=a")
         assert answer.status_code == 200
         assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR).shape == (20, 30, 3)
-    for name in ("../own.json", "%2e%2e/%2e%2e/secret.json", "folder/none.png", "/etc/passwd"):
+    cv2.imwrite(str(results / "beside.png"), np.zeros((4, 4), np.uint8))
+    for name in ("%2e%2e/own.json", "%2e%2e/beside.png", "folder/none.png", "/etc/passwd"):
         assert client.get(f"/api/results/{key}/pictures/{name}").status_code == 404
 
 
