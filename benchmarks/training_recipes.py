@@ -80,9 +80,8 @@ def main() -> None:
         crops, network = (statistics.median(each) for each in zip(*took[name], strict=True))
         rates[name] = batch / (crops + network)
         ratio = rates[name] / next(iter(rates.values()))
-        print(
-            f"{name:<24}{rates[name]:6.1f} crops a second ({ratio:.2f}); a step {network:.2f} s, its crops {crops:.2f} s"
-        )
+        parts = f"a step {network:.2f} s, its crops {crops:.2f} s"
+        print(f"{name:<24}{rates[name]:6.1f} crops a second ({ratio:.2f}); {parts}")
     if given.json is not None:
         given.json.write_text(json.dumps(rates, indent=1) + "\n")
 
