@@ -4,7 +4,7 @@ Run as ``python runs/embedded_sizes.py DATA --models default --checkpoint CKPT -
 [--json FILE] [--figure FILE]``. No benchmark is read. Every point is an .onnx in float32 (that of the checkpoint is
 exported for each size) or a file as it is. Times are of ONNX Runtime on two threads, medians of rounds in which the
 points take turns; AP is that of the first score on sharp scenes of two cameras with held-out objects ("sharp"), and on
-those with small ones on the road ("far").
+those with small ones on the road ("far"). A size such as 384x768+mirror averages with the mirror image.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def main() -> None:
         for size in given.sizes:
             network, about = load_network(given.checkpoint)
             path = Path(folder) / f"{size}.onnx"
-            export(network, about, [given.score], path, size=parse_size(size))
+            shape, _, mirror = size.partition("+")
+            export(network, about, [given.score], path, size=parse_size(shape), flip_tta=bool(mirror))
             models[f"{about['network']} {size}"] = oddroad.Model(path, engine="onnxruntime", threads=2)
         took = milliseconds(models, sets["sharp"][0][0], given.rounds)
         found: dict[str, Any] = {}
