@@ -3,8 +3,8 @@
 Run as ``python runs/embedded_sizes.py DATA --models default --checkpoint CKPT --sizes 256x512 384x768
 [--json FILE] [--figure FILE]``. No benchmark is read. Every point is an .onnx in float32 (that of the checkpoint is
 exported for each size) or a file as it is. Times are of ONNX Runtime on two threads, medians of rounds in which the
-points take turns; AP is that of the first score on sharp scenes of two cameras with held-out objects ("sharp"), and on
-those with small ones on the road ("far"). A size such as 384x768+mirror averages with the mirror image.
+points take turns; AP is that of the first score on sharp scenes of two cameras with held-out objects ("sharp"), on
+those with small ones on the road ("far"), and on both with the road as the only known thing. A size such as 384x768+mirror averages with the mirror image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedded_choose import FAR, HELD_OUT_OBJECTS, SIZE, pasted
+from embedded_choose import FAR, HELD_OUT_OBJECTS, ROAD, SIZE, pasted
 
 import oddroad
 from oddroad.cli.common import parse_size
@@ -27,6 +27,7 @@ from oddroad.learn.data.sharp_scenes import sharp_scenes
 from oddroad.learn.data.validation import Validation
 from oddroad.learn.export.onnx import export
 from oddroad.metrics import PixelMetric
+from oddroad.types import IGNORE, KNOWN
 
 
 def milliseconds(models: dict[str, oddroad.Model], image: np.ndarray, rounds: int) -> dict[str, float]:
@@ -74,23 +75,25 @@ def main() -> None:
         for name, model in models.items():
             found[name] = {"ms": took[name]}
             for kind, samples in sets.items():
-                metric = PixelMetric()
-                for number, (image, label, _) in enumerate(samples):
-                    metric.add(model(image), label, f"{kind} {number}")
-                found[name][kind] = metric.result()["ap"]
-            figures = "  ".join(f"{kind} {100 * found[name][kind]:.1f}" for kind in sets)
+                whole, on_road = PixelMetric(), PixelMetric()
+                for number, (image, label, truth) in enumerate(samples):
+                    heat = model(image)
+                    whole.add(heat, label, f"{kind} {number}")
+                    on_road.add(heat, np.where((label == KNOWN) & (truth != ROAD), IGNORE, label), f"{kind} {number}")
+                found[name] |= {kind: whole.result()["ap"], f"{kind} road": on_road.result()["ap"]}
+            figures = "  ".join(f"{kind} {100 * found[name][kind]:.1f}" for kind in found[name] if kind != "ms")
             print(f"{name:<34}{took[name]:7.1f} ms   {figures}", flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
     if given.figure is not None:
-        draw(found, list(sets), given.figure)
+        draw(found, [each for each in found[name] if each != "ms"], given.figure)
 
 
 def draw(found: dict[str, Any], kinds: list[str], path: Path) -> None:
     """AP against milliseconds, one panel a set."""
     from matplotlib.figure import Figure
 
-    figure = Figure((7.5, 3.2), layout="constrained")
+    figure = Figure((3.4 * len(kinds), 3.2), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
         for name, each in found.items():
             axes.plot(each["ms"], 100 * each[kind], "o")
