@@ -4,8 +4,8 @@ Run as ``python runs/embedded_sizes.py DATA --models default --checkpoint CKPT -
 [--json FILE] [--figure FILE]``. No benchmark is read. Every point is an .onnx in float32 (that of the checkpoint is
 exported for each size) or a file as it is. Times are of ONNX Runtime on two threads, medians of rounds in which the
 points take turns; AP is that of the first score on sharp scenes of two cameras with held-out objects ("sharp"), on
-those with small ones on the road ("far"), and on both with the road as the only known thing. A size such as 384x768+mirror
-averages with the mirror image.
+those with small ones on the road ("far"), and on both with the road as the only known thing. A size such as
+384x768+mirror averages with the mirror image.
 """
 
 from __future__ import annotations
