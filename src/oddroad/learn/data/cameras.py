@@ -1,4 +1,4 @@
-"""What cameras that nobody trained on show and is no anomaly: a bonnet, wipers, painted lines, slabs of concrete.
+"""What cameras that nobody trained on show and is no anomaly: bonnets, wipers, painted lines, concrete, mended roads.
 
 Drawn on known scenes. The bonnet and the wiper become UNNAMED, in-distribution but of no class; the rest keeps its
 label.
@@ -112,8 +112,27 @@ def concrete(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> 
     on_road(image, label, share * np.float32(rng.uniform(0.2, 0.8)), dark)
 
 
+def resurfaced(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
+    """A road of two surfaces that meet in a line towards the horizon, one paler or darker and of another grain, in place."""
+    height, width = label.shape
+    away = width * rng.uniform(0.2, 0.8), height * rng.uniform(-0.2, 0.4)
+    foot = rng.uniform(-0.2, 1.2) * width
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    seam = away[0] + (foot - away[0]) * (rows - away[1]) / max(height - away[1], 1)
+    side = 1 if rng.random() < 0.5 else -1
+    share = (side * (np.arange(width, dtype=np.float32)[None] - seam) / rng.uniform(0.5, 4) + 0.5).clip(0, 1)
+    if rng.random() < 0.4:  # only as far as a joint across the road
+        joint = height * rng.uniform(0.3, 0.9)
+        share = share * ((rows - joint) * (1 if rng.random() < 0.5 else -1) / 2 + 0.5).clip(0, 1)
+    pale = image.astype(np.float32) * np.float32(np.exp(rng.normal(0.15, 0.35))) + np.float32(rng.normal(10, 20))
+    pale += rng.normal(0, 4, 3).astype(np.float32)
+    grain = cv2.GaussianBlur(rng.standard_normal(label.shape, np.float32), (0, 0), float(rng.uniform(0.5, 1.5)))
+    pale += (grain * np.float32(rng.uniform(0, 30)))[..., None]
+    on_road(image, label, share.astype(np.float32), pale)
+
+
 def vary_camera(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One to all of these on a crop: lines half the time, concrete, bonnet a quarter each, wiper rarely.
+    """Some of these on a crop: lines and two surfaces half the time, concrete and bonnet a third each, wiper rarely.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -124,6 +143,8 @@ def vary_camera(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) 
         the image and the label, changed copies.
     """
     image, label = image.copy(), label.copy()
+    if rng.random() < 0.45:
+        resurfaced(image, label, rng)
     if rng.random() < 0.3:
         concrete(image, label, rng)
     if rng.random() < 0.6:
