@@ -129,7 +129,7 @@ class TestModel:
         image = frames[0].image
         assert not np.allclose(model(image), model(np.ascontiguousarray(image[..., ::-1])), atol=0.1)
 
-    @pytest.mark.parametrize("name", ["default", "default-fp32"])
+    @pytest.mark.parametrize("name", ["default", "default-fp32", "accurate"])
     def test_it_finds_rendered_objects(self, name: str) -> None:
         model, metric = Model(name), PixelMetric()
         for frame in drive(seed=11, frames=6, size=(270, 480), rate=2.0):

@@ -18,7 +18,8 @@ def check(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo 
     that is installed and compared with the scores that the card keeps of it. Exit code 1 if something differs.
 
     Args:
-        model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
+            or "accurate" for the one from ImageNet's weights.
         json: the result as JSON: printed, or into FILE.
     """
     import importlib.util

@@ -15,7 +15,8 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo =
     Example: oddroad info my_detector.onnx
 
     Args:
-        model: an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for it in float32.
+        model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
+            or "accurate" for the one from ImageNet's weights.
         json: the card as one JSON object: printed, or into FILE.
     """
     from json import loads

@@ -21,8 +21,12 @@ from oddroad.regions import InDistribution, find
 from oddroad.roi import GROUND, Roi
 from oddroad.types import Region
 
-EMBEDDED = {"default": "oddroad-lite.onnx", "default-fp32": "oddroad-lite-fp32.onnx"}
-"""Detectors of the package, name -> file in ``oddroad/inference/weights``: INT8, and the float32 version."""
+EMBEDDED = {
+    "default": "oddroad-lite.onnx",
+    "default-fp32": "oddroad-lite-fp32.onnx",
+    "accurate": "oddroad-accurate.onnx",
+}
+"""Detectors of the package, name -> file in ``oddroad/inference/weights``: see the README there."""
 
 
 def find_model(model: str | Path) -> Path:
@@ -63,8 +67,8 @@ class Model:
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an oddroad .onnx file, "default" for the embedded detector, or "default-fp32" for its float32
-            version; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or .tflite.
+        model: path of an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for its float32 version, or
+            "accurate"; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or .tflite.
         engine: "onnxruntime", "openvino"; "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu"
             where the device is there; "ncnn", "litert" for their files; or "auto".
         threads: number of threads; by default every core this process may use.

@@ -113,7 +113,7 @@ def concrete(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> 
 
 
 def resurfaced(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
-    """A road of two surfaces that meet in a line towards the horizon, one paler or darker and of another grain, in place."""
+    """Two surfaces of one road that meet in a line towards the horizon, of another tone and grain, in place."""
     height, width = label.shape
     away = width * rng.uniform(0.2, 0.8), height * rng.uniform(-0.2, 0.4)
     foot = rng.uniform(-0.2, 1.2) * width
