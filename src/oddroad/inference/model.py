@@ -67,8 +67,9 @@ class Model:
     ((90, 160), dtype('float32'))
 
     Args:
-        model: path of an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for its float32 version, or
-            "accurate"; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or .tflite.
+        model: path of an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for its float32
+            version, or "accurate"; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or
+            .tflite.
         engine: "onnxruntime", "openvino"; "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu"
             where the device is there; "ncnn", "litert" for their files; or "auto".
         threads: number of threads; by default every core this process may use.
