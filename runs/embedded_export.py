@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument(
         "--name", default="oddroad-lite", help="of the detector; that of the float32 version ends in -fp32"
     )
+    parser.add_argument("--quantiser", default="auto", help="for --int8: nncf, onnxruntime, or the better of both")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in INT8; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
@@ -66,7 +67,16 @@ def main() -> None:
     options: dict[str, Any] = {"size": parse_size(given.size), "card": {"measured": measured}}
     if given.int8 is not None:
         card = export_int8(
-            network, about, given.scores, given.out, given.int8, classes=True, say=print, name=given.name, **options
+            network,
+            about,
+            given.scores,
+            given.out,
+            given.int8,
+            by=given.quantiser,
+            classes=True,
+            say=print,
+            name=given.name,
+            **options,
         )
         print("\n".join(f"{key}: {value}" for key, value in card.quantisation.items()))
     else:
