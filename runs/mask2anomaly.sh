@@ -31,23 +31,23 @@ train() { # NAME RECIPE START STEPS EVERY FLAGS...
 pixels="--recipe.network.name ddrnet23_slim --recipe.network.outlier"
 train mask2anomaly mask2anomaly_small_first "$out/mask2anomaly_small.start.ckpt" "$first" "$first"
 train mask2anomaly_s1 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$second" "$every" \
-    --recipe.outliers.objects coco_s1
+    --recipe.outliers.objects coco_s1 1
 train mask2former mask2anomaly_small_first "$out/mask2former_small.start.ckpt" "$first" "$first" \
     --recipe.network.name mask2former_small
 train bce_s1 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$second" "$every" \
-    --recipe.outliers.objects coco_s1 --recipe.losses mask_matching 1.0 mask_bce 1.0
+    --recipe.outliers.objects coco_s1 1 --recipe.losses mask_matching 1.0 mask_bce 1.0
 train rba_s1 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$second" "$every" \
-    --recipe.outliers.objects coco_s1 --recipe.losses mask_matching 1.0 mask_rba 1.0
+    --recipe.outliers.objects coco_s1 1 --recipe.losses mask_matching 1.0 mask_rba 1.0
 train ddrnet mask2anomaly_small_first "$out/ddrnet23_slim.start.ckpt" "$((first / 3))" "$((first / 3))" $pixels \
     --recipe.losses cross_entropy 1.0 auxiliary_cross_entropy 0.4
 for subset in s1 s2; do
     train "densehybrid_$subset" mask2anomaly_small_second "$out/ddrnet/model.ckpt" "$second" "$every" $pixels \
-        --recipe.losses dense_hybrid 1.0 --recipe.outliers.objects "coco_$subset"
+        --recipe.losses dense_hybrid 1.0 --recipe.outliers.objects "coco_$subset" 1
 done
 train mask2anomaly_s2 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$second" "$every" \
-    --recipe.outliers.objects coco_s2
+    --recipe.outliers.objects coco_s2 1
 train literal_s1 mask2anomaly_small_second "$out/mask2anomaly/model.ckpt" "$second" "$every" \
-    --recipe.outliers.objects coco_s1 --recipe.losses mask_matching 1.0 mask_contrastive_literal 1.0
+    --recipe.outliers.objects coco_s1 1 --recipe.losses mask_matching 1.0 mask_contrastive_literal 1.0
 
 for analysis in compare inference losses stability classes attention ablation failures; do
     echo "== $analysis"

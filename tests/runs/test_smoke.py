@@ -207,11 +207,11 @@ def test_the_levels_of_a_rendered_drive() -> None:
 
 def test_the_drift_study(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     done, cache = tmp_path / "drift.json", tmp_path / "cache"
-    words = ["--times", 1, "--frames", 400, "--drives", 3, "--others", 0, "--json", done]
+    words = ["--times", 1, "--frames", 1200, "--drives", 3, "--others", 0, "--json", done]
     run("drift_study.py", *words, CALM=300)
     rows = json.loads(done.read_text())
     assert [each["series"] for each in rows[:4]] == ["AR, time 5", "AR, time 40", "AR, time 200", "regimes"]
-    assert [each["tested"] for each in rows[:3]] == [1, 0, 0]  # from 400 frames the slow ones cannot be told
+    assert [each["tested"] for each in rows[:3]] == [1, 0, 0]  # from 1200 frames the slow ones cannot be told
     assert {"drives", "false", "delay"} <= rows[-1].keys()
     monkeypatch.syspath_prepend(str(RUNS))
     study = load("drift_study.py")

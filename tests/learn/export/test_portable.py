@@ -127,7 +127,7 @@ def test_the_same_map_comes_from_it(twin, frames, engine):
         assert found["classes"].dtype == np.uint8
         assert (found["classes"] != wanted["classes"]).mean() < 1e-3
     assert plain.outputs(image, ["logits"])["logits"].shape == (19, 96, 192)
-    assert plain.low_res(image).shape == (96, 192)
+    assert plain.low_res(image, ["outlier_head"])["outlier_head"].shape == (96, 192)
 
 
 def test_it_is_profiled_like_any_other(twin, frames):

@@ -100,7 +100,8 @@ def test_both_quantisers_are_tried_and_the_report_is_in_the_card(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = {
-        by: (forms[0], forms[-1], *[each for each in forms if each.frames != "scenes"]) for by, forms in FORMS.items()
+        by: tuple(dict.fromkeys((forms[0], forms[-1], *[each for each in forms if each.frames != "scenes"])))
+        for by, forms in FORMS.items()
     }
     monkeypatch.setattr(candidates, "FORMS", some)
     card = export_int8(Contrast(), ABOUT, ["max_logit"], tmp_path / "c.onnx", root, size=SIZE)
