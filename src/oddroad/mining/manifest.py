@@ -240,7 +240,7 @@ def read_findings(place: str, columns: list[str] | None = None, best: bool = Fal
         data = store.read(row["part"])
         wanted = None if columns is None else sorted({*columns, "best"} - {"day", "model"})
         try:
-            table = pyarrow.parquet.read_table(io.BytesIO(data or b""), columns=wanted, partitioning=None)
+            table = pyarrow.parquet.read_table(io.BytesIO(data or b""), columns=wanted, partitioning=None)  # pyright: ignore[reportArgumentType]
         except (pa.ArrowInvalid, OSError):
             table = None
         if table is None or table.num_rows != row["findings"]:
