@@ -12,7 +12,7 @@ LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tes
 	tests/detection/test_pipeline.py tests/io/test_images.py tests/io/test_video.py \
 	src/oddroad --ignore=src/oddroad/learn --ignore=src/oddroad/exchange
 
-.PHONY: demo test test-all test-light test-full check docs bench mutate clean
+.PHONY: demo test test-all test-light test-full check docs bench mutate dist audit matrix clean
 
 $(VENV)/.light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -65,6 +65,19 @@ mutate: $(VENV)/.full
 	$(BIN)/$(PIP) 'mutmut>=3.8'
 	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/mutmut run --max-children $(JOBS) $(PARTS)
 	$(BIN)/python benchmarks/mutation.py
+
+# The wheel, with its bill of materials, and the sdist, in dist/.
+dist: $(VENV)/.full
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# What is depended on, against published holes; says how much was audited. AUDIT=--without-service where there is no network.
+audit: $(VENV)/.full
+	$(BIN)/python release/audit.py $(AUDIT)
+
+# The wheel on every Python with the lowest and the newest releases allowed; long, needs uv. MATRIX="--python 3.13" for a part.
+matrix:
+	$(PYTHON) release/matrix.py $(MATRIX)
 
 clean:
 	rm -rf $(VENV) .venv-light build dist demo out site mutants

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from oddroad.errors import InputError
+from oddroad.shipped_recipes import find_recipe
 
 NETWORK_NAMES = (
     "erfnet", "erfnet_lite", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "enet", "bisenetv1",
@@ -212,7 +213,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -
     """A YAML recipe, every key and value checked.
 
     Args:
-        path: the file.
+        path: the file, or the name of a recipe that comes with the package, such as ``laptop/ce``.
         changes: dotted keys and values that replace those of the file, such as ``{"optim.lr": 1e-3}``.
 
     Raises:
@@ -221,8 +222,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -
     """
     import yaml
 
-    if not path.is_file():
-        raise InputError(f"no recipe '{path}'; expected a YAML file such as recipes/embedded_first.yaml")
+    path = find_recipe(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -32,6 +32,7 @@ from oddroad.cli.export import export
 from oddroad.cli.info import info
 from oddroad.cli.mine import mine
 from oddroad.cli.mine_report import mine_report
+from oddroad.cli.recipes import recipes
 from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
@@ -52,6 +53,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         "info": info,
         "check": check,
         "convert": convert,
+        "recipes": recipes,
         "train": train,
         "export": export,
         "data verify": verify_data,

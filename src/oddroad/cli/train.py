@@ -32,14 +32,15 @@ def train(
 
     A finished run whose --recipe.optim.steps is raised is trained longer.
 
-    Example: oddroad train --recipe recipes/embedded_first.yaml --recipe.optim.lr 5e-4 --root data --out runs/one
+    Example: oddroad train --recipe embedded_first --recipe.optim.lr 5e-4 --root data --out runs/one
 
     On several devices: torchrun --nproc-per-node 2 -m oddroad.cli train ...
 
     Args:
         root: folder that holds the data sets.
         out: folder for logs, checkpoints and, at the end, model.ckpt.
-        recipe: a YAML file; single values of it are changed by --recipe.GROUP.KEY VALUE.
+        recipe: a YAML file, or the name of one that comes with oddroad ('oddroad recipes'); single values of it are
+            changed by --recipe.GROUP.KEY VALUE.
         values: values of the recipe; each replaces that of the file.
         validate_every: steps between validations.
         init_from: an oddroad checkpoint to start from instead of random weights.
