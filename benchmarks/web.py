@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from oddroad.benchmarking.environment import processor, versions
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.inference.model import Model
 from oddroad.io.images import encode_image
 from oddroad.io.sources import find_sources

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from coverage_study import autoregressive, one_in_ten, regimes
 
-from oddroad.calibration.drift import DriftTest, DriveStatistics, drift_reference
+from oddroad.calibration.drift import DriftTest
+from oddroad.calibration.drift_reference import DriveStatistics, drift_reference
 from oddroad.calibration.frame_statistics import STATISTICS
 from oddroad.files import write_whole
 

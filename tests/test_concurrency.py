@@ -15,7 +15,8 @@ import pytest
 from oddroad.cli.main import main
 from oddroad.concurrency import BackgroundWorker, latest_only, ordered_map
 from oddroad.detection import pipeline
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.results import Results

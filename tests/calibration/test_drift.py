@@ -10,19 +10,9 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from oddroad.calibration.drift import (
-    BLOCK_TIMES,
-    FEWEST_BLOCKS,
-    DriftAlarm,
-    DriftTest,
-    DriveStatistics,
-    Exchangeable,
-    OwnBeginning,
-    deviations,
-    drift_reference,
-    oddness,
-    outside,
-)
+from oddroad.calibration.drift import DriftAlarm, DriftTest
+from oddroad.calibration.drift_comparison import Exchangeable, OwnBeginning, deviations, oddness, outside
+from oddroad.calibration.drift_reference import BLOCK_TIMES, FEWEST_BLOCKS, DriveStatistics, drift_reference
 from oddroad.calibration.drives import correlation_time
 from oddroad.calibration.frame_statistics import STATISTICS, frame_statistics
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddroad.calibration.drift import DriveStatistics, drift_reference
+from oddroad.calibration.drift_reference import DriveStatistics, drift_reference
 from oddroad.calibration.frame_statistics import frame_statistics
 from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.detection import pipeline
 from oddroad.detection.drift_monitor import DriftMonitor, drift_words, parse_drift
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.detection.summary import Summary
 from oddroad.errors import InputError
 from oddroad.exchange import read_results

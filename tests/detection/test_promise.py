@@ -15,8 +15,8 @@ from oddroad.calibration.data import CalibrationData, calibration_data
 from oddroad.calibration.fit import find_thresholds, write_card
 from oddroad.cli.main import main
 from oddroad.detection.frame import FrameProcessor
-from oddroad.detection.pipeline import Settings
 from oddroad.detection.promise import completed, said
+from oddroad.detection.settings import Settings
 from oddroad.errors import InputError
 from oddroad.exchange import read_results
 from oddroad.inference.model import Model, read_card
@@ -157,7 +157,7 @@ def test_frames_without_the_region_are_left_out_of_a_calibration(
     for _ in range(2):  # the second time from kept figures
         card = find_thresholds(model, data, roi=Roi("road"), note=told.append, keep=tmp_path / "kept")
         assert card.calibration["frames"] == 3
-    assert told == ["left out: 1 frames in which nothing lies within the road"] * 2
+    assert told == ["left out: 1 frame in which nothing lies within the road"] * 2
     whole = find_thresholds(model, data, keep=tmp_path / "kept")
     assert whole.calibration["frames"] == 4
     assert "roi" not in whole.calibration

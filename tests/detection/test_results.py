@@ -19,7 +19,8 @@ import pytest
 
 from oddroad.cli.main import main
 from oddroad.detection import pipeline
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.detection.summary import Summary
 from oddroad.errors import InputError, LostSource
 from oddroad.inference.model import Model

@@ -13,7 +13,8 @@ import pytest
 from oddroad import regions
 from oddroad.cli.main import main
 from oddroad.detection import pipeline
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks, Tracker, shift_between
 from oddroad.errors import InputError
 from oddroad.inference.model import Model

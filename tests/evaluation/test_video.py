@@ -17,8 +17,9 @@ from oddroad.card import Card
 from oddroad.cli.main import main
 from oddroad.detection.alarms import AlarmCounter
 from oddroad.detection.tracking import CameraShift
-from oddroad.evaluation.evaluate import check_options, evaluate, plain
+from oddroad.evaluation.evaluate import evaluate, plain
 from oddroad.evaluation.judged import Truth
+from oddroad.evaluation.options import check_options
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.workers import Settings
 from oddroad.metrics import ComponentMetric, ConsistencyMetric
@@ -176,7 +177,7 @@ def test_frames_per_second_from_the_option_or_not_at_all(tmp_path: Path) -> None
     assert np.isnan(result["deployed"]["video"]["false_alarms_per_hour"])
     assert result["deployed"]["video"]["delay_frames"] == 3
     (note,) = (each for each in result["notes"] if "frames per second" in each)
-    assert note.startswith("the frames per second of 2 of 2 drives are not known")
+    assert note.startswith("frames per second are not known of 2 of 2 drives")
     result = judge(root, fps=5.0)
     assert result["deployed"]["video"]["delay_seconds"] == pytest.approx(0.6)
     assert not any("frames per second" in each for each in result["notes"])

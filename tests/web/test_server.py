@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from web.conftest import wait_for
 
-from oddroad.detection.pipeline import Settings, run
+from oddroad.detection.pipeline import run
+from oddroad.detection.settings import Settings
 from oddroad.inference.host_resize import enlarged
 from oddroad.inference.model import Model
 from oddroad.io.images import decode_image, encode_image

@@ -26,8 +26,9 @@ from oddroad.benchmarking.environment import BUSY, CpuContention, latency_summar
 from oddroad.benchmarking.profile import PARTS, parts
 from oddroad.concurrency import available_cores
 from oddroad.detection.frame import FrameProcessor
-from oddroad.detection.pipeline import MOST_TOGETHER, Settings, run, timed
-from oddroad.errors import InputError
+from oddroad.detection.pipeline import MOST_TOGETHER, run, timed
+from oddroad.detection.settings import Settings
+from oddroad.errors import InputError, counted
 from oddroad.inference.model import Model
 from oddroad.io.sources import Source
 from oddroad.io.video import probe, read
@@ -259,14 +260,14 @@ def table(found: dict[str, Any]) -> str:
     cpu = found["processor"]
     flags = " ".join(cpu["flags"]) or "none of those that matter"
     lines = [
-        f"{cpu['name']} ({cpu['family']}), {cpu['cores']} cores, {flags}; {cpu['system']}",
+        f"{cpu['name']} ({cpu['family']}), {counted(cpu['cores'], 'core')}, {flags}; {cpu['system']}",
         ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
         f"on {found['video']}; the first {found['warm_up_frames']} frames of each measurement do not count",
     ]
     for row in found["rows"]:
         size = " x ".join(map(str, row["frame_size"]))
         lines += ["", f"{row['model']} ({row['network']}, {row['score']}): {row['engine']}, {row['precision']}, "
-                  f"{row['threads']} threads, frames of {size}"]  # fmt: skip
+                  f"{counted(row['threads'], 'thread')}, frames of {size}"]  # fmt: skip
         lines.append(f"  {'milliseconds':<14}{'median':>9}{'p95':>9}{'p99':>9}{'worst':>9}{'frames':>9}")
         for stage, values in row["stages"].items():
             numbers = "".join(f"{values[key]:9.2f}" for key in ("median", "p95", "p99", "worst"))

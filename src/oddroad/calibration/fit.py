@@ -12,14 +12,14 @@ import numpy as np
 
 from oddroad.calibration.calibrator import Calibrator, FrameFigures
 from oddroad.calibration.data import CalibrationData
-from oddroad.calibration.drift import DriveStatistics, drift_reference
+from oddroad.calibration.drift_reference import DriveStatistics, drift_reference
 from oddroad.calibration.drives import SCOPES
 from oddroad.calibration.following import Following
 from oddroad.calibration.kept import KeptFigures
 from oddroad.calibration.record import content_of, record_of
 from oddroad.calibration.thresholds import check_threshold, threshold_for
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.files import write_whole
 from oddroad.inference.integrity import with_card
 from oddroad.inference.model import Model
@@ -125,7 +125,7 @@ def judged(
         empty += not figures
         progress()
     if roi.kind != "all" and empty:
-        note(f"left out: {empty} frames in which nothing lies within {roi.words}")
+        note(f"left out: {counted(empty, 'frame')} in which nothing lies within {roi.words}")
     return gathered
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from oddroad.cli.common import EngineName, default_out, printable, progress_bar, quiet
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
 """Any number of words without a flag before them."""
@@ -100,8 +100,10 @@ def detect(
     from oddroad.calibration.thresholds import parse_speed, threshold_for
     from oddroad.detection.drawing import Style
     from oddroad.detection.drift_monitor import parse_drift
-    from oddroad.detection.pipeline import Settings, check_settings, frames_together, keep_apart, run
+    from oddroad.detection.own_results import keep_apart
+    from oddroad.detection.pipeline import frames_together, run
     from oddroad.detection.promise import completed, said
+    from oddroad.detection.settings import Settings, check_settings
     from oddroad.inference.model import Model
     from oddroad.io.reading import ReadOptions, ReadReport
     from oddroad.io.sources import find_sources
@@ -149,8 +151,8 @@ def detect(
     counts = [count for count, _ in lengths]
     total = None if None in counts else sum(-(-(count or 0) // (whole.every or 1)) for count in counts)
     tell(
-        f"{detector.card.name} on {detector.engine} with {detector.threads} threads, {detector.parallel} "
-        f"frame{'s' if detector.parallel > 1 else ''} at a time, in {detector.precision}, "
+        f"{detector.card.name} on {detector.engine} with {counted(detector.threads, 'thread')}, "
+        f"{counted(detector.parallel, 'frame')} at a time, in {detector.precision}, "
         f"score {detector.pick_score(score)}"
     )
     tell(f"threshold {said(meaning, broken)}")

@@ -13,7 +13,7 @@ from oddroad.calibration.data import drive_of
 from oddroad.calibration.drift import DriftAlarm, DriftTest
 from oddroad.calibration.frame_statistics import frame_statistics
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.sources import Source
 from oddroad.types import Frame
 
@@ -69,7 +69,7 @@ class DriftMonitor:
         elif reference is None and card.calibration.get("of") == "place":
             count = card.calibration["drives"]
             self.reason = (
-                f"'{card.name}' was calibrated on stills of {count} place{'s' * (count > 1)}, not on drives of a camera"
+                f"'{card.name}' was calibrated on stills of {counted(count, 'place')}, not on drives of a camera"
             )
         elif reference is None:
             self.reason = f"the calibration of '{card.name}' keeps nothing for it; calibrate again"
@@ -173,7 +173,7 @@ class DriftMonitor:
         if self.test.too_short:
             found.append(f"{self.test.too_short} shorter than any drive of the calibration and not counted")
         if self.test.incomplete:
-            found.append(f"{self.test.incomplete} blocks without enough frames not counted")
+            found.append(f"{counted(self.test.incomplete, 'block')} without enough frames not counted")
         return "; ".join(found)
 
 
@@ -187,7 +187,7 @@ def drift_words(state: dict[str, Any], first: dict[str, Any] | None = None) -> s
     if state["state"] == "not tested":
         return f"drift NOT tested: {state['reason']}"
     if state["state"] == "alarm":
-        words = f"DRIFT: {state['alarms']} alarm{'s' * (state['alarms'] > 1)}"
+        words = f"DRIFT: {counted(state['alarms'], 'alarm')}"
         if first is not None:
             name = first["source"] if first["index"] is None else f"{first['source']}#{first['index']}"
             low, high = first["calibration"]
@@ -197,9 +197,9 @@ def drift_words(state: dict[str, Any], first: dict[str, Any] | None = None) -> s
                 f"calibrated on {low:g} to {high:g})"
             )
         return words
-    tested = f"{state['units']} {state['unit']}{'s' * (state['units'] != 1)}"
+    tested = counted(state["units"], state["unit"])
     if state["blocks"]:
-        tested += f" and {state['blocks']} blocks of them"
+        tested += f" and {counted(state['blocks'], 'block')} of them"
     against = f"{state['against']} of the calibration"
     caveat = f"; {state['reason']}" if state["reason"] else ""
     if state["state"] == "undecided":

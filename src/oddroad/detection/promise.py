@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from oddroad.calibration.event_thresholds import counts_tracks
 from oddroad.card import Card
 from oddroad.detection.tracking import MAX_AGE
+from oddroad.errors import counted
 from oddroad.io.sources import Source
 from oddroad.io.video import probe
 from oddroad.roi import Roi
 
 if TYPE_CHECKING:
-    from oddroad.detection.pipeline import Settings
+    from oddroad.detection.settings import Settings
 
 
 OTHER_RATE = 0.1
@@ -72,14 +73,14 @@ def other_rates(sources: Sequence[Source], rate: float, every: int, own: int) ->
     for each in sources:
         fps = probe(each)[1]
         if fps is not None and every == own and abs(fps / every / rate - 1) > OTHER_RATE:
-            words = f"{rate:.3g} frames per second, and '{each.name}' has {fps / every:.3g}"
+            words = f"{counted(rate, 'frame', '.3g')} per second, and '{each.name}' has {fps / every:.3g}"
             return [f"its alarms were counted at {words}"]
     return []
 
 
 def area(pixels: int | None) -> str:
     """A smallest area in words."""
-    return "1 in 10,000 pixels or more" if pixels is None else f"{pixels} pixels or more"
+    return "1 in 10,000 pixels or more" if pixels is None else f"{counted(pixels, 'pixel')} or more"
 
 
 def said(meaning: str, broken: Sequence[str]) -> str:

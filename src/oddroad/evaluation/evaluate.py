@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,17 +19,19 @@ from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
-from oddroad.errors import InputError, counted, pick
+from oddroad.errors import InputError, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
 from oddroad.evaluation.figures import anomaly_result
 from oddroad.evaluation.judged import AtThreshold
+from oddroad.evaluation.notes import notes_of_sequences, notes_of_set
+from oddroad.evaluation.options import check_options, check_saved, check_video
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.video import VideoCounts, sequences_of, tracking_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
 from oddroad.roi import Roi
-from oddroad.types import IGNORE, Sample
+from oddroad.types import Sample
 
 MOST_PICTURES = 100
 """Frames of a set that are drawn, beside the best, median and worst of each score."""
@@ -83,66 +85,6 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
                 yield evaluate_semantic(pool, where, samples, report)
             else:
                 yield from evaluate_anomaly(pool, where, samples, deployed, report)
-
-
-def check_options(settings: Settings, anomaly_sets: Sequence[str]) -> None:
-    """Refuse numbers that mean nothing, and options that would do nothing.
-
-    Raises:
-        InputError: naming the option.
-    """
-    if settings.workers < 1:
-        raise InputError(f"--workers {settings.workers}; expected 1 or more")
-    if not anomaly_sets:
-        for name in ("scores", "threshold", "exact", "video"):
-            if getattr(settings, name):
-                raise InputError(f"--{name} does nothing for sets of classes, which are judged by the classes alone")
-
-
-def check_video(settings: Settings, sets: Mapping[str, Sequence[Sample]]) -> None:
-    """Refuse options of sequences that are impossible or would do nothing.
-
-    Args:
-        settings: how.
-        sets: the anomaly sets.
-
-    Raises:
-        InputError: naming the option.
-    """
-    given = {
-        "fps": settings.fps is not None,
-        "min-hits": settings.min_hits is not None,
-        "max-age": settings.max_age is not None,
-    }
-    if not settings.video:
-        if alone := [name for name, each in given.items() if each]:
-            raise InputError(f"--{alone[0]} is for sequences of frames; pass --video, too")
-        return
-    if settings.fps is not None and not (math.isfinite(settings.fps) and settings.fps > 0):
-        raise InputError(f"--fps is {settings.fps}; expected frames per second above 0")
-    for name, value, least in (("min-hits", settings.min_hits, 1), ("max-age", settings.max_age, 0)):
-        if value is not None and value < least:
-            raise InputError(f"--{name} is {value}; expected a number of frames, {least} or more")
-    if settings.protocol == "network":
-        raise InputError("--video with --protocol network, which leaves out frames without an anomaly; use native")
-    if lacking := [name for name, samples in sets.items() if not sequences_of(samples)]:
-        raise InputError(
-            f"--video needs frames of drives, and {lacking[0]} has single images; a set of your own names its drives "
-            "in sequences.json"
-        )
-
-
-def check_saved(settings: Settings, predictor: Predictor) -> None:
-    """Refuse a size that saved maps, which are as they are, would not heed.
-
-    Raises:
-        InputError: naming the option.
-    """
-    if predictor.saved and settings.size is not None and settings.protocol == "native":
-        raise InputError(
-            "--size does nothing for saved maps in protocol native: they are enlarged to the labels; leave it out, or "
-            "pass --protocol network to shrink the labels"
-        )
 
 
 def made_by(settings: Settings, predictor: Predictor) -> dict[str, Any]:
@@ -259,44 +201,6 @@ def clear_pictures(folder: Path) -> None:
     for ending in (".image.jpg", ".png"):
         for path in folder.glob(f"*{ending}"):
             path.unlink()
-
-
-def notes_of_set(
-    whole: PartialCounts, common: dict[str, Any], samples: Sequence[Sample], where: dict[str, str]
-) -> list[str]:
-    """What is to be said about a set and its labels, whatever the score."""
-    dataset, notes = where["dataset"], []
-    if lacking := completeness(dataset, where["split"], len(samples)):
-        notes.append(lacking)
-    notes += remarks_of(samples)
-    values = found_values(whole.values, samples[0].lookup, dataset)
-    for frames, what in ((whole.empty, "no valid pixel"), (whole.full, "nothing but anomalies")):
-        if frames:
-            notes.append(f"{len(frames)} of {len(samples)} frames hold {what} ({', '.join(frames[:3])}); {values}")
-    unmapped = [each for each in np.flatnonzero(whole.values) if samples[0].lookup[each] == IGNORE != each]
-    if dataset == "folder" and unmapped and not (Path(where["root"]) / "classes.json").is_file():
-        notes.append(f"values that are not judged: {values}")
-    if not common["saved_maps"] and common["frames_computed"] < common["judged_images"]:
-        notes.append("went on from an interrupted run; the seconds do not count its frames")
-    return notes
-
-
-def notes_of_sequences(
-    settings: Settings, sequences: Mapping[str, Sequence[Sample]], samples: Sequence[Sample]
-) -> list[str]:
-    """What is to be said about the sequences of a set."""
-    notes, frames = [], sum(map(len, sequences.values()))
-    if frames < len(samples):
-        notes.append(
-            f"video figures are of {frames} frames of {counted(len(sequences), 'drive')}; the others stand alone"
-        )
-    lacking = [name for name, each in sequences.items() if each[0].fps is None]
-    if lacking and settings.fps is None:
-        notes.append(
-            f"the frames per second of {len(lacking)} of {len(sequences)} drives are not known, so nothing is given in "
-            "seconds or by the hour; pass --fps"
-        )
-    return notes
 
 
 def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
