@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,17 @@ from web.conftest import wait_for
 
 from oddroad.calibration.data import calibration_data
 from oddroad.calibration.fit import find_thresholds
+from oddroad.calibration.following import Following
+from oddroad.calibration.tracks import Tracking
+from oddroad.detection.tracking import MAX_AGE
 from oddroad.inference.model import Model, read_card
+from oddroad.io.sources import Source
 from oddroad.roi import Roi
+from oddroad.web.calibrating import Calibration, figures_of
+from oddroad.web.chosen import chosen, drives_of, followed
+from oddroad.web.desk import Desk
+from oddroad.web.library import Entry
+from oddroad.web.view import View
 
 pytest.importorskip("starlette", reason="of the extra 'web'")
 
@@ -45,14 +55,42 @@ def card_of(client: Any, tmp_path: Path, values: dict[str, Any]) -> dict[str, An
 def test_the_card_is_the_one_of_calibrate(
     client: Any, view: str, drives: Path, model: Model, tmp_path: Path, roi: str
 ) -> None:
-    ours = card_of(client, tmp_path, {"views": [view], "roi": roi})
-    data = calibration_data([str(drives / "drive.mp4")], tmp_path, "val")
-    theirs = find_thresholds(model, data, roi=Roi.parse(roi) if roi else None).calibration
-    kept = {name: {key: theirs["scores"][name][key] for key in each} for name, each in ours["scores"].items()}
-    assert ours["scores"] == kept  # what detect tests for drift and counts of tracks is calibrate's alone
-    assert {"units", "alarms", "fpr", "quantiles"} <= set(ours["scores"]["outlier_head"])
-    assert ours.get("roi") == theirs.get("roi")
+    asked = {"views": [view], "roi": roi}
+    frames = calibration_data([str(drives / "drive.mp4")], tmp_path, "val")
+    followed = calibration_data([str(drives / "drive.mp4")], tmp_path, "val", every=1)
+    following, within = Following(Tracking(2, MAX_AGE, 1)), Roi.parse(roi) if roi else None
+    for values, data, follow in ((asked, frames, None), (asked | {"tracks": True, "min_hits": 2}, followed, following)):
+        ours = card_of(client, tmp_path, values)
+        theirs = find_thresholds(model, data, ("outlier_head",), roi=within, following=follow).calibration
+        (drive,) = theirs["record"]["drives"]
+        drive["name"] = theirs["data"] = "drive.mp4"  # where it lies on the disk is not told
+        assert ours == theirs
+        assert {"drift", "units", "alarms"} <= set(ours["scores"]["outlier_head"])
+        assert ("tracking" in ours) == ("tracks" in ours["scores"]["outlier_head"]) == (follow is not None)
     assert (ours["frames"], ours["scope"], ours["of"]) == (8, "same-drives", "drive")
+
+
+def test_cameras_of_one_log_are_one_drive_and_names_are_told_apart(view: str, desk: Desk) -> None:
+    def seen(place: str, topic: str, title: str) -> View:
+        like = copy.copy(desk.views.find(view))
+        like.entry = Entry(place + topic, title, (Source("log", place, title, topic=topic),))
+        return like
+
+    first, second, other = (
+        seen("a/x.mcap", "/left", "x"),
+        seen("a/x.mcap", "/right", "x"),
+        seen("b/x.mcap", "/left", "x"),
+    )
+    assert drives_of([first, other, second]) == {"x": [first, second], "x (2)": [other]}
+
+
+def test_tracks_end_where_a_frame_is_struck_out(client: Any, view: str, tmp_path: Path, desk: Desk) -> None:
+    what = chosen(desk, {"views": [view], "struck": {view: [3]}})
+    following = followed(what)
+    found = list(figures_of(desk.views.find(view), what, "d", following, Calibration(7)))
+    assert len(found) == len(following.moments.all) == 7
+    pieces = [each.piece for each in following.moments.all]
+    assert (len(set(pieces[:3])), len(set(pieces[3:])), len(set(pieces))) == (1, 1, 2)
 
 
 def test_what_is_struck_out_does_not_count(client: Any, view: str, tmp_path: Path) -> None:
@@ -80,14 +118,22 @@ def test_guarantees_lie_above_what_was_seen(client: Any, view: str) -> None:
     [
         ({}, "names no drive"),
         ({"views": ["none"]}, "no such view"),
-        ({"views": ["VIEW"], "scope": "new-drives"}, "'scope' is 'new-drives' with 1 drives"),
+        ({"views": ["VIEW"], "scope": "new-drives"}, "'scope' is 'new-drives' with 1 drive;"),
         ({"views": ["VIEW"], "confidence": 2}, "expected a share"),
+        ({"views": ["VIEW"], "min_hits": 0}, "'min_hits' is 0; expected a whole number, 1 or more"),
+        ({"views": ["VIEW"], "rule": "alarms=a/hour"}, "holds 'a'; expected a number above 0"),
+        ({"views": ["PHOTOS"], "rule": "alarms=6/hour"}, "is of still images"),
         ({"views": ["VIEW"], "struck": {"VIEW": ["x"]}}, "'struck' is no object"),
         ({"views": ["VIEW"], "roi": "/etc/passwd"}, "is not understood"),
     ],
 )
 def test_what_cannot_be_calibrated_on_is_said(client: Any, view: str, values: dict[str, Any], words: str) -> None:
     given = {key: [view] if value == ["VIEW"] else value for key, value in values.items()}
+    if values.get("views") == ["PHOTOS"]:
+        photos = next(each for each in client.get("/api/sources").json()["sources"] if each["kind"] == "images")
+        given["views"] = [
+            wait_for(client, client.post("/api/views", json={"source": photos["key"]}).json()["key"])["key"]
+        ]
     answer = client.post("/api/calibrations", json=given)
     assert 400 <= answer.status_code < 500
     assert words in answer.json()["error"]

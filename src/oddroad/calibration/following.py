@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oddroad.calibration.calibrator import FrameFigures, short
-from oddroad.calibration.tracks import Ladder, Moments, Tracking, alarm_curves
+from oddroad.calibration.tracks import Ladder, Moment, Moments, Tracking, alarm_curves
 from oddroad.errors import InputError
 from oddroad.regions import InDistribution
 
@@ -37,6 +37,10 @@ class Following:
         if moment[0] is None:
             raise InputError(f"'{drive}' has no time stamps, without which alarms an hour cannot be counted")
         self.moments.add(image, drive, moment[0], moment[1])
+
+    def seen(self, moment: Moment) -> None:
+        """The next frame where its shift is known already, in the place of ``frame``."""
+        self.moments.all.append(moment)
 
     def packed(
         self, score: str, figures: FrameFigures | None, heat: np.ndarray, inside: np.ndarray | None

@@ -93,7 +93,7 @@ class Moment:
 
     drive: str
     time: float
-    piece: int
+    piece: int | str
     size: tuple[int, int]
     shift: tuple[float, float]
 

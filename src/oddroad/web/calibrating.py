@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -14,13 +15,15 @@ import numpy as np
 
 from oddroad.calibration.calibrator import Calibrator, FrameFigures
 from oddroad.calibration.drives import SCOPES, Drive, alarm_curve, mean_bound, units_of
-from oddroad.calibration.fit import calibrated, copies, write_card
+from oddroad.calibration.fit import calibrated, leave_out_copies, write_card
+from oddroad.calibration.following import Following
 from oddroad.calibration.kept import KeptFigures
-from oddroad.calibration.thresholds import threshold_for
+from oddroad.calibration.thresholds import parse_threshold, threshold_for
+from oddroad.calibration.tracks import Moment
 from oddroad.errors import InputError
-from oddroad.roi import Roi
+from oddroad.web.chosen import Chosen, chosen, followed, steps_of
 from oddroad.web.desk import Desk
-from oddroad.web.reply import Call, Refused, Reply, as_json, download
+from oddroad.web.reply import Call, Refused, Reply, as_json, download, failure
 from oddroad.web.view import View, level_of
 
 POINTS = 120
@@ -30,82 +33,18 @@ KEPT = 8
 """Calibrations that are remembered."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What is calibrated on.
-
-    Attributes:
-        views: one a drive, all judged.
-        struck: for each view the numbers of the frames that are left out: they hold an anomaly.
-        detector: number of the detector.
-        confidence: of the guarantees.
-        scope: what they speak of.
-        roi: region of interest.
-    """
-
-    views: list[View]
-    struck: Mapping[str, frozenset[int]]
-    detector: int
-    confidence: float
-    scope: str
-    roi: Roi
-
-    def numbers(self, view: View) -> list[int]:
-        """The frames of a drive that count."""
-        left_out = self.struck.get(view.key, frozenset())
-        frames = view.kept.frames
-        return [each.number for each in frames if each.status == "ok" and each.number not in left_out]
-
-    @property
-    def words(self) -> str:
-        """What it is, for the card."""
-        count = sum(len(each) for each in self.struck.values())
-        without = f", without {count} frame{'s' * (count > 1)} struck out by eye" if count else ""
-        return " and ".join(each.entry.title for each in self.views) + without
-
-
-def chosen(desk: Desk, values: Mapping[str, Any]) -> Chosen:
-    """What a request wants to calibrate on.
-
-    Raises:
-        Refused: if a drive is not there or not judged yet, or a value is wrong.
-    """
-    keys, struck = values.get("views"), values.get("struck", {})
-    if not isinstance(keys, list) or not keys or not isinstance(struck, dict):
-        raise Refused("'views' names no drive; choose one or more")
-    views = [desk.views.find(str(each)) for each in dict.fromkeys(map(str, keys))]
-    unready = [each.entry.title for each in views if each.state == "working" or not each.done]
-    if unready:
-        raise Refused(f"'{unready[0]}' is not judged yet; wait for it, or stop it", 409)
-    if any(each.entry.live for each in views):
-        raise Refused("what is live cannot be looked at again; record it, and calibrate on the recording")
-    if not all(isinstance(each, list) and all(isinstance(n, int) for n in each) for each in struck.values()):
-        raise Refused("'struck' is no object of lists of numbers")
-    detector, confidence = values.get("detector", 0), values.get("confidence", 0.95)
-    if detector not in range(len(desk.detectors)):
-        raise Refused(f"detector {detector!r} is not there; there are {len(desk.detectors)}")
-    if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
-        raise Refused(f"'confidence' is {confidence!r}; expected a share between 0 and 1")
-    scope = values.get("scope") or SCOPES[len(views) < 2]
-    if scope not in SCOPES or (scope == SCOPES[0] and len(views) < 2):
-        raise Refused(
-            f"'scope' is '{scope}' with {len(views)} drives; expected same-drives, or new-drives with several"
-        )
-    left_out = {str(key): frozenset(numbers) for key, numbers in struck.items()}
-    roi = desk.roi(Call(query={"roi": str(values.get("roi") or "card")})) or desk.detectors[detector].roi
-    return Chosen(views, left_out, detector, float(confidence), scope, roi)
-
-
 def curve(desk: Desk, call: Call) -> Reply:
     """Share of frames with an alarm over the threshold, as seen and as guaranteed, for drives (``views``)."""
     what = chosen(desk, call.json())
     drives, told = [], {}
-    for view in what.views:
-        everything = replace(what, struck={})
-        told[view.key] = list(zip(everything.numbers(view), levels_within(view, everything), strict=True))
-        known = np.array([each for each in levels_within(view, what) if each is not None], np.float64)
-        if len(known):
-            drives.append(Drive(view.entry.title, known))
+    for name, views in what.drives.items():
+        levels: list[float] = []
+        for view in views:
+            everything = replace(what, struck={})
+            told[view.key] = list(zip(everything.numbers(view), levels_within(view, everything), strict=True))
+            levels += [each for each in levels_within(view, what) if each is not None]
+        if levels:
+            drives.append(Drive(name, np.array(levels, np.float64)))
     if not drives:
         raise Refused("every frame is struck out, or none was judged")
     scope = what.scope if len(drives) > 1 else SCOPES[1]
@@ -171,6 +110,7 @@ def begin(desk: Desk, call: Call) -> Reply:
     """Make a new card of drives (``views``) with ``rule`` as its threshold; ask for it by the key in the answer."""
     values = call.json()
     what, rule = chosen(desk, values), str(values.get("rule") or "no-alarms")
+    following = followed(what) if values.get("tracks") or parse_threshold(rule)[0] in ("hour", "100km") else None
     if not desk.calibrating.acquire(blocking=False):
         raise Refused("busy, try again: another card is being made", 503, retry=5)
     key, made = secrets.token_urlsafe(9), Calibration(sum(len(what.numbers(each)) for each in what.views))
@@ -179,37 +119,35 @@ def begin(desk: Desk, call: Call) -> Reply:
         old = desk.calibrations.pop(next(iter(desk.calibrations)))
         if old.path is not None:
             old.path.unlink(missing_ok=True)
-    threading.Thread(target=work, args=(desk, what, rule, key, made), daemon=True, name="calibrate").start()
+    threading.Thread(target=work, args=(desk, what, rule, following, key, made), daemon=True, name="calibrate").start()
     return as_json(made.about(key), 202)
 
 
-def work(desk: Desk, what: Chosen, rule: str, key: str, made: Calibration) -> None:
+def work(desk: Desk, what: Chosen, rule: str, following: Following | None, key: str, made: Calibration) -> None:
     """Gather the figures of every frame and write the file."""
     try:
         detector = desk.detectors[what.detector]
-        gathered = Calibrator(detector.min_area)
-        for view in what.views:
-            for figures in figures_of(view, what, made):
-                gathered.keep(figures, view.entry.title)
-        for drive, first in copies({detector.score: gathered}).items():
-            made.notes.append(f"left out: '{drive}' is frame by frame the same as '{first}'")
-            del gathered.drives[drive]
+        gathered = {detector.score: Calibrator(detector.min_area)}
+        for name, views in what.drives.items():
+            for view in views:
+                for figures in figures_of(view, what, name, following, made):
+                    gathered[detector.score].keep(figures, name)
+        leave_out_copies(gathered, made.notes.append)
         about = {
             "data": what.words, "date": date.today().isoformat(), "confidence": what.confidence, "coverage": 0.95,
-            "scope": what.scope if len(gathered.drives) > 1 else SCOPES[1], "of": "drive",
+            "scope": what.scope if len(gathered[detector.score].drives) > 1 else SCOPES[1], "of": "drive",
         }  # fmt: skip
         if within := what.roi.values():
             about["roi"] = within
-        card = calibrated(detector.model.card, {detector.score: gathered}, about, rule)
+        card = calibrated(detector.model.card, gathered, about, rule, following, steps_of(what))
         path = desk.folder / f"calibrated-{key}.onnx"
         write_card(detector.model.path, card, path)
         made.meaning = threshold_for(card, rule, detector.score).meaning
         made.path, made.state = path, "done"
-    except InputError as error:
-        made.state, made.error = "failed", str(error)
     except BaseException as error:
-        made.state, made.error = "failed", f"a fault in oddroad: {type(error).__name__}: {error}"
-        raise
+        made.state, made.error = "failed", failure(error)
+        if not isinstance(error, InputError):
+            raise
     finally:
         desk.calibrating.release()
 
@@ -239,19 +177,44 @@ def file(desk: Desk, call: Call) -> Reply:
     return download(found.path, "application/octet-stream", "calibrated.onnx")
 
 
-def figures_of(view: View, what: Chosen, made: Calibration) -> Sequence[FrameFigures]:
-    """The figures of the frames of a drive that count; kept beside its maps, so that a second time costs nothing."""
+def figures_of(
+    view: View, what: Chosen, drive: str, following: Following | None, made: Calibration
+) -> Iterator[FrameFigures]:
+    """The figures of the frames of a drive that count; kept beside its maps, so that a second time costs nothing.
+
+    Args:
+        view: of the drive.
+        what: is calibrated on.
+        drive: its name.
+        following: is shown every frame; with what was struck out, every track ends. None counts no tracks.
+        made: is told how far it is.
+    """
     detector = view.detectors[what.detector]
-    key = {"model": detector.model.sha256, "roi": what.roi.values(), "min_area": detector.min_area}
+    score, key = (
+        detector.score,
+        {"model": detector.model.sha256, "roi": what.roi.values(), "min_area": detector.min_area},
+    )
     kept = KeptFigures(view.kept.folder / f"figures-{what.detector}", key)
-    found = []
+    left_out = sorted(what.struck.get(view.key, ()))
     for number in what.numbers(view):
+        frame = view.kept.frames[number]
         held = kept.get(number)
+        heat = inside = None
+        if held is None or following is not None:
+            heat, inside = view.kept.heat(number, what.detector), view.inside(number, what.detector, what.roi)
         if held is None:
-            inside = view.inside(number, what.detector, what.roi)
-            figures = FrameFigures.of(view.kept.heat(number, what.detector), None, detector.min_area, inside)
-            held = {detector.score: figures} if figures is not None else {}
+            assert heat is not None
+            figures = FrameFigures.of(heat, None, detector.min_area, inside)
+            held = {score: replace(figures, statistics=frame.statistics[what.detector])} if figures is not None else {}
             kept.put(number, held)
-        found += held.values()
+        figures = held.get(score)
+        if following is not None:
+            assert heat is not None
+            if frame.time is None:
+                raise InputError(f"'{drive}' has no time stamps, without which alarms an hour cannot be counted")
+            piece = f"{view.key} {frame.source} {bisect_left(left_out, number)}"
+            following.seen(Moment(drive, frame.time, piece, frame.size, frame.shift))
+            following.figures(score, following.packed(score, figures, heat, inside))
         made.done += 1
-    return found
+        if figures is not None:
+            yield figures

@@ -29,6 +29,8 @@ class KeptFrame:
         reason: why it is damaged.
         shift: (x, y) of the picture since the last judged frame of the same source, in pixels.
         levels: for each detector the lowest threshold without an alarm; None where it was not judged.
+        statistics: for each detector (11,) float64, those of oddroad.calibration.frame_statistics; None where it was
+            not judged, or is live.
         milliseconds: by stage.
     """
 
@@ -42,6 +44,7 @@ class KeptFrame:
     reason: str
     shift: tuple[float, float]
     levels: tuple[float | None, ...]
+    statistics: tuple[np.ndarray | None, ...] = ()
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def as_frame(self, image: np.ndarray | None = None) -> Frame:

@@ -30,6 +30,11 @@ def busy(what: str) -> Refused:
     return Refused(f"busy, try again: {what}", 503, retry=1)
 
 
+def failure(error: BaseException) -> str:
+    """Why work behind a request failed, in one line: what was given wrong, or that the fault is ours."""
+    return str(error) if isinstance(error, InputError) else f"a fault in oddroad: {type(error).__name__}: {error}"
+
+
 @dataclass(frozen=True)
 class Call:
     """A request.

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from oddroad.calibration.calibrator import alarm_level
+from oddroad.calibration.frame_statistics import frame_statistics
 from oddroad.concurrency import latest_only, ordered_map, prefetch
 from oddroad.detection.pipeline import DEPTH, timed
 from oddroad.detection.tracking import CameraShift
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.inference.host_resize import enlarged
 from oddroad.io.images import encode_image
 from oddroad.io.reading import ReadOptions, ReadReport
@@ -27,6 +28,7 @@ from oddroad.web.detectors import Detector
 from oddroad.web.kept import Kept, KeptFrame
 from oddroad.web.library import Entry
 from oddroad.web.limits import Limits
+from oddroad.web.reply import failure
 
 QUALITY = 90
 """Of the JPEGs that the page shows; what is judged are the frames themselves."""
@@ -41,6 +43,7 @@ class Judged:
     maps: list[np.ndarray | None]
     roads: list[np.ndarray | None]
     levels: list[float | None]
+    statistics: list[np.ndarray | None]
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,16 +118,21 @@ class View:
         stages = {"decode": decode, "draw": (time.perf_counter() - began) * 1e3}
         if frame.status != "ok":
             nothing: list[Any] = [None] * len(self.detectors)
-            return Judged(frame, picture, nothing, nothing, nothing, stages)
+            return Judged(frame, picture, nothing, nothing, nothing, nothing, stages)
         began = time.perf_counter()
         found = [each.judge(frame.image) for each in self.detectors]
         middle = time.perf_counter()
-        size, levels = (frame.image.shape[0], frame.image.shape[1]), []
+        size = (frame.image.shape[0], frame.image.shape[1])
+        levels: list[float | None] = []
+        statistics: list[np.ndarray | None] = []
         for detector, (low, road) in zip(self.detectors, found, strict=True):
             inside = road if road is not None else detector.roi.inside(size)
-            levels.append(level_of(enlarged(low[None], size)[0], detector.min_area, inside))
+            heat = enlarged(low[None], size)[0]
+            levels.append(level_of(heat, detector.min_area, inside))
+            statistics.append(None if self.entry.live else frame_statistics(frame.image, heat))
         stages |= {"model": (middle - began) * 1e3, "regions": (time.perf_counter() - middle) * 1e3}
-        return Judged(frame, picture, [low for low, _ in found], [road for _, road in found], levels, stages)
+        maps, roads = [low for low, _ in found], [road for _, road in found]
+        return Judged(frame, picture, maps, roads, levels, statistics, stages)
 
     def frames(self) -> Iterator[tuple[Frame, float]]:
         """The frames of the source until something bounds them."""
@@ -134,9 +142,11 @@ class View:
             if self.stopping.is_set():
                 return
             if count >= self.limits.frames and not self.entry.live:
-                return self.cut(f"stopped at {count} frames, the limit of one source")
+                return self.cut(f"stopped at {counted(count, 'frame')}, the limit of one source")
             if time.monotonic() - self.began > self.limits.seconds and not self.entry.live:
-                return self.cut(f"stopped after {self.limits.seconds:.0f} seconds, the limit of one source")
+                return self.cut(
+                    f"stopped after {counted(self.limits.seconds, 'second', '.0f')}, the limit of one source"
+                )
             if self.entry.live and time.monotonic() - self.seen > self.limits.unseen_seconds:
                 return self.cut("nobody looked any more")
             yield each
@@ -160,11 +170,10 @@ class View:
             self.state = "stopped" if self.error else "done"
             if not self.kept.frames and self.state == "done":
                 self.state, self.error = "failed", "; ".join(self.report.skipped[:3]) or "there was no frame in it"
-        except InputError as error:
-            self.state, self.error = "failed", str(error)
         except BaseException as error:
-            self.state, self.error = "failed", f"a fault in oddroad: {type(error).__name__}: {error}"
-            raise
+            self.state, self.error = "failed", failure(error)
+            if not isinstance(error, InputError):
+                raise
         finally:
             self.ended = time.monotonic()
 
@@ -175,7 +184,7 @@ class View:
         milliseconds = {name: round(value, 2) for name, value in judged.milliseconds.items()}
         kept = KeptFrame(
             self.done, frame.source, frame.index, frame.time, frame.utc, size, frame.status, frame.reason, shift,
-            tuple(judged.levels), milliseconds,
+            tuple(judged.levels), tuple(judged.statistics), milliseconds,
         )  # fmt: skip
         self.kept.add(kept, judged.picture, judged.maps, judged.roads)
 

@@ -3,7 +3,7 @@
 import { lineChart, table } from "./charts.js";
 import { make, say, settled } from "./dom.js";
 import { state as look } from "./look.js";
-import { general } from "./numbers.js";
+import { counted, general } from "./numbers.js";
 
 const SHOWN = 60;
 const state = { backend: null, about: null, detector: 0, chosen: new Map(), struck: new Map(), threshold: null, curve: null, section: null };
@@ -51,7 +51,7 @@ function drop(source) { state.chosen.delete(source.key); told(); refresh(); }
 
 function told() {
   state.told.replaceChildren(...[...state.chosen.values()].filter((each) => each.about).map(({ about }) =>
-    make("p", {}, `${about.title}: ${about.done}${about.total ? ` of ${about.total}` : ""} frames, ${about.state}${about.error ? ` (${about.error})` : ""}`)));
+    make("p", {}, `${about.title}: ${about.total ? `${about.done} of ${counted(about.total, "frame")}` : counted(about.done, "frame")}, ${about.state}${about.error ? ` (${about.error})` : ""}`)));
 }
 
 const ready = () => [...state.chosen.values()].filter((each) => each.about && each.about.state !== "working" && each.frames.length);
@@ -73,14 +73,14 @@ function chart() {
   state.chart.replaceChildren(lineChart([
     { name: "seen", points: rows.map((each) => [each.threshold, 100 * each.seen]), step: true },
     { name: "guaranteed with 95% confidence", points: rows.map((each) => [each.threshold, 100 * each.bound]), dashed: true, step: true },
-  ], { title: `${look.roi === "" ? "" : look.roi === "all" ? "Whole picture: " : "Within the region drawn under Look: "}${count} frames of ${drives} drive${drives > 1 ? "s" : ""}, ${units.count} independent ${units.block === null ? "drives" : `blocks of up to ${units.block} frames`}`, x: "threshold", y: "frames with an alarm in 100", at: state.threshold, lowY: 0 }),
+  ], { title: `${look.roi === "" ? "" : look.roi === "all" ? "Whole picture: " : "Within the region drawn under Look: "}${counted(count, "frame")} of ${counted(drives, "drive")}, ${units.block === null ? counted(units.count, "independent drive") : `${counted(units.count, "independent block")} of up to ${counted(units.block, "frame")}`}`, x: "threshold", y: "frames with an alarm in 100", at: state.threshold, lowY: 0 }),
   make("details", {}, make("summary", {}, "As a table"), table(["threshold", "seen in 100", "guaranteed in 100", ...(hour ? ["seen an hour"] : [])],
     points.slice(0, 40).map((each) => [each.threshold, 100 * each.seen, 100 * each.bound, ...(hour ? [hour * each.seen] : [])]), `for ${scope}`)));
   const low = points.at(-1).threshold, high = points[0].threshold;
   const words = make("p", {});
   const speak = () => {
     const point = points.find((each) => each.threshold <= state.threshold) ?? points.at(-1);
-    words.textContent = `Threshold ${general(state.threshold, 5)}: ${general(100 * point.seen, 3)} in 100 frames alarm here${hour ? ` (${Math.round(hour * point.seen).toLocaleString("en")} such frames an hour at ${general(fps, 3)} FPS)` : ""}; guaranteed at most ${general(100 * point.bound, 3)} in 100.`;
+    words.textContent = `Threshold ${general(state.threshold, 5)}: ${general(100 * point.seen, 3)} in 100 frames alarm here${hour ? ` (${counted(Math.round(hour * point.seen).toLocaleString("en"), "such frame")} an hour at ${general(fps, 3)} FPS)` : ""}; guaranteed at most ${general(100 * point.bound, 3)} in 100.`;
   };
   const slider = make("input", { type: "range", id: "calibrateAt", min: 0, max: 1000, value: Math.round(1000 * (state.threshold - low) / (high - low || 1)) });
   slider.oninput = () => { state.threshold = low + (high - low) * slider.value / 1000; speak(); moved(); };
@@ -105,7 +105,7 @@ async function heard(place) {
     }
     if (drive.about.rate) hours += drive.frames.length * drive.about.every / drive.about.rate / 3600;
   }
-  if (hours) place.textContent = `${alarms} alarm${alarms === 1 ? "" : "s"} in ${hours < 1 / 60 ? `${(3600 * hours).toFixed(1)} seconds` : `${(60 * hours).toFixed(1)} minutes`}, each thing counted once (min_hits ${hits}): ${Math.round(alarms / hours).toLocaleString("en")} an hour as seen, without a guarantee.`;
+  if (hours) place.textContent = `${counted(alarms, "alarm")} in ${hours < 1 / 60 ? counted(general(3600 * hours, 3), "second") : counted(general(60 * hours, 3), "minute")}, each thing counted once (min_hits ${hits}): ${Math.round(alarms / hours).toLocaleString("en")} an hour as seen, without a guarantee.`;
 }
 
 const moved = settled(() => { chart(); frames(); document.getElementById("calibrateAt").focus(); }, 250);
@@ -113,7 +113,7 @@ const moved = settled(() => { chart(); frames(); document.getElementById("calibr
 function frames() {
   const alarming = ready().flatMap((drive) => (state.curve.levels[drive.key] ?? []).map(([number, level]) => ({ drive, number, level })))
     .filter((each) => each.level > state.threshold).sort((a, b) => b.level - a.level);
-  state.frames.replaceChildren(make("p", {}, alarming.length ? `${alarming.length} frames would alarm; the ${Math.min(SHOWN, alarming.length)} highest are shown. Strike out those on which something odd truly lies.` : "No frame would alarm."),
+  state.frames.replaceChildren(make("p", {}, alarming.length ? `${counted(alarming.length, "frame")} would alarm; shown, the highest first: ${Math.min(SHOWN, alarming.length)}. Strike out those on which something odd truly lies.` : "No frame would alarm."),
     make("div", { class: "gallery" }, ...alarming.slice(0, SHOWN).map(({ drive, number, level }) => {
       const set = state.struck.get(drive.key) ?? new Set(), words = `${drive.source.title} frame ${number}, ${level.toFixed(2)}`;
       const box = make("input", { type: "checkbox", checked: set.has(number) });
@@ -136,9 +136,9 @@ function form() {
     begin.disabled = true;
     out.replaceChildren();
     try {
-      let job = await state.backend.post("/api/calibrations", { ...request(), rule: rule.value });
+      let job = await state.backend.post("/api/calibrations", { ...request(), rule: rule.value, min_hits: look.minHits });
       while (job.state === "working") {
-        out.textContent = `${job.done} of ${job.total} frames`;
+        out.textContent = `${job.done} of ${counted(job.total, "frame")}`;
         await new Promise((done) => setTimeout(done, 400));
         job = await state.backend.json(`/api/calibrations/${job.key}`);
       }
