@@ -172,6 +172,8 @@ def test_the_deployed_threshold_is_judged_too(home):
     assert deployed.pop("left_out")["units"] == [f"f{number}" for number in range(5)]
     objects = {name: deployed.pop(name) for name in ObjectMetric().result()}
     assert (objects["object_recall"], objects["frames_with_false_alarm"]) == (1, 1)
+    sizes = deployed.pop("recall_by_size")
+    assert sum(each["objects"] for each in sizes) == sum(each["found"] for each in sizes) == objects["objects"]
     assert deployed == {"threshold": 0.5, **components.result()}
     assert run(home, model="0", opener=open_fake, threshold="0.0")["good"]["deployed"]["threshold"] == 0
 

@@ -32,6 +32,21 @@ def test_a_set_worked_out_by_hand():
     assert math.isnan(counted([], [0]).result()["object_recall"])
 
 
+def test_recall_by_size_worked_out_by_hand():
+    parts = [ObjectMetric() for _ in range(3)]
+    parts[0].add(np.array([True, False, True]), np.array([True]), np.array([99, 100, 299]))
+    parts[1].add(np.array([True]), np.array([True]), np.array([2_000_000]))
+    parts[2].add(np.array([], bool), np.array([True]), np.array([], np.int64))
+    whole = merged(parts)
+    assert whole.by_size() == [
+        {"pixels": [0, 100], "objects": 1, "found": 1},
+        {"pixels": [100, 300], "objects": 2, "found": 1},
+        {"pixels": [30_000, None], "objects": 1, "found": 1},
+    ]
+    assert whole.without(parts[1]).by_size() == whole.by_size()[:2]
+    assert ObjectMetric().by_size() == []
+
+
 def test_each_unit_is_left_out():
     parts = [counted(*each) for each in FRAMES]
     found = leave_one_out_counts(parts, ["a", "b", "a", "c", "d"])

@@ -28,6 +28,7 @@ def results(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         "input_size": "own", "seconds": 1.0, "versions": {}, "notes": ["a note"], "ap": 0.5, "fpr95": 0.25,
         "intervals": {"ap": [0.3, 0.7]}, "curve": {"recall": [0.0, 1.0], "precision": [1.0, 0.1], "fpr": [0.0, 1.0]},
         "frames": frames, "frames_folder": "folder", "threshold": 1.0, "prevalence": 0.01,
+        "recall_by_size": [{"pixels": [0, 100], "objects": 2, "found": 1}], "deployed": {"threshold": 2.0},
     }  # fmt: skip
     (folder / "own.json").write_text(json.dumps({"results": [row]}))
     pictures = folder / "own.frames" / "folder"
@@ -58,6 +59,8 @@ def test_an_evaluation_has_figures_intervals_curves_and_frames(client: Any, resu
     key = of_kind(client, "evaluate")["key"]
     (row,) = client.get(f"/api/results/{key}").json()["rows"]
     assert (row["figures"], row["intervals"]) == ({"ap": 0.5, "fpr95": 0.25}, {"ap": [0.3, 0.7]})
+    assert row["sizes"] == [{"pixels": [0, 100], "objects": 2, "found": 1}]
+    assert row["deployed"]["sizes"] == []  # of an earlier oddroad
     assert [(each["which"], each["name"]) for each in row["frames"]] == [("best", "a"), ("median", "b"), ("worst", "c")]
     for name in row["frames"][0]["pictures"]:
         answer = client.get(f"/api/results/{key}/pictures/{name}?frame=a")

@@ -79,6 +79,7 @@ def anomaly_result(
         kinds = list(zip(*(each.parts for each in frames), strict=True))
         for parts in kinds:
             place.update(merged(parts).result())
+        place["recall_by_size"] = merged([each.objects for each in frames]).by_size()
         if with_intervals:
             coarse = [leave_one_out(whole.coarse[score], units)] if place is result else []
             give_intervals(place, [*coarse, *(leave_one_out_counts(parts, units) for parts in kinds)], of)

@@ -19,11 +19,13 @@ class Truth:
     Attributes:
         labels: (H, W) int32, number of the anomaly at each pixel, 0 for none; 8 neighbours touch.
         large: (N + 1,) bool, whether each is large enough to be an object; the first, for none, is not.
+        pixels: (N + 1,) int, how many each has.
         valid: (H, W) bool, or None where every pixel is.
     """
 
     labels: np.ndarray
     large: np.ndarray
+    pixels: np.ndarray
     valid: np.ndarray | None
 
     @classmethod
@@ -31,7 +33,8 @@ class Truth:
         """The anomalies of a label (H, W) with KNOWN, ANOMALY and IGNORE; objects have ``min_truth`` pixels or more."""
         labels, large, _ = label_components(label == ANOMALY, min_truth)
         valid = label != IGNORE
-        return cls(labels, large, None if valid.all() else valid)
+        pixels = np.bincount(labels[labels > 0], minlength=len(large))
+        return cls(labels, large, pixels, None if valid.all() else valid)
 
     def reported(
         self,
@@ -108,7 +111,8 @@ class AtThreshold:
         hit = np.zeros(len(truth.large), bool)
         for each in under:
             hit[each] = True
-        self.objects.add(hit[truth.large], np.array([len(each) > 0 for each in under], bool))
+        on_anomaly = np.array([len(each) > 0 for each in under], bool)
+        self.objects.add(hit[truth.large], on_anomaly, truth.pixels[truth.large])
 
     def result(self) -> dict[str, float]:
         """The figures of both."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+SIZES = (0, 100, 300, 1000, 3000, 10_000, 30_000)
+"""Where the classes of objects by size begin, in pixels; the last one is open."""
 
 
 class ObjectMetric:
@@ -19,14 +24,19 @@ class ObjectMetric:
 
     def __init__(self) -> None:
         self.objects = self.found = self.regions = self.false = self.frames = self.disturbed = 0
+        self.sizes = np.zeros((2, len(SIZES)), np.int64)
 
-    def add(self, found: np.ndarray, on_anomaly: np.ndarray) -> None:
+    def add(self, found: np.ndarray, on_anomaly: np.ndarray, pixels: np.ndarray | None = None) -> None:
         """Count one frame.
 
         Args:
             found: (K,) bool, for each object whether a region lies on it.
             on_anomaly: (R,) bool, for each reported region whether it lies on an anomaly.
+            pixels: (K,) int, the size of each object; None where objects are not told apart by size.
         """
+        if pixels is not None:
+            of = np.searchsorted(SIZES, pixels, side="right") - 1
+            self.sizes += [np.bincount(each, minlength=len(SIZES)) for each in (of, of[np.asarray(found, bool)])]
         false = len(on_anomaly) - int(np.count_nonzero(on_anomaly))
         self.objects += len(found)
         self.found += int(np.count_nonzero(found))
@@ -63,6 +73,17 @@ class ObjectMetric:
             "objects": float(self.objects),
             "regions": float(self.regions),
         }
+
+    def by_size(self) -> list[dict[str, Any]]:
+        """Recall by the size of the objects.
+
+        Returns:
+            of each of SIZES that has objects: ``pixels``, from and up to below (None for no end), ``objects``, and
+            ``found`` of them.
+        """
+        ends = (*SIZES[1:], None)
+        rows = zip(SIZES, ends, *self.sizes.tolist(), strict=True)
+        return [{"pixels": [low, high], "objects": n, "found": m} for low, high, n, m in rows if n]
 
     def weights(self) -> dict[str, tuple[float, ...]]:
         """What each figure is a mean over."""

@@ -138,7 +138,8 @@ def evaluated(path: Path) -> dict[str, Any]:
             "images": each["images"], "notes": each["notes"], "threshold": each.get("threshold"),
             "prevalence": each.get("prevalence"), "figures": {name: each[name] for name in FIGURES if name in each},
             "intervals": {name: pair for name, pair in each.get("intervals", {}).items() if name in FIGURES},
-            "deployed": deployed(each.get("deployed")), "curve": each.get("curve"),
+            "sizes": each.get("recall_by_size", []), "deployed": deployed(each.get("deployed")),
+            "curve": each.get("curve"),
             "frames": [
                 {"which": which, "name": name, "ap": aps.get(name), "pictures": picture_names(path, each, name)}
                 for which, name in frames
@@ -154,6 +155,7 @@ def deployed(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         "threshold": values.get("threshold"), "intervals": values.get("intervals", {}),
         "figures": {name: values[name] for name in FIGURES if name in values},
+        "sizes": values.get("recall_by_size", []),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import { lineChart, table } from "./charts.js";
 import { make, say } from "./dom.js";
+import { counted } from "./numbers.js";
 
 const NAMES = { ap: "AP", fpr95: "FPR95", auroc: "AUROC", f1: "F1", siou: "sIoU", ppv: "PPV", f1_star: "F1*", object_recall: "objects found", false_alarms_per_frame: "false alarms a frame", frames_with_false_alarm: "frames with one" };
 const state = { backend: null, open: null, changed: null, timer: 0, section: null };
@@ -40,6 +41,13 @@ function figure(name, value, interval) {
   return interval && interval[0] !== null ? `${scaled(value)} [${scaled(interval[0])}, ${scaled(interval[1])}]` : scaled(value);
 }
 
+// Objects found by their size: a row for each size, score and threshold.
+function bySize(rows) {
+  const cells = rows.flatMap((row) => [["best", row.sizes], ["of the card", row.deployed?.sizes ?? []]].flatMap(([which, sizes]) =>
+    sizes.map(({ pixels: [low, high], objects, found }) => [row.dataset, row.model, row.score, which, high === null ? `${low} and more` : `${low} to ${high - 1}`, objects, found, percent(found / objects)])));
+  return cells.length ? [table(["data set", "model", "score", "threshold", "pixels of the object", "objects", "found", "%"], cells, "objects found by size")] : [];
+}
+
 function evaluate({ rows }, key) {
   const columns = Object.keys(NAMES).filter((name) => rows.some((row) => name in row.figures));
   const cells = rows.flatMap((row) => [["best", row.threshold, row], ...(row.deployed ? [["of the card", row.deployed.threshold, row.deployed]] : [])]
@@ -48,6 +56,7 @@ function evaluate({ rows }, key) {
   const curves = rows.filter((row) => row.curve), name = (row) => `${row.dataset}, ${row.score}`;
   return [
     table(["data set", "model", "score", "threshold", ...columns.map((each) => NAMES[each])], cells, "percent, with 95 % intervals"),
+    ...bySize(rows),
     ...rows.flatMap((row) => row.notes).filter((each, at, all) => all.indexOf(each) === at).map((each) => make("p", {}, each)),
     ...(curves.length ? [make("div", { class: "columns" },
       lineChart(curves.map((row) => ({ name: name(row), points: row.curve.recall.map((x, at) => [x, row.curve.precision[at]]) })), { title: "Precision and recall", x: "recall", y: "precision", lowY: 0 }),
@@ -78,7 +87,7 @@ function mine({ findings, views, unread, shown: rows }) {
   shown.forEach((each) => URL.revokeObjectURL(each));
   shown = [];
   const when = (row) => (row.time === null ? `frame ${row.frame}` : row.clock === "utc" ? new Date(row.time / 1e6).toISOString().replace("T", " ").slice(0, 19) : `${(row.time / 1e9).toFixed(1)} s`);
-  return [make("p", {}, `${findings} findings, ${views} things; the ${rows.length} rarest are shown${unread ? `; ${unread} parts could NOT be read` : ""}.`),
+  return [make("p", {}, `${counted(findings, "finding")}, ${counted(views, "thing")}; shown, the rarest first: ${rows.length}${unread ? `; ${counted(unread, "part")} could NOT be read` : ""}.`),
     make("div", { class: "gallery" }, ...rows.map((row) => make("figure", {},
       row.thumbnail ? make("img", { src: address(row.thumbnail), alt: `${row.log}, ${when(row)}`, loading: "lazy" }) : null,
       make("figcaption", {}, `${row.log}, ${when(row)}: peak ${row.peak.toFixed(2)}, ${row.area} px, seen in ${row.hits}${row.p_value === null ? "" : `, p ${row.p_value.toPrecision(2)}`}`))))];
