@@ -24,7 +24,7 @@ from oddroad.io.images import read_image as read_picture
 from oddroad.io.sources import find_sources
 from oddroad.io.video import read
 from oddroad.learn.data.objects import Objects
-from oddroad.learn.data.pasting import cast_shadow, paste, relit
+from oddroad.learn.data.pasting import Placement, cast_shadow, paste, relit
 from oddroad.learn.data.scenes import read_scene
 from oddroad.learn.data.sharp_scenes import CLIP, CLIP_ROAD
 from oddroad.types import OUTLIER
@@ -69,8 +69,8 @@ def with_object(
     at = int(rng.integers(len(ys)))
     foot = int(xs[at]), int(ys[at])
     thing = relit(objects.draw(rng), height, rng)
-    cast_shadow(image, thing, foot, height, 1.0, rng)
-    paste(image, label, thing, foot, height, 1.0, rng)
+    cast_shadow(image, thing, Placement(foot, height), rng)
+    paste(image, label, thing, Placement(foot, height), rng)
     return image, label == OUTLIER
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from oddroad.learn.data.cameras import bonnet, concrete, ego_vehicle, lines, vary_camera, wiper
 from oddroad.learn.data.cutouts import CutOut
-from oddroad.learn.data.pasting import cast_shadow, known_patch, relit
+from oddroad.learn.data.pasting import Placement, cast_shadow, known_patch, relit
 from oddroad.learn.data.weather import KINDS, drops, fog, low_sun, night, rain, weathered
 from oddroad.types import IGNORE, OUTLIER, UNNAMED
 
@@ -104,7 +104,7 @@ def test_relit_objects_keep_their_shape_and_never_grow(scene):
         assert (found.alpha > 0.5).sum() <= (alpha > 0.5).sum() + 10
         assert (found.label, found.kind) == (OUTLIER, "box")
     image = scene[0].copy()
-    cast_shadow(image, cutout, (40, 80), 20, 1.0, np.random.default_rng(0))
+    cast_shadow(image, cutout, Placement((40, 80), 20), np.random.default_rng(0))
     assert (image <= scene[0]).all()
     assert image[78:82, 35:45].mean() < scene[0][78:82, 35:45].mean() - 5
     assert (image[:40] == scene[0][:40]).all()

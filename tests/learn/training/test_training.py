@@ -20,7 +20,7 @@ from oddroad.learn.data import scenes as scenes_module
 from oddroad.learn.data.class_balance import class_counts, class_weights, named_classes
 from oddroad.learn.data.crops import Crops
 from oddroad.learn.data.cutouts import HELD_OUT, CutOut, coco_objects
-from oddroad.learn.data.pasting import paste
+from oddroad.learn.data.pasting import Placement, paste
 from oddroad.learn.data.scenes import SceneList, read_scenes
 from oddroad.learn.data.shapes import random_shape
 from oddroad.learn.data.validation import Validation
@@ -76,7 +76,7 @@ class TestPasting:
     def test_inside_is_the_object_and_outside_is_untouched(self) -> None:
         image, label = np.full((60, 80, 3), 100, np.uint8), np.zeros((60, 80), np.uint8)
         cutout = CutOut(np.full((20, 20, 3), 250, np.uint8), np.ones((20, 20), np.float32), OUTLIER, "box")
-        paste(image, label, cutout, (40, 50), 24, 1.0, np.random.default_rng(1))
+        paste(image, label, cutout, Placement((40, 50), 24), np.random.default_rng(1))
         odd = label == OUTLIER
         assert 300 < odd.sum() < 900
         rows, columns = np.nonzero(odd)
@@ -91,14 +91,15 @@ class TestPasting:
         for stretch in (1.0, 0.5):
             label = np.zeros((60, 80), np.uint8)
             cutout = CutOut(np.zeros((20, 20, 3), np.uint8), np.ones((20, 20), np.float32), OUTLIER, "box")
-            paste(np.full((60, 80, 3), 100, np.uint8), label, cutout, (40, 50), 30, stretch, np.random.default_rng(3))
+            image, at = np.full((60, 80, 3), 100, np.uint8), Placement((40, 50), 30, stretch)
+            paste(image, label, cutout, at, np.random.default_rng(3))
             widths.append((label == OUTLIER).any(0).sum())
         assert widths[1] == pytest.approx(widths[0] / 2, abs=2)
 
     def test_beyond_the_border(self) -> None:
         label = np.zeros((20, 20), np.uint8)
         cutout = CutOut(np.zeros((9, 9, 3), np.uint8), np.ones((9, 9), np.float32), OUTLIER, "box")
-        paste(np.zeros((20, 20, 3), np.uint8), label, cutout, (500, 10), 9, 1.0, np.random.default_rng(0))
+        paste(np.zeros((20, 20, 3), np.uint8), label, cutout, Placement((500, 10), 9), np.random.default_rng(0))
         assert (label == 0).all()
 
     def test_random_shapes(self) -> None:

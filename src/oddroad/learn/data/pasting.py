@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,6 +10,21 @@ import numpy as np
 from oddroad.learn.data.cutouts import CutOut
 from oddroad.learn.data.scenes import Scene
 from oddroad.learn.data.shapes import random_outline
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an object stands on a scene.
+
+    Attributes:
+        foot: (x, y) of the middle of its lower edge.
+        height: its height in pixels of the scene.
+        stretch: factor on its width, 0.5 for a scene stored squashed from 2:1 to 1:1.
+    """
+
+    foot: tuple[int, int]
+    height: int
+    stretch: float = 1.0
 
 
 def sample_placement(label: np.ndarray, on_road: bool, rng: np.random.Generator) -> tuple[tuple[int, int], int]:
@@ -58,8 +73,8 @@ def with_objects(
         if varied and rng.random() < varied:
             each = relit(each, height, rng)
             if rng.random() < 0.6:
-                cast_shadow(image, each, foot, height, stretch, rng)
-        paste(image, label, each, foot, height, stretch, rng)
+                cast_shadow(image, each, Placement(foot, height, stretch), rng)
+        paste(image, label, each, Placement(foot, height, stretch), rng)
     return image, label
 
 
@@ -91,17 +106,11 @@ def relit(cutout: CutOut, height: int, rng: np.random.Generator) -> CutOut:
     return replace(cutout, image=picture.clip(0, 255).astype(np.uint8), alpha=alpha)
 
 
-def cast_shadow(
-    image: np.ndarray,
-    cutout: CutOut,
-    foot: tuple[int, int],
-    height: int,
-    stretch: float,
-    rng: np.random.Generator,
-) -> None:
+def cast_shadow(image: np.ndarray, cutout: CutOut, at: Placement, rng: np.random.Generator) -> None:
     """Darken the ground under and beside an object, in place; see ``paste`` for the arguments. No label changes."""
     rows, columns = cutout.alpha.shape
-    wide = max(height * columns / rows * stretch * rng.uniform(0.8, 1.3), 2.0)
+    foot, height = at.foot, at.height
+    wide = max(height * columns / rows * at.stretch * rng.uniform(0.8, 1.3), 2.0)
     deep = max(min(height, wide) * rng.uniform(0.06, 0.25), 1.0)
     reach = int(wide + 3 * deep) + 2
     x0, x1 = max(foot[0] - reach, 0), min(foot[0] + reach, image.shape[1])
@@ -142,29 +151,19 @@ def draw(objects: list[CutOut], rng: np.random.Generator) -> CutOut:
     return objects[int(rng.integers(len(objects)))]
 
 
-def paste(
-    image: np.ndarray,
-    label: np.ndarray,
-    cutout: CutOut,
-    foot: tuple[int, int],
-    height: int,
-    stretch: float,
-    rng: np.random.Generator,
-) -> None:
+def paste(image: np.ndarray, label: np.ndarray, cutout: CutOut, at: Placement, rng: np.random.Generator) -> None:
     """Put an object on a scene, in place, at the scene's own sharpness and partly in its light.
 
     Args:
         image: (H, W, 3) uint8, changed.
         label: (H, W) uint8, changed: the object's label inside, IGNORE on its soft edge.
         cutout: the object.
-        foot: (x, y) of the middle of its lower edge.
-        height: its height in pixels of the scene.
-        stretch: factor on its width, 0.5 for a scene stored squashed from 2:1 to 1:1.
+        at: where it stands.
         rng: of all choices.
     """
     rows, columns = cutout.alpha.shape
-    width = max(round(height * columns / rows * stretch * rng.uniform(0.8, 1.25)), 3)
-    height = max(height, 3)
+    foot, height = at.foot, max(at.height, 3)
+    width = max(round(at.height * columns / rows * at.stretch * rng.uniform(0.8, 1.25)), 3)
     piece = cv2.resize(cutout.image, (width, height), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(cutout.alpha, (width, height), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.5:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oddroad.learn.tensor_ops import resize
+
 
 class ConvBNReLU(nn.Module):
     """Convolution without bias, batch norm, ReLU; named ``conv`` and ``bn``."""
@@ -76,3 +78,20 @@ def average_2x2(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     rows = torch.stack((weight[:, :, 1] + weight[:, :, 2], weight[:, :, 0]), 2) / 2
     taps = torch.stack((rows[..., 1] + rows[..., 2], rows[..., 0]), 3) / 2
     return F.conv2d(F.pad(x, (0, 1, 0, 1)), taps, layer.bias)
+
+
+def last_step(
+    features: Tensor, layer: nn.ConvTranspose2d, head: nn.Conv2d | None, stride: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits, features and outlier logit (None without a head) of a network whose last layer doubles the size.
+
+    At stride 1 all have twice the size of the features (N, D, h, w), each of which stands for its four pixels; at
+    stride 2 all have their size. The outlier logit is (N, 2 h, 2 w) or (N, h, w).
+    """
+    outlier = None if head is None else head(features)
+    if stride != 1:
+        return average_2x2(features, layer), features, None if outlier is None else outlier[:, 0]
+    logits = layer(features)
+    if outlier is not None:
+        outlier = resize(outlier, (logits.shape[-2], logits.shape[-1]))[:, 0]
+    return logits, F.interpolate(features, scale_factor=2, mode="nearest"), outlier

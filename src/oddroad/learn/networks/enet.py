@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
+from oddroad.learn.networks.blocks import Classifier, IsoMax, last_step
 from oddroad.learn.outputs import Outputs, crop_outputs
-from oddroad.learn.tensor_ops import pad_to_multiple, resize
+from oddroad.learn.tensor_ops import pad_to_multiple
 
 
 def unit(inputs: int, outputs: int, activation: type[nn.Module], kernel: int = 1, stride: int = 1) -> nn.Sequential:
@@ -199,13 +199,8 @@ class ENet(nn.Module):
             x = self.get_submodule(name)(x)
         x = self.regular4_2(self.regular4_1(self.upsample4_0(x, inner)))
         features = self.regular5_1(self.upsample5_0(x, outer))
-        last = self.transposed_conv
-        logits = last(features) if self.stride == 1 else average_2x2(features, last)
-        outlier = None if self.outlier is None else self.outlier(features)
-        if self.stride == 1:
-            outlier = None if outlier is None else resize(outlier, (logits.shape[-2], logits.shape[-1]))
-            features = F.interpolate(features, scale_factor=2, mode="nearest")
+        logits, features, outlier = last_step(features, self.transposed_conv, self.outlier, self.stride)
         if self.isomax is not None:
             features, logits = logits, self.isomax(logits)
-        outputs = Outputs(logits, features, outlier=None if outlier is None else outlier[:, 0])
+        outputs = Outputs(logits, features, outlier=outlier)
         return crop_outputs(outputs, height, width, self.stride)

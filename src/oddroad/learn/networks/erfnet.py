@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
+from oddroad.learn.networks.blocks import Classifier, IsoMax, last_step
 from oddroad.learn.outputs import Outputs, crop_outputs
-from oddroad.learn.tensor_ops import pad_to_multiple, resize
+from oddroad.learn.tensor_ops import pad_to_multiple
 
 EPSILON = 1e-3
 """Of every batch norm here; the other networks keep 1e-5."""
@@ -180,19 +180,14 @@ class ERFNet(nn.Module):
         height, width = images.shape[-2:]
         encoded = self.encoder(pad_to_multiple(images, self.multiple))
         features = self.decoder(encoded)
-        last = self.decoder.output_conv
-        logits = last(features) if self.stride == 1 else average_2x2(features, last)
-        outlier = None if self.outlier is None else self.outlier(features)
-        if self.stride == 1:
-            outlier = None if outlier is None else resize(outlier, (logits.shape[-2], logits.shape[-1]))
-            features = F.interpolate(features, scale_factor=2, mode="nearest")
+        logits, features, outlier = last_step(features, self.decoder.output_conv, self.outlier, self.stride)
         if self.isomax is not None:
             features, logits = logits, self.isomax(logits)
         head = self.encoder.output_conv
         outputs = Outputs(
             logits=logits,
             features=features,
-            outlier=None if outlier is None else outlier[:, 0],
+            outlier=outlier,
             auxiliary=(head(encoded),) if head is not None and self.training else (),
         )
         return crop_outputs(outputs, height, width, self.stride)
