@@ -26,13 +26,19 @@ class LostSource(InputError):
     """A live source that was there went away and did not come back; what was seen before is kept."""
 
 
-def counted(number: int, thing: str) -> str:
+def counted(number: float, thing: str, form: str = "") -> str:
     """A number of things in words.
 
-    >>> counted(1, "damaged frame"), counted(2, "gap"), counted(0, "frame")
-    ('1 damaged frame', '2 gaps', '0 frames')
+    >>> counted(1, "damaged frame"), counted(2, "gap"), counted(0, "frame"), counted(0.9996, "hour", ".3g")
+    ('1 damaged frame', '2 gaps', '0 frames', '1 hour')
+
+    Args:
+        number: how many.
+        thing: what, in the singular; its plural ends in s.
+        form: how the number is written, as in ``format``.
     """
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    written = format(number, form)
+    return f"{written} {thing}" if written == "1" else f"{written} {thing}s"
 
 
 def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:

@@ -127,11 +127,11 @@ def test_what_is_not_clean_is_refused_and_findings_are_said() -> None:
     with pytest.raises(InputError) as refused:
         updated(model, drives(3, 4, odd=5))  # type: ignore[arg-type]
     told = str(refused.value)
-    assert told.startswith("'drive3.mp4' is not clean enough to be taken in: 5 of its 20 frames have a finding at ")
-    assert "of the drives before at most 0%; look at them with 'oddroad detect'" in told
+    assert told.startswith("'drive3.mp4' is not clean enough to be taken in: a finding on 5 of its 20 frames at ")
+    assert "of the drives before on at most 0%; look at them with 'oddroad detect'" in told
     assert "calibrate on all drives without --update" in told
     card = updated(model, drives(3, odd=4), note=notes.append)  # type: ignore[arg-type]
-    assert notes[0].startswith("'drive3.mp4': 4 of 20 frames have a finding at the threshold until now; look at them")
+    assert notes[0].startswith("'drive3.mp4': a finding on 4 of 20 frames at the threshold until now; look at them")
     assert card.thresholds["msp"] > 90
 
 

@@ -318,7 +318,7 @@ def test_damaged_frames_are_left_out(
     assert len(list(data.pairs())) == 60
     assert data.damaged == ["zzz.png"]
     assert main(["calibrate", str(plain), "--data", str(folder), "--out", str(tmp_path / "o.onnx")]) == 0
-    assert "left out, damaged: 1 frames, such as zzz.png" in capsys.readouterr().out
+    assert "left out, damaged: 1 frame, such as zzz.png" in capsys.readouterr().out
     assert read_card(tmp_path / "o.onnx").calibration["frames"] == 60
 
 

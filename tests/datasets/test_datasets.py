@@ -342,7 +342,7 @@ def test_a_class_set_refuses_an_image_without_a_label(tmp_path, name):
     lost = tmp_path / images[0].replace("1", "2")
     lost.parent.mkdir(parents=True, exist_ok=True)
     picture(lost)
-    with pytest.raises(InputError, match=rf"1 of 2 images have no label \({lost.name}\); expected"):
+    with pytest.raises(InputError, match=rf"no label for 1 of 2 images \({lost.name}\); expected"):
         DATASETS[name].load(tmp_path, "val")
 
 

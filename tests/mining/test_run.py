@@ -329,7 +329,7 @@ def test_the_command_line_lists_what_failed_and_goes_on(red, drives, tmp_path, c
     arguments = ["mine", str(manifest), "--out", str(out), "--model", str(red), "--workers", "1"]
     assert main([*arguments, "--dry-run"]) == 3
     said = capsys.readouterr()
-    assert "6.0" in said.out or "segments" in said.out
+    assert "1 log, 1 segment, " in said.out
     assert not (out / "manifest.json").exists()
     assert main(arguments) == 3
     said = capsys.readouterr()

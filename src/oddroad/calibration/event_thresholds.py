@@ -9,7 +9,7 @@ from oddroad.calibration.drives import Units
 from oddroad.calibration.event_rates import SWARM, lowest, needed, units_for
 from oddroad.calibration.wording import alarm_words, spoken_of
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 PER = {"hour": "an hour", "100km": "in 100 km"}
 
@@ -66,7 +66,7 @@ def by_tracks(
 
 def counts_tracks(meaning: str) -> bool:
     """Whether a threshold's meaning is a promise about alarms, and not about frames."""
-    return any(f" alarms {each}" in meaning for each in PER.values())
+    return any(f" {noun} {each}" in meaning for noun in ("alarm", "alarms") for each in PER.values())
 
 
 def promise(rate: float, kind: str, hits: int, calibration: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -82,14 +82,16 @@ def promise(rate: float, kind: str, hits: int, calibration: Mapping[str, Any], f
     settings, units = calibration["tracking"], Units(found["units"], found["block"], found["units"], 0.0)
     spoken = spoken_of(calibration["scope"], calibration["drives"], calibration["of"], units)
     every = "every frame" if settings["every"] == 1 else f"one frame in {settings['every']}"
-    tracks = f"tracks of {hits} hit{'s' * (hits > 1)} or more, {every}, missed for {settings['max_age']} at most"
+    tracks = f"tracks of {counted(hits, 'hit')} or more, {every}, missed for {settings['max_age']} at most"
     length = found["hours"] if kind == "hour" else found["kilometres"] / 100
     cap = max(SWARM * rate, found["units"] / length)
     one = calibration["of"] if found["block"] is None else "block"
     return (
-        f"at most {rate:.6g} alarms {PER[kind]}, each {alarm_words(calibration)} ({tracks}), {spoken}, a {one} of more "
+        f"at most {counted(rate, 'alarm', '.6g')} {PER[kind]}, each {alarm_words(calibration)} ({tracks}), {spoken}, "
+        f"a {one} of more "
         f"than {cap:.3g} {PER[kind]} counting as one of so many; {calibration['confidence']:.0%} confidence, from "
-        f"{calibration['frames']} frames in {found['hours']:.3g} hours of {calibration['data']} ({calibration['date']})"
+        f"{counted(calibration['frames'], 'frame')} in {counted(found['hours'], 'hour', '.3g')} of "
+        f"{calibration['data']} ({calibration['date']})"
     )
 
 
@@ -116,13 +118,13 @@ def too_few_tracks(
         best: the lowest rate that can be promised; None where none can.
     """
     one = about["of"] if block is None else "block"
-    there = f"{units} {one}{'s' * (units != 1)}" + ("" if hours is None else f" with {hours:.3g} hours")
+    there = counted(units, one) + ("" if hours is None else f" with {counted(hours, 'hour', '.3g')}")
     least, confidence = units_for(about["confidence"]), f"{about['confidence']:.0%} confidence"
     if best is None and units < least:
-        each = "" if hours is None else f" of {60 * hours / units:.3g} minutes each"
+        each = "" if hours is None else f" of {counted(60 * hours / units, 'minute', '.3g')} each"
         return (
-            f"'{asked}' takes {least} independent {one}s or more at {confidence}, whatever their length; {there} can "
-            f"promise no number of alarms: add {least - units} more{each}, or take 'no-alarms'"
+            f"'{asked}' takes {counted(least, f'independent {one}')} or more at {confidence}, whatever their length; "
+            f"{there} can promise no number of alarms: add {least - units} more{each}, or take 'no-alarms'"
         )
     words = "nothing" if best is None else f"{best:.3g} {PER[kind]}"
     if kind != "hour" or hours is None:
@@ -130,6 +132,8 @@ def too_few_tracks(
     need, length = needed(rate, about["confidence"], hours / units)
     more = max(need - units, 1)
     return (
-        f"'{asked}' takes {length:.3g} hours without an alarm in {need} independent {one}s at {confidence}; {there} "
-        f"can promise {words} at best; add {more} more of {60 * hours / units:.3g} minutes each, or take 'no-alarms'"
+        f"'{asked}' takes {counted(length, 'hour', '.3g')} without an alarm in {counted(need, f'independent {one}')} "
+        f"at {confidence}; {there} "
+        f"can promise {words} at best; add {more} more of {counted(60 * hours / units, 'minute', '.3g')} each, or "
+        "take 'no-alarms'"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.files import write_whole
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def trade_figure(rows: Sequence[dict[str, Any]], score: str, path: Path) -> None
     for colour, hits in zip(COLOURS, dict.fromkeys(each["min_hits"] for each in rows), strict=False):
         own = [each for each in rows if each["min_hits"] == hits]
         known = [each for each in own if each["promised_per_hour"] is not None]
-        label = f"{hits} hit{'s' * (hits > 1)}"
+        label = counted(hits, "hit")
         left.plot([e["threshold"] for e in own], [e["seen_per_hour"] for e in own], ":", color=colour)
         left.plot([e["threshold"] for e in known], [e["promised_per_hour"] for e in known], color=colour, label=label)
         right.plot([e["delay_frames"] for e in known], [e["promised_per_hour"] for e in known], ".", color=colour)

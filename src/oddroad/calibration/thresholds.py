@@ -34,7 +34,7 @@ from oddroad.calibration.event_rates import units_for
 from oddroad.calibration.event_thresholds import by_tracks, too_few_tracks
 from oddroad.calibration.wording import alarm_words, basis, blocks, in_100, where
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"
 
@@ -262,19 +262,20 @@ def too_few(text: str, asked: str, rate: float, about: Mapping[str, Any], units:
     """
     need, drives, of = units_needed(rate, about["confidence"]), about["drives"], about["of"]
     length = max(1, round(about["frames"] / drives)) if about["frames"] else None
-    there, least = f"{drives} {of}{'s' * (drives > 1)}", ""
+    there, least = counted(drives, of), ""
     if units.block is None:
-        kind, more = f"{of}s", need - units.count
+        kind, more = of, need - units.count
     else:
-        kind, more = "blocks", math.ceil(max(1, need - units.equal) * units.block / (length or units.block))
-        there += f" with {about['frames']} frames, {known}{blocks(units)},"
+        kind, more = "block", math.ceil(max(1, need - units.equal) * units.block / (length or units.block))
+        there += f" with {counted(about['frames'], 'frame')}, {known}{blocks(units)},"
         least = "at least " if known else ""
-    each = f" of {length} frames" if length else ""
+    each = f" of {counted(length, 'frame')}" if length else ""
     kept = math.floor(1000 * (1 - units.best) + 1e-6) / 10
     best = f"in {kept:g}% of frames" if asked.startswith("in ") else f"{in_100(units.best)} frames"
     return (
-        f"'{text}' ({asked}) takes {need} independent {kind} without an alarm at {about['confidence']:.0%} confidence; "
-        f"{there} can guarantee {best} at best; add {least}{more} more {of}{'s' * (more > 1)}{each}, or take "
+        f"'{text}' ({asked}) takes {counted(need, f'independent {kind}')} without an alarm at "
+        f"{about['confidence']:.0%} confidence; "
+        f"{there} can guarantee {best} at best; add {least}{counted(more, f'more {of}')}{each}, or take "
         "'no-alarms'"
     )
 

@@ -14,7 +14,7 @@ from oddroad.calibration.fit import calibrated, check_options, judged, leave_out
 from oddroad.calibration.kept import KeptFigures
 from oddroad.calibration.record import read_record
 from oddroad.card import Card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.inference.model import Model
 
 MOST_FINDINGS = 0.2
@@ -145,13 +145,14 @@ def check_clean(
         found = [number for number, each in enumerate(frames) if each.alarm > threshold]
         if len(found) > MOST_FINDINGS * len(frames):
             raise InputError(
-                f"'{drive}' is not clean enough to be taken in: {len(found)} of its {len(frames)} frames have a "
-                f"finding at the threshold until now ({name} > {threshold:.6g}), of the drives before at most "
+                f"'{drive}' is not clean enough to be taken in: a finding on {len(found)} of its "
+                f"{counted(len(frames), 'frame')} at the threshold until now ({name} > {threshold:.6g}), of the "
+                "drives before on at most "
                 f"{usual:.0%}; look at them with 'oddroad detect'. If nothing on them is an anomaly, the camera has "
                 "changed: calibrate on all drives without --update"
             )
         if found:
             note(
-                f"'{drive}': {len(found)} of {len(frames)} frames have a finding at the threshold until now; look at "
-                "them: an anomaly among them makes the new threshold miss such anomalies"
+                f"'{drive}': a finding on {len(found)} of {counted(len(frames), 'frame')} at the threshold until "
+                "now; look at them: an anomaly among them makes the new threshold miss such anomalies"
             )

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from oddroad.calibration.drives import Units
+from oddroad.errors import counted
 from oddroad.roi import Roi
 
 
 def basis(calibration: Mapping[str, Any], units: Units) -> str:
     """What a guarantee speaks of and rests on: scope, drives, independent units, confidence, frames, data, date."""
     drives, of = calibration["drives"], calibration["of"]
-    rests = f"{calibration['confidence']:.0%} confidence, from {calibration['frames']} frames of {calibration['data']}"
+    frames = counted(calibration["frames"], "frame")
+    rests = f"{calibration['confidence']:.0%} confidence, from {frames} of {calibration['data']}"
     return f"{spoken_of(calibration['scope'], drives, of, units)}; {rests} ({calibration['date']})"
 
 
@@ -28,7 +30,7 @@ def spoken_of(scope: str, drives: int, of: str, units: Units) -> str:
 
 def blocks(units: Units) -> str:
     """The independent blocks in words."""
-    return f"{units.count} independent block{'s' * (units.count > 1)} of up to {units.block} frames"
+    return f"{counted(units.count, 'independent block')} of up to {counted(units.block, 'frame')}"
 
 
 def where(calibration: Mapping[str, Any]) -> str:
@@ -47,5 +49,5 @@ def in_100(rate: float) -> str:
 def alarm_words(calibration: Mapping[str, Any]) -> str:
     """What counts as a false alarm, and where: "a false alarm of 70 pixels or more within the road"."""
     pixels = calibration["min_area"]
-    area = "1 in 10,000 pixels" if pixels is None else f"{pixels} pixels"
+    area = "1 in 10,000 pixels" if pixels is None else counted(pixels, "pixel")
     return f"a false alarm of {area} or more{where(calibration)}"

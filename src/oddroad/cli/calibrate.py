@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from oddroad.cli.common import parse_size, progress_bar, say
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 if TYPE_CHECKING:
     from oddroad.calibration.tracks import Tracking
@@ -160,7 +160,7 @@ def calibrate_network(
     with progress_bar(total) as advance:
         found = calibrate_checkpoint(path, out, train, val, scores, parse_size(size), stride, advance)
     say(f"{found.line()} of {val.words}")
-    say("".join(f"fitted {name} on {train.count} frames of {train.words}\n" for name in scores), end="")
+    say("".join(f"fitted {name} on {counted(train.count or 0, 'frame')} of {train.words}\n" for name in scores), end="")
     say(f"written: {out} and {out}.reliability.png; thresholds: export it, then calibrate the .onnx")
 
 
@@ -223,5 +223,5 @@ def calibrate_detector(
     for line in notes:
         say(line)
     if frames.damaged:
-        say(f"left out, damaged: {len(frames.damaged)} frames, such as {frames.damaged[0]}")
+        say(f"left out, damaged: {counted(len(frames.damaged), 'frame')}, such as {frames.damaged[0]}")
     say(f"written: {out}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddroad.cli.common import progress_bar, say
+from oddroad.errors import counted
 
 
 def demo(
@@ -28,8 +29,8 @@ def demo(
     with progress_bar(frames) as advance:
         values = run_demo(detector, out, seed, frames, progress=advance)
     say(
-        f"in {values['frames_with_a_thing_found']} of {values['frames_with_a_thing']} frames with a thing of 200 "
-        f"pixels or more one is marked; {values['regions_elsewhere']} regions lie elsewhere"
+        f"in {values['frames_with_a_thing_found']} of {counted(values['frames_with_a_thing'], 'frame')} with a thing "
+        f"of 200 pixels or more one is marked; elsewhere {counted(values['regions_elsewhere'], 'region')}"
     )
     say(
         f"AP {100 * values['ap']:.1f} %, FPR95 {100 * values['fpr95']:.2f} % "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from oddroad.cli.common import EngineName, Place, printable, quiet, say
-from oddroad.errors import InputError, PartlyFailed
+from oddroad.errors import InputError, PartlyFailed, counted
 
 if TYPE_CHECKING:
     from oddroad.inference.model import Model
@@ -89,7 +89,9 @@ def mine(
     name = detector.pick_score(score)
     value, meaning = threshold_of(detector, name, threshold)
     if min_area is not None and min_area != detector.card.calibration.get("min_area", min_area):
-        meaning += f"; NOT GUARANTEED HERE: regions of {min_area} pixels are reported, others were calibrated"
+        meaning += (
+            f"; NOT GUARANTEED HERE: regions of {counted(min_area, 'pixel')} are reported, others were calibrated"
+        )
     folder = str(copies or Path(tempfile.gettempdir()) / "oddroad-copies")
     settings = Settings(
         str(detector.path.resolve()) if ray is None else model, detector.sha256, name, value, meaning, min_area,
@@ -115,7 +117,7 @@ def mine(
         if dry_run:
             print(plan_text(plan.totals, detector, settings), flush=True)
             if plan.totals.failed:
-                raise PartlyFailed(f"{len(plan.totals.failed)} sources cannot be used")
+                raise PartlyFailed(f"{counted(len(plan.totals.failed), 'source')} cannot be used")
             return
         if not plan.totals.segments:
             raise InputError("there is nothing to mine: " + "; ".join(why for _, why in plan.totals.failed[:3]))
@@ -126,7 +128,9 @@ def mine(
         progress = run.work()
     say(f"{progress.summary()}; findings in {out}")
     if progress.failed:
-        raise PartlyFailed(f"{progress.failed} parts of the archive could not be mined; reasons in {out}/failed")
+        raise PartlyFailed(
+            f"{counted(progress.failed, 'part')} of the archive could not be mined; reasons in {out}/failed"
+        )
 
 
 def check_options(seconds: float, every: float, workers: int, retries: int, ray: str | None) -> None:
@@ -192,10 +196,11 @@ def plan_text(totals: Totals, detector: Model, settings: Settings) -> str:
     cores = available_cores()
     rate = f"one frame in {settings.every:g} s" if settings.every else "25 frames per second"
     return "\n".join([
-        f"{totals.logs} logs, {totals.segments} segments, {totals.seconds / 3600:.2f} h of driving, "
-        f"{totals.size / 1e9:.3f} GB to read",
+        f"{counted(totals.logs, 'log')}, {counted(totals.segments, 'segment')}, {totals.seconds / 3600:.2f} h of "
+        f"driving, {totals.size / 1e9:.3f} GB to read",
         f"days: {', '.join(f'{day} ({count})' for day, count in sorted(totals.days.items())[:10])}",
-        f"at {rate} about {frames:.0f} frames, {each * 1e3:.0f} ms each with this detector on one core here: "
+        f"at {rate} about {counted(frames, 'frame', '.0f')}, {each * 1e3:.0f} ms each with this detector on one core "
+        "here: "
         f"{duration(frames * each)} of one core, {duration(frames * each / cores)} with the {cores} there are; what "
         "was mined before is not deducted",
     ])  # fmt: skip
@@ -218,7 +223,11 @@ def bars() -> Iterator[Callable[[Progress | None, Totals], None]]:
 
         def show(progress: Progress | None, totals: Totals) -> None:
             nonlocal last
-            text = f"planning: {totals.logs} logs, {totals.segments} segments" if progress is None else progress.text()
+            text = (
+                f"planning: {counted(totals.logs, 'log')}, {counted(totals.segments, 'segment')}"
+                if progress is None
+                else progress.text()
+            )
             done = 0 if progress is None else progress.done + progress.skipped + progress.failed
             bar.update(task, description=text, completed=done, total=totals.segments if progress else None)
             if not shown and not quiet() and time.monotonic() - last > 30:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from oddroad.cli.common import printable, say
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 
 def mine_report(
@@ -80,7 +80,7 @@ def mine_report(
     target = out or Path(findings) / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    say(f"{len(selection.rows)} things in {len(selection.leaders())} groups; {target}")
+    say(f"{counted(len(selection.rows), 'thing')} in {counted(len(selection.leaders()), 'group')}; {target}")
 
     def tell(words: str) -> None:
         say(printable(words))
@@ -88,9 +88,12 @@ def mine_report(
     numbers = chosen(selection, choose) if choose else shown
     rows = [selection.rows[each] for each in numbers]
     if coco is not None:
-        say(f"{write_coco(rows, footage, coco, tell)} pictures with {len(rows)} findings in {coco}")
+        say(
+            f"{counted(write_coco(rows, footage, coco, tell), 'picture')} with {counted(len(rows), 'finding')} in "
+            f"{coco}"
+        )
     if clips is not None:
-        say(f"{write_clips(rows, footage, clips, clip_seconds, tell)} clips in {clips}")
+        say(f"{counted(write_clips(rows, footage, clips, clip_seconds, tell), 'clip')} in {clips}")
     if label_list is not None:
         from oddroad.files import write_whole
 
@@ -99,7 +102,7 @@ def mine_report(
         groups = [int(selection.group[each]) for each in numbers]
         data = labelling_list([selection.rows[each] for each in numbers], groups, sizes)
         write_whole(label_list, data, "list for labelling")
-        say(f"{len(numbers)} of {len(selection.rows)} things in {label_list}")
+        say(f"{len(numbers)} of {counted(len(selection.rows), 'thing')} in {label_list}")
 
 
 def embedding_for(like: str, selection: Any, detector: str) -> Any:

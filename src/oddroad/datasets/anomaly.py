@@ -339,7 +339,7 @@ def folder(root: Path, split: str = "") -> Samples:
     if not samples:
         ways = ", ".join(LABEL_ENDINGS)
         raise InputError(
-            f"none of {len(every)} images in '{images}' has a mask of the same name ({ways}) in '{masks}', which holds "
-            f"{len(labels)}"
+            f"none of {counted(len(every), 'image')} in '{images}' has a mask of the same name ({ways}) in "
+            f"'{masks}', which holds {len(labels)}"
         )
     return samples

@@ -8,7 +8,7 @@ import numpy as np
 
 from oddroad.datasets.read import table
 from oddroad.datasets.samples import NO_LABEL, Samples, folders, images_in, labels_in, pair, visible
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.types import IGNORE, Sample
 
 CAMVID_CLASSES = (
@@ -48,7 +48,8 @@ def complete(samples: Samples, what: str) -> Samples:
     lost = samples.left_out.get(NO_LABEL)
     if lost:
         raise InputError(
-            f"{len(lost)} of {len(samples) + len(lost)} images have no label ({', '.join(lost[:3])}); expected {what}"
+            f"no label for {len(lost)} of {counted(len(samples) + len(lost), 'image')} ({', '.join(lost[:3])}); "
+            f"expected {what}"
         )
     return samples
 

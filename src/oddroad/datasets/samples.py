@@ -43,7 +43,7 @@ class Samples(list[Sample]):
                 lines.append(f"{counted(len(names), 'label')} left out, {reason} ({some})")
             else:
                 every = len(self) + len(names)
-                lines.append(f"{len(self)} of {every} images: {len(names)} left out, {reason} ({some})")
+                lines.append(f"{len(self)} of {counted(every, 'image')}: {len(names)} left out, {reason} ({some})")
         return lines
 
 

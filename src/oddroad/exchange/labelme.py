@@ -38,7 +38,7 @@ def shapes_of(region: Region, number: int, track: TrackInfo | None) -> list[dict
     """
     contours, holes = outlines(region)
     percentile = "" if region.percentile is None else f", above {region.percentile:.2%} of in-distribution pixels"
-    seen = "" if track is None else f", track {track.id} seen in {track.hits} frames"
+    seen = "" if track is None else f", track {track.id} seen in {counted(track.hits, 'frame')}"
     common = {
         "label": "anomaly",
         "group_id": number if track is None else track.id,

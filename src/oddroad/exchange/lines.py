@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from oddroad.errors import counted
 from oddroad.io.reading import Gap
 from oddroad.regions import run_lengths
 from oddroad.types import Region
@@ -167,7 +168,7 @@ def region_of(values: dict[str, Any], size: tuple[int, int]) -> Region:
         raise LineError(f"'percentile' is {percentile}; expected 0 to 1")
     pixels, bounds = extent(counts, size)
     if pixels != area:
-        raise LineError(f"'area' is {area}, but its segmentation has {pixels} pixels")
+        raise LineError(f"'area' is {area}, but its segmentation has {counted(pixels, 'pixel')}")
     if bounds != box:
         raise LineError(f"'box' is {shown(box)}, but its segmentation lies in {shown(bounds)}")
     mean, peak = float(take(values, "mean", "number")), float(take(values, "peak", "number"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.exchange.media import Media, with_images
 from oddroad.exchange.names import as_jpeg, safe_parts
 from oddroad.exchange.outlines import outlines
@@ -112,7 +112,7 @@ def write_mcap(results: Results, out: Path, media: Media | None) -> list[str]:
     if any(each.utc is None for each in frames):
         notes.append("times are seconds since the start of the source, as it does not tell the time of day")
     if len(frames) < len(results.frames):
-        notes.append(f"{len(results.frames) - len(frames)} still images have no time and are left out")
+        notes.append(f"left out, without a time: {counted(len(results.frames) - len(frames), 'still image')}")
     return notes
 
 

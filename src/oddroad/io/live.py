@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oddroad.errors import InputError, LostSource
+from oddroad.errors import InputError, LostSource, counted
 from oddroad.io.colours import ToRGB
 from oddroad.io.decoding import Decoder
 from oddroad.io.reading import Gap, ReadOptions, ReadReport
@@ -159,8 +159,8 @@ def read_live(source: Source, every: int, report: ReadReport, options: ReadOptio
             away = time.monotonic() - (last or connected)
             report.gaps.append(gap_of(source, maker, (last or connected) - (began or connected), None, reason))
             raise LostSource(
-                f"{source.name} is lost after {maker.index} frames: {reason}; it was tried to connect again for "
-                f"{options.patience:g} s, the last frame came {away:.0f} s ago"
+                f"{source.name} is lost after {counted(maker.index, 'frame')}: {reason}; it was tried to connect "
+                f"again for {options.patience:g} s, the last frame came {away:.0f} s ago"
             )
         time.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.colours import ToRGB
 from oddroad.io.decoding import Decoder
 from oddroad.io.log_files import open_log
@@ -57,7 +57,9 @@ def topics_of(source: Source, wanted: Sequence[str]) -> list[str]:
     found = [each for each in pictures if not wanted or any(fnmatch.fnmatchcase(each, word) for word in wanted)]
     if not found:
         what = f"topic {' or '.join(map(repr, wanted))} with pictures" if wanted else "topic with pictures"
-        cut = f"; it is cut off after {sum(log.counts.values())} messages: {log.ended[0]}" if log.ended else ""
+        cut = (
+            f"; it is cut off after {counted(sum(log.counts.values()), 'message')}: {log.ended[0]}" if log.ended else ""
+        )
         raise InputError(f"'{source.place}' has no {what}; there is: {there}{cut}")
     return found
 
@@ -189,4 +191,6 @@ def read_log(source: Source, every: int, report: ReadReport, options: ReadOption
     if pictures.why:
         report.note(f"{source.name}: {pictures.why}")
     if log.ended:
-        report.skip(f"{source.name}: cut off after {messages} messages: {'; '.join(log.ended)}", source.named)
+        report.skip(
+            f"{source.name}: cut off after {counted(messages, 'message')}: {'; '.join(log.ended)}", source.named
+        )

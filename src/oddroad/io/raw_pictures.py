@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.images import to_eight_bits, used_bits
 
 ENCODINGS: dict[str, tuple[int, int, Any]] = {
@@ -81,7 +81,10 @@ def raw_picture(
     rows, row = height * 3 // 2 if encoding.startswith("nv") else height, width * values * bytes_each
     step = step or row
     if 0 in (height, width) or step < row or len(data) < step * (rows - 1) + row:
-        raise InputError(f"{where} has {len(data)} bytes; expected {rows} rows of {step} for {width} x {height}")
+        raise InputError(
+            f"{where} has {counted(len(data), 'byte')}; expected {counted(rows, 'row')} of {step} for {width} x "
+            f"{height}"
+        )
     padded = np.zeros(step * rows, np.uint8)
     padded[: len(data)] = data[: len(padded)]
     pixels = np.ascontiguousarray(padded.reshape(rows, step)[:, :row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oddroad.errors import counted
 from oddroad.io.images import MAX_PIXELS
 
 
@@ -80,7 +81,7 @@ class ReadReport:
         """Count frames of a source that could not be decoded, of all that there were."""
         if count:
             self.lost[source] = self.lost.get(source, 0) + count
-            self.skipped.append(f"{source}: {count} of {of} frames could not be decoded")
+            self.skipped.append(f"{source}: {count} of {counted(of, 'frame')} could not be decoded")
 
     def damage(self, source: str) -> None:
         """Count a damaged frame of a source."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.kinds import kind_of
 from oddroad.io.layouts import is_hidden, is_label
 from oddroad.io.reading import ReadReport
@@ -200,7 +200,9 @@ def readable(files: Iterable[tuple[Path, tuple[str, ...], str]], where: str, rep
             kept.append(Source(kind, str(path), name, named=False))
     if left:
         counts = ", ".join(f"{number} {why}" for why, number in left.most_common())
-        report.note(f"'{where}': left out {sum(left.values())} of {sum(left.values()) + len(kept)} files: {counts}")
+        report.note(
+            f"'{where}': left out {sum(left.values())} of {counted(sum(left.values()) + len(kept), 'file')}: {counts}"
+        )
     return kept
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.colours import ToRGB
 from oddroad.io.damage import Frozen, blank
 from oddroad.io.decoding import Decoder
@@ -239,7 +239,7 @@ def read_container(
     report.lose(source.name, decoder.lost, maker.index + decoder.lost)
     why = ended[0] if ended else cut_short(container, stream, decoder.sent, timeline if not holes else None)
     if why:
-        report.skip(f"{source.name}: cut off or damaged after {maker.index} frames: {why}", source.named)
+        report.skip(f"{source.name}: cut off or damaged after {counted(maker.index, 'frame')}: {why}", source.named)
 
 
 def cut_short(container: Any, stream: Any, packets: int, timeline: Timeline | None) -> str:
@@ -253,9 +253,9 @@ def cut_short(container: Any, stream: Any, packets: int, timeline: Timeline | No
     """
     if "mp4" in container.format.name:
         expected = len(stream.index_entries)
-        return f"its index has {expected} frames" if expected > packets else ""
+        return f"its index has {counted(expected, 'frame')}" if expected > packets else ""
     if container.format.name == "avi" and (missing := missing_bytes(Path(container.name.removeprefix("file:")))) > 0:
-        return f"{missing} bytes are missing"
+        return f"{counted(missing, 'byte')} missing"
     if container.format.name not in FIXED_LENGTH or timeline is None:
         return ""
     length, slack = stream_length(stream), 3 * timeline.interval

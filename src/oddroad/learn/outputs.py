@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 
 class Outputs(NamedTuple):
@@ -81,6 +81,6 @@ def split_void(outputs: Outputs, known: int) -> Outputs:
         return outputs
     if count != known + 1:
         raise InputError(
-            f"the network has {count} outputs; expected {known} classes, or {known + 1} with a void output"
+            f"the network has {counted(count, 'output')}; expected {known} classes, or {known + 1} with a void output"
         )
     return outputs._replace(logits=outputs.logits[:, :known], void=outputs.logits[:, known])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from oddroad.calibration.data import CalibrationData
-from oddroad.errors import InputError, pick
+from oddroad.errors import InputError, counted, pick
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.detector import Detector
 from oddroad.learn.outputs import Outputs
@@ -48,7 +48,8 @@ class Temperature:
         """The result in one line."""
         return (
             f"temperature {self.value:.3f}: negative log-likelihood {self.nll[0]:.4f} -> {self.nll[1]:.4f}, "
-            f"calibration error {self.ece[0]:.2%} -> {self.ece[1]:.2%}, on {self.pixels} pixels of {self.frames} frames"
+            f"calibration error {self.ece[0]:.2%} -> {self.ece[1]:.2%}, on {counted(self.pixels, 'pixel')} of "
+            f"{counted(self.frames, 'frame')}"
         )
 
 
@@ -169,7 +170,7 @@ def calibrate_checkpoint(
         "calibration": {"data": val.words, "frames": found.frames, "size": seen_at, "nll": found.nll, "ece": found.ece},
     }
     words = {"temperature": f"{found.line()} of {val.words}, seen at {seen_at}"}
-    words |= dict.fromkeys(names, f"fitted on {train.count} frames of {train.words}, seen at {seen_at}")
+    words |= dict.fromkeys(names, f"fitted on {counted(train.count or 0, 'frame')} of {train.words}, seen at {seen_at}")
     about["origin"] = {**about.get("origin", {}), **words}
     fitted = fit_scores(network, about, names, train.pairs(), size, progress) if names else {}
     kept = {name: {"data": train.words, "frames": train.count, "size": seen_at} for name in fitted}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.mining.store import Store
 from oddroad.mining.tables import segments_part
 from oddroad.mining.worker import DONE, FINDINGS
@@ -79,10 +79,12 @@ def read_part(store: Store, listed: Mapping[str, Any], columns: list[str] | None
     except (pyarrow.ArrowInvalid, OSError):
         table = None
     if table is None or table.num_rows != listed["rows"]:
-        found = "missing" if data is None else f"{len(data)} bytes" if table is None else f"{table.num_rows} rows"
+        found = "missing"
+        if data is not None:
+            found = counted(len(data), "byte") if table is None else counted(table.num_rows, "row")
         raise InputError(
-            f"'{store.place}/{listed['file']}' is damaged: the manifest says {listed['rows']} rows in "
-            f"{listed['bytes']} bytes, found: {found}; restore it, or delete '{store.place}' and mine again"
+            f"'{store.place}/{listed['file']}' is damaged: the manifest says {counted(listed['rows'], 'row')} in "
+            f"{counted(listed['bytes'], 'byte')}, found: {found}; restore it, or delete '{store.place}' and mine again"
         )
     return table
 
@@ -169,14 +171,14 @@ def check(store: Store, manifest: Manifest, thorough: bool = False) -> list[str]
                 continue
             size = there.pop(row["part"], None)
             if size is None:
-                wrong.append(f"{row['part']} is missing; it held {row['findings']} findings")
+                wrong.append(f"{row['part']} is missing; it held {counted(row['findings'], 'finding')}")
             elif size != row["part_bytes"]:
-                wrong.append(f"{row['part']} has {size} bytes; expected {row['part_bytes']}")
+                wrong.append(f"{row['part']} has {counted(size, 'byte')}; expected {row['part_bytes']}")
             elif thorough:
                 data = io.BytesIO(store.read(row["part"]) or b"")
                 rows = pyarrow.parquet.read_metadata(data).num_rows
                 if rows != row["findings"]:
-                    wrong.append(f"{row['part']} has {rows} rows; expected {row['findings']}")
+                    wrong.append(f"{row['part']} has {counted(rows, 'row')}; expected {row['findings']}")
     return wrong + [f"{name} is in no segment that is done" for name in there]
 
 
@@ -244,7 +246,9 @@ def read_findings(place: str, columns: list[str] | None = None, best: bool = Fal
         except (pa.ArrowInvalid, OSError):
             table = None
         if table is None or table.num_rows != row["findings"]:
-            raise InputError(f"'{place}/{row['part']}' is missing or damaged; it held {row['findings']} findings")
+            raise InputError(
+                f"'{place}/{row['part']}' is missing or damaged; it held {counted(row['findings'], 'finding')}"
+            )
         table = table.replace_schema_metadata(None)
         if best:
             table = table.filter(pc.field("best"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from oddroad.errors import counted
 from oddroad.mining.archive import Totals
 
 COUNTS = ("read", "judged", "skipped", "damaged", "lost")
@@ -64,22 +65,23 @@ class Progress:
     def text(self) -> str:
         """How far it is, in one line."""
         left = self.seconds_left
-        words = f"{self.done + self.skipped} of {self.totals.segments} segments"
+        words = f"{self.done + self.skipped} of {counted(self.totals.segments, 'segment')}"
         words += f" ({self.skipped} from before)" if self.skipped else ""
-        words += f", {self.hours_a_minute:.2f} h of driving a minute, {self.findings} findings"
+        words += f", {self.hours_a_minute:.2f} h of driving a minute, {counted(self.findings, 'finding')}"
         words += f", {self.failed} FAILED" if self.failed else ""
         return words + ("" if left is None or self.state != "mining" else f", {duration(left)} left")
 
     def summary(self) -> str:
         """What was done, in one line; that nothing was found and that nothing was seen are never the same words."""
         counts = self.counts
-        words = f"{self.done} segments mined" + (f", {self.skipped} were mined before" if self.skipped else "")
-        words += f"; {counts['read']} frames: {counts['judged']} judged"
+        words = f"{counted(self.done, 'segment')} mined"
+        words += f", {self.skipped} mined before" if self.skipped else ""
+        words += f"; {counted(counts['read'], 'frame')}: {counts['judged']} judged"
         words += "".join(f", {counts[name]} {name}" for name in ("skipped", "damaged", "lost") if counts[name])
         if not counts["judged"]:
             words += "; NOTHING WAS JUDGED" if self.done else ""
         else:
-            words += f"; {self.findings} findings" if self.findings else "; no anomaly found"
+            words += f"; {counted(self.findings, 'finding')}" if self.findings else "; no anomaly found"
         return words + (f"; {self.failed} FAILED" if self.failed else "")
 
 

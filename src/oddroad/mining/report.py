@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from oddroad.errors import counted
 from oddroad.io.log_types import NANO
 from oddroad.mining.selection import Footage, Selection
 
@@ -146,7 +147,7 @@ def facts(row: Mapping[str, Any], size: int, likeness: float | None) -> str:
     name = html.escape(f"{row['log']} {row['topic']}")
     return (
         f"<div class=facts>{more}<br>{name}<br>{when(row)}{place}<br>p-value {p_value}, mean {row['mean']:.3g}, "
-        f"peak {row['peak']:.3g}, {row['area']} pixels{alike}<br><code>{row['id']}</code></div>"
+        f"peak {row['peak']:.3g}, {counted(row['area'], 'pixel')}{alike}<br><code>{row['id']}</code></div>"
     )
 
 
@@ -178,13 +179,16 @@ def page(
     hours = sum(row["seconds"] or 0.0 for row in segments) / 3600
     meaning = selection.rows[0]["threshold_meaning"] if selection.rows else ""
     seen = (
-        f"{len(selection.rows)} things in {len(selection.leaders())} groups" if selection.rows else "no anomaly found"
+        f"{counted(len(selection.rows), 'thing')} in {counted(len(selection.leaders()), 'group')}"
+        if selection.rows
+        else "no anomaly found"
     )
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Mined: {html.escape(place)}</title>"
         f"<style>{STYLE}</style><h1>What does not belong on the road</h1>",
-        f"<p>{hours:.2f} h of driving in {len(segments)} segments: {total['read']} frames, of which {total['judged']} "
-        f"were judged, {total['skipped']} skipped, {total['damaged']} damaged, {total['lost']} lost. "
+        f"<p>{hours:.2f} h of driving in {counted(len(segments), 'segment')}: {counted(total['read'], 'frame')}, of "
+        f"which {total['judged']} were judged, {total['skipped']} skipped, {total['damaged']} damaged, {total['lost']} "
+        f"lost. "
         f"<b>{seen if total['judged'] else 'NOTHING WAS JUDGED'}.</b></p>",
         f"<p class=note>Threshold: {html.escape(meaning or 'see the card of the detector')}. Detector "
         f"<code>{selection.model}</code>.</p>",

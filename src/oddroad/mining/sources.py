@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.kinds import IMAGE_ENDINGS, VIDEO_ENDINGS
 from oddroad.io.layouts import is_hidden, is_label
 from oddroad.io.log_files import parts_of
@@ -201,7 +201,7 @@ def grouped(word: str, files: Sequence[StoredFile]) -> Iterator[LogSource]:
             yield LogSource("images", below or folder.rpartition("/")[2], tuple(sorted(pictures, key=natural)))
             found = True
     if not found:
-        raise InputError(f"there is no picture, video or log among {len(files)} files; see {join(root, '')}")
+        raise InputError(f"there is no picture, video or log among {counted(len(files), 'file')}; see {join(root, '')}")
 
 
 def ending(file: StoredFile) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.colours import ToRGB
 from oddroad.io.decoding import Decoder
 from oddroad.io.reading import ReadOptions
@@ -175,7 +175,7 @@ class VideoPart:
             low = low if owned.seen is None else max(low, owned.seen)
             lost = sum(low < each.timestamp < high for each in stream.index_entries)
             self.read += lost
-            ended = ended or (f"its index has {lost} frames more" if lost else "")
+            ended = ended or (f"its index has {counted(lost, 'frame')} more" if lost else "")
         elif not ended and self.stop[1] >= OPEN and container.format.name == "avi":
             ended = cut_short(container, stream, 0, None)
         self.why = ended

@@ -12,10 +12,12 @@ from typing import Any
 
 from oddroad.detection.frame import FrameProcessor
 from oddroad.detection.lines import frame_line, gap_line, run_line
-from oddroad.detection.pipeline import Settings, timed
+from oddroad.detection.pipeline import timed
 from oddroad.detection.promise import completed, said
+from oddroad.detection.settings import Settings
 from oddroad.detection.summary import Summary
 from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
+from oddroad.errors import counted
 from oddroad.io.kinds import kind_of
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import Source
@@ -111,6 +113,6 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
         summary.add(values)
         yield values
         if summary.frames + summary.damaged >= desk.limits.frames or time.monotonic() - began > desk.limits.seconds:
-            report.note(f"stopped after {summary.frames + summary.damaged} frames: the limit of one source")
+            report.note(f"stopped after {counted(summary.frames + summary.damaged, 'frame')}: the limit of one source")
             break
     yield summary.line()

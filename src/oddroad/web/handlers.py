@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oddroad.detection.lines import region_values
-from oddroad.detection.pipeline import Settings
 from oddroad.detection.promise import completed, said
+from oddroad.detection.settings import Settings
 from oddroad.detection.tracking import MAX_AGE
 from oddroad.regions import encode_rle
 from oddroad.web import exports

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oddroad.errors import counted
 from oddroad.web.desk import Desk
 from oddroad.web.detectors import Detector
 from oddroad.web.reply import Call, Refused, Reply, as_json
@@ -155,12 +156,16 @@ def image_of(request: Mapping[str, Any], binary: bytes, pixels: int) -> np.ndarr
         raise Refused(f"{width} x {height} pixels are more than the limit of {pixels / 1e6:g} megapixels", 413)
     if "binary_data_size" in parameters(given):
         if parameters(given)["binary_data_size"] != len(binary) or len(binary) != math.prod(shape):
-            raise Refused(f"there are {len(binary)} bytes after the JSON; a picture of {shape} has {math.prod(shape)}")
+            raise Refused(
+                f"there are {counted(len(binary), 'byte')} after the JSON; a picture of {shape} has {math.prod(shape)}"
+            )
         return np.frombuffer(binary, np.uint8).reshape(height, width, 3)
     try:
         values = np.asarray(given.get("data"))
     except ValueError:
         raise Refused("'data' is ragged; expected numbers from 0 to 255") from None
     if values.size != math.prod(shape) or values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
-        raise Refused(f"'data' has {values.size} values of {values.dtype}; expected {math.prod(shape)} from 0 to 255")
+        raise Refused(
+            f"'data' has {counted(values.size, 'value')} of {values.dtype}; expected {math.prod(shape)} from 0 to 255"
+        )
     return np.ascontiguousarray(values.reshape(height, width, 3).astype(np.uint8))

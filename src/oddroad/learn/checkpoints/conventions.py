@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.types import CITYSCAPES_CLASSES
 
 VOID = "void"
@@ -134,18 +134,19 @@ def output_order(
     if outputs not in expected:
         told = {"auto": "", "none": " with --void none"}.get(void, f" with --void {void}")
         raise InputError(
-            f"'{path}' has {outputs} outputs and there are {len(names)} names{told}; pass --classes with the names of "
+            f"'{path}' has {counted(outputs, 'output')} and there are {counted(len(names), 'name')}{told}; pass "
+            "--classes with the names of "
             f"its {outputs} classes, or of {outputs - 1} if one output is void, or a name for each output with "
             "--class-order"
         )
     if outputs == len(names):
-        return in_known_order(tuple(range(outputs)), names, f"{outputs} outputs, one for each class")
+        return in_known_order(tuple(range(outputs)), names, f"{counted(outputs, 'output')}, one for each class")
     where = void if void != "auto" else (author.void if author else "") or "last"
     why = "" if void != "auto" else f", as {author.name} has it" if author and author.void else TAKEN
     if where == "first":
-        words = f"{outputs} outputs: {len(names)} classes, the first one taken as void{why}"
+        words = f"{counted(outputs, 'output')}: {len(names)} classes, the first one taken as void{why}"
         return in_known_order((*range(1, outputs), 0), names, words)
-    words = f"{outputs} outputs: {len(names)} classes, the last one taken as void{why}"
+    words = f"{counted(outputs, 'output')}: {len(names)} classes, the last one taken as void{why}"
     return in_known_order(tuple(range(outputs)), names, words)
 
 
@@ -166,8 +167,8 @@ def named_order(outputs: int, path: Path, classes: Sequence[str], order: tuple[s
         order = tuple(LABEL_IDS.get(each, VOID) for each in range(max(outputs, 34)))
     if len(order) != outputs:
         raise InputError(
-            f"'{path}' has {outputs} outputs and --class-order names {len(order)}; expected a name for each, '{VOID}' "
-            "for those that are no class"
+            f"'{path}' has {counted(outputs, 'output')} and --class-order names {len(order)}; expected a name for "
+            f"each, '{VOID}' for those that are no class"
         )
     named = [each for each in order if each != VOID]
     if twice := sorted({each for each in named if named.count(each) > 1}):
@@ -182,7 +183,9 @@ def named_order(outputs: int, path: Path, classes: Sequence[str], order: tuple[s
         f", {len(voids)} void outputs left out" if len(voids) > 1 else f", output {voids[0]} is void" if voids else ""
     )
     return OutputOrder(
-        (*(order.index(each) for each in names), *last), names, f"{outputs} outputs: {len(names)} classes by name{left}"
+        (*(order.index(each) for each in names), *last),
+        names,
+        f"{counted(outputs, 'output')}: {len(names)} classes by name{left}",
     )
 
 

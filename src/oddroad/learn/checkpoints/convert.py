@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oddroad.errors import InputError, pick
+from oddroad.errors import InputError, counted, pick
 from oddroad.files import sha256_of
 from oddroad.learn.checkpoints.conventions import author_of, class_axes, output_order, reordered
 from oddroad.learn.checkpoints.detectron2_names import OF_MASKS, UNTRAINED, from_others, is_backbone, number_of_queries
@@ -166,7 +166,7 @@ def convert(
         pick(NORMALISATION, normalisation, "normalisation")
     held = read_any(path)
     found, where, beside = find_state(held, path)
-    recognised = [f"a state dict{f' under {where}' if where else ''} of {len(found)} tensors"]
+    recognised = [f"a state dict{f' under {where}' if where else ''} of {counted(len(found), 'tensor')}"]
     told: list[str] = []
     if name in OF_MASKS:
         found, told, words = from_others(found)
@@ -184,19 +184,19 @@ def convert(
     if isomax is not None:
         outside = [key for key in outside if not key.endswith(("prototypes", "distance_scale"))]
         arguments["isomax"] = isomax[1]
-        recognised.append(f"an IsoMax+ head with prototypes of {isomax[1]} channels")
+        recognised.append(f"an IsoMax+ head with prototypes of {counted(isomax[1], 'channel')}")
     key, axis = published.classifier
     headless = name == "erfnet" and key not in state and "encoder.initial_block.conv.weight" in state
     if headless:
         outputs = len(classes) or len(CITYSCAPES_CLASSES)
-        recognised.append(f"an ERFNet encoder without its decoder, which gets {outputs} outputs")
+        recognised.append(f"an ERFNet encoder without its decoder, which gets {counted(outputs, 'output')}")
         state = {each: value for each, value in state.items() if not each.startswith("encoder.output_conv.")}
     elif name in OF_MASKS and key not in state and is_backbone(state):
         headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
-        recognised.append(f"a backbone alone; everything behind it is new, with {outputs} outputs")
+        recognised.append(f"a backbone alone; everything behind it is new, with {counted(outputs, 'output')}")
     elif name in OF_IMAGENET and key not in state and "encoder.conv_stem.weight" in state:
         headless, outputs = True, len(classes) or len(CITYSCAPES_CLASSES)
-        recognised.append(f"an encoder alone; everything behind it is new, with {outputs} outputs")
+        recognised.append(f"an encoder alone; everything behind it is new, with {counted(outputs, 'output')}")
     elif key not in state:
         raise InputError(
             f"'{path}' does not fit {name}: it has no {key} ({len(state)} entries, such as "
@@ -283,7 +283,8 @@ def fill(
     missing = [each for each in own if each not in state and each not in counters]
     if lost := [each for each in missing if not each.startswith(untrained)] if untrained else missing:
         raise InputError(
-            f"'{path}' does not fit {name}: it lacks {len(lost)} of {len(own)} parameters, first {', '.join(lost[:3])}"
+            f"'{path}' does not fit {name}: it lacks {len(lost)} of {counted(len(own), 'parameter')}, first "
+            f"{', '.join(lost[:3])}"
         )
     differing = [each for each in own if each in state and own[each].shape != state[each].shape]
     if differing:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 
 OF_MASKS = (
     *(f"{name}{backbone}" for name in ("mask2former", "mask2anomaly") for backbone in ("", "_swin", "_small")),
@@ -159,7 +159,9 @@ def from_others(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[st
         renamed_state, left = from_detectron2(state)
         words = ["the names of detectron2, brought to those of Hugging Face"]
         if unused := sum(".fusion_layer." in each for each in left):
-            words.append(f"{unused} values of fusion_layer, which Mask2Anomaly's own code never uses; left out")
+            words.append(
+                f"{counted(unused, 'value')} of fusion_layer, which Mask2Anomaly's own code never uses; left out"
+            )
         return renamed_state, left, words
     bare = {name: re.sub(r"^(module\.|backbone\.)*", "", name) for name in state}
     if "layer4.2.bn3.weight" in bare.values() and "layer4.2.conv3.weight" in bare.values():

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from oddroad.datasets import DATASETS, class_tables, read_image, read_label
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.learn.detector import Detector
 from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import SemanticMetric
@@ -98,7 +98,7 @@ def labelled_scenes(root: Path, classes: Sequence[str]) -> LabelledScenes:
             continue
         chosen = [samples[at] for at in np.linspace(0, len(samples) - 1, SCENES).round().astype(int)]
         pairs = tuple(reduced(read_image(each), table[read_label(each)], len(classes)) for each in chosen)
-        return LabelledScenes(f"{len(pairs)} scenes of {name}/val", pairs)
+        return LabelledScenes(f"{counted(len(pairs), 'scene')} of {name}/val", pairs)
     raise InputError(
         f"no data set with these classes lies at or below '{root}'; expected one of: {', '.join(tables) or 'none'}"
     )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.datasets.samples import visible
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.images import read_image
 from oddroad.types import OUTLIER
 
@@ -87,7 +87,7 @@ def read_outlines(path: Path) -> list[tuple[str, np.ndarray]]:
         if not 0 <= kind < len(COCO):
             raise InputError(f"{place} has class {kind}; expected a COCO class from 0 to {len(COCO) - 1}")
         if len(points) % 2 or len(points) < 6:
-            many = "an odd number of values" if len(points) % 2 else f"{len(points) // 2} points"
+            many = "an odd number of values" if len(points) % 2 else f"{counted(len(points) // 2, 'point')}"
             raise InputError(
                 f"{place} has {many} behind the class ({len(points)}); expected x and y of 3 points or more"
             )

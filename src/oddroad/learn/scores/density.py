@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores.moments import Moments, at_logits, features_of, known_pixels, whitening
 
@@ -193,7 +193,7 @@ class EmbeddingDensity(nn.Module):
         """Outputs -> (N, h, w): nats for one layer, deviations for several."""
         maps = (*outputs.layers, features_of(outputs))
         if len(maps) != len(self.flows):
-            raise InputError(f"embedding_density was fitted on {len(self.flows)} layers and got {len(maps)}")
+            raise InputError(f"embedding_density was fitted on {counted(len(self.flows), 'layer')} and got {len(maps)}")
         if len(maps) == 1:
             return at_logits(self.flows[0](maps[0]), outputs)
         scored = [

@@ -2,6 +2,7 @@
 
 import { percent } from "./colours.js";
 import { $, make, say } from "./dom.js";
+import { counted } from "./numbers.js";
 import { guaranteeOf, in100, thresholdFor } from "./thresholds.js";
 
 function speed(state) {
@@ -28,12 +29,12 @@ export function showThreshold(state) {
   const rate = guaranteeOf(calibration, score, value), fps = speed(state);
   const share = dial.inDistribution ? percent(dial.inDistribution.percentile(value)) : "not calibrated";
   const alarms = rate === null ? "not calibrated" : rate >= 1 ? "no guarantee" : `at most ${in100(rate)} frames`;
-  const hourly = rate === null || rate >= 1 || !fps ? null : `at most ${Math.ceil(rate * fps * 3600)} such frames an hour at ${fps.toFixed(fps % 1 ? 1 : 0)} FPS`;
+  const hourly = rate === null || rate >= 1 || !fps ? null : `at most ${counted(Math.ceil(rate * fps * 3600), "such frame")} an hour at ${fps.toFixed(fps % 1 ? 1 : 0)} FPS`;
   $("slider").setAttribute("aria-valuetext", `${value.toFixed(3)}, false alarms ${alarms}`);
   $("meaning").replaceChildren(...[["Score", `> ${value.toFixed(4)}`], ["Percentile", `${share} of in-distribution pixels lie below`],
     ["False alarms", alarms], ["", hourly]].filter(([, words]) => words).flatMap(([name, words]) => [make("dt", {}, name), make("dd", {}, words)]));
   const spoken = dial.text && dial.meaning ? dial.meaning : calibration
-    ? `${Math.round(100 * calibration.confidence)}% confidence, ${calibration.frames} frames of ${calibration.data} (${calibration.date})` : "Run 'oddroad calibrate', or the page Calibrate, for guarantees.";
+    ? `${Math.round(100 * calibration.confidence)}% confidence, ${counted(calibration.frames, "frame")} of ${calibration.data} (${calibration.date})` : "Run 'oddroad calibrate', or the page Calibrate, for guarantees.";
   $("guarantee").textContent = spoken;
   ticks(dial);
 }

@@ -1,6 +1,7 @@
 // What can be looked at: the list, and files that are dropped or chosen.
 
 import { $, make, say } from "./dom.js";
+import { counted } from "./numbers.js";
 
 const KINDS = { images: "pictures", video: "video", log: "log", camera: "camera", stream: "stream" };
 
@@ -28,7 +29,7 @@ export function listen(state, open) {
         $("bar").value = share;
       });
       await fillLibrary(state, open);
-      if (left) say(`${left} files that are no pictures were left out`);
+      if (left) say(`left out: ${counted(left, "file")}, no pictures`);
       await open(entry);
     } catch (error) { say(error.message); }
   };

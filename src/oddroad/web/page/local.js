@@ -2,6 +2,7 @@
 
 import { make } from "./dom.js";
 import { frames as framesOf } from "./media.js";
+import { counted } from "./numbers.js";
 import { InDistribution, alarmLevel, encodeRle, find } from "./regions.js";
 import { enlarge } from "./resize.js";
 import { thresholdFor } from "./thresholds.js";
@@ -42,7 +43,7 @@ export async function upload(files) {
   const chosen = files.length > 1 ? files.filter((file) => /^image\//.test(file.type)) : files;
   if (!chosen.length) throw new Error("there is no picture among these files; choose one video at a time");
   const key = crypto.randomUUID?.() ?? String(Math.random()), moving = /^video\//.test(chosen[0].type);
-  const title = chosen.length > 1 ? chosen[0].webkitRelativePath?.split("/")[0] || `${chosen.length} pictures` : chosen[0].name;
+  const title = chosen.length > 1 ? chosen[0].webkitRelativePath?.split("/")[0] || counted(chosen.length, "picture") : chosen[0].name;
   const told = { key, title, kind: moving ? "video" : "images", live: false, uploaded: true, count: moving ? null : chosen.length };
   entries.set(key, { about: told, files: chosen });
   return { entry: told, left: files.length - chosen.length };
@@ -60,7 +61,7 @@ export async function open(key) {
 async function work(view) {
   const { threads } = await ready;
   const camera = new CameraShift();
-  view.notes.push(`${threads} thread${threads > 1 ? "s" : ""}; the first frames take many times as long as later ones`);
+  view.notes.push(`${counted(threads, "thread")}; the first frames take many times as long as later ones`);
   for await (const { name, index, time, rgba, height, width, picture, rate, total } of framesOf(view.entry)) {
     if (view.stopped) return;
     view.rate = rate;

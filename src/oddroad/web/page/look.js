@@ -2,6 +2,7 @@
 
 import { $, choices, clock, make, say, settled } from "./dom.js";
 import { followed } from "./found.js";
+import { counted } from "./numbers.js";
 import { paint, pointed } from "./picture.js";
 import { Dial, Viewed } from "./state.js";
 import { drawTimeline, frameAt } from "./timeline.js";
@@ -83,7 +84,7 @@ function progress() {
   const { done, total, state: now, error, fps, hint } = state.viewed.about;
   if (total) { $("bar").max = total; $("bar").value = done; } else $("bar").removeAttribute("value");
   const words = { working: "judging", done: "all judged", stopped: "stopped", failed: "failed" }[now];
-  $("far").textContent = `${words}: ${done}${total ? ` of ${total}` : ""} frames, ${fps.toFixed(1)} FPS${hint ? `; ${hint}` : ""}`;
+  $("far").textContent = `${words}: ${total ? `${done} of ${counted(total, "frame")}` : counted(done, "frame")}, ${fps.toFixed(1)} FPS${hint ? `; ${hint}` : ""}`;
   if (error) say(error);
 }
 
@@ -181,8 +182,8 @@ function line() {
   const judged = frames.filter((each) => each.status === "ok" && each.levels[active] !== null);
   const above = judged.filter((each) => each.levels[active] > dial().value).length;
   const damaged = viewed.frames.length - viewed.frames.filter((each) => each.status === "ok").length;
-  const after = reported ? `; ${reported.filter(Boolean).length} reported with min_hits ${state.minHits}, ${alarms.length} alarm${alarms.length === 1 ? "" : "s"}` : "";
-  $("legend").textContent = `${above} of ${judged.length} judged frames have a region above the threshold${after}${damaged ? `; ${damaged} damaged frames NOT judged` : ""}. Bars: how high each frame would raise the threshold; triangles: alarms.`;
+  const after = reported ? `; ${reported.filter(Boolean).length} reported with min_hits ${state.minHits}, ${counted(alarms.length, "alarm")}` : "";
+  $("legend").textContent = `A region above the threshold in ${above} of ${counted(judged.length, "judged frame")}${after}${damaged ? `; ${counted(damaged, "damaged frame")} NOT judged` : ""}. Bars: how high each frame would raise the threshold; triangles: alarms.`;
 }
 
 function regions() {

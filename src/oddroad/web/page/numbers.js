@@ -1,3 +1,8 @@
+// A number of things in words; it may be written already.
+export function counted(number, thing) {
+  return `${number} ${thing}${String(number) === "1" ? "" : "s"}`;
+}
+
 // Small arithmetic that Python and NumPy do in their own way.
 
 // NumPy's interp: xs ascending; constant outside.

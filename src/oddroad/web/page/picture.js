@@ -2,6 +2,7 @@
 
 import { boxes, coloured, difference, percent, rarity, scaleOf } from "./colours.js";
 import { $, make } from "./dom.js";
+import { counted } from "./numbers.js";
 import { find } from "./regions.js";
 
 let figures = [];
@@ -53,7 +54,7 @@ export async function paint(state) {
     if (insides[at] && state.mode !== "plain") overlay(context, shade(insides[at], width, height));
     if (state.corners) outline(context, state.corners, unit);
     if (state.cursor) cross(context, state.cursor, unit);
-    canvas.setAttribute("aria-label", `${frame.source}${frame.index === null ? "" : ` frame ${frame.index}`}: ${regions[at]?.length ?? 0} regions marked by ${figures[at]?.name ?? ""}`);
+    canvas.setAttribute("aria-label", `${frame.source}${frame.index === null ? "" : ` frame ${frame.index}`}: ${counted(regions[at]?.length ?? 0, "region")} marked by ${figures[at]?.name ?? ""}`);
   }
   pointed(state);
   return regions;

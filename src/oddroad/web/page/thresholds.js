@@ -1,7 +1,7 @@
 // The threshold language and its guarantees: oddroad/calibration/thresholds.py and drives.py in JavaScript. Both are
 // held to the same test vectors.
 
-import { general } from "./numbers.js";
+import { counted, general } from "./numbers.js";
 
 export const FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'";
 
@@ -96,7 +96,7 @@ export function in100(rate) {
 }
 
 function blocks(units) {
-  return `${units.count} independent block${units.count > 1 ? "s" : ""} of up to ${units.block} frames`;
+  return `${counted(units.count, "independent block")} of up to ${counted(units.block, "frame")}`;
 }
 
 function spokenOf({ drives, of, scope }, units) {
@@ -107,7 +107,7 @@ function spokenOf({ drives, of, scope }, units) {
 
 function basis(calibration, units) {
   const { confidence, frames, data, date } = calibration;
-  return `${spokenOf(calibration, units)}; ${Math.round(100 * confidence)}% confidence, from ${frames} frames of ${data} (${date})`;
+  return `${spokenOf(calibration, units)}; ${Math.round(100 * confidence)}% confidence, from ${counted(frames, "frame")} of ${data} (${date})`;
 }
 
 // The region of interest that a guarantee speaks of, in words.
@@ -131,7 +131,7 @@ function byPixels(calibration, score, rate) {
 
 function alarmWords(calibration) {
   const pixels = calibration.min_area;
-  return `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : `${pixels} pixels`} or more${where(calibration)}`;
+  return `a false alarm of ${pixels === null ? "1 in 10,000 pixels" : counted(pixels, "pixel")} or more${where(calibration)}`;
 }
 
 function byAlarms(calibration, score, rate, asked) {
@@ -164,16 +164,16 @@ function byTracks(calibration, score, given, kind, asked) {
   const hits = settings.min_hits, per = far ? "in 100 km" : "an hour", one = found.block === null ? calibration.of : "block";
   const cap = Math.max(SWARM * rate, found.units / (far ? found.kilometres / 100 : found.hours));
   const every = settings.every === 1 ? "every frame" : `one frame in ${settings.every}`;
-  return { value, meaning: `${score} > ${general(value, 6)}: at most ${general(rate, 6)} alarms ${per}, each ${alarmWords(calibration)} `
-    + `(tracks of ${hits} hit${hits > 1 ? "s" : ""} or more, ${every}, missed for ${settings.max_age} at most), `
+  return { value, meaning: `${score} > ${general(value, 6)}: at most ${counted(general(rate, 6), "alarm")} ${per}, each ${alarmWords(calibration)} `
+    + `(tracks of ${counted(hits, "hit")} or more, ${every}, missed for ${settings.max_age} at most), `
     + `${spokenOf(calibration, { count: found.units, block: found.block })}, a ${one} of more than ${general(cap, 3)} ${per} counting as one `
-    + `of so many; ${Math.round(100 * calibration.confidence)}% confidence, from ${calibration.frames} frames in ${general(found.hours, 3)} hours of `
+    + `of so many; ${Math.round(100 * calibration.confidence)}% confidence, from ${counted(calibration.frames, "frame")} in ${counted(general(found.hours, 3), "hour")} of `
     + `${calibration.data} (${calibration.date})` };
 }
 
 function tooFew(text, rate, calibration, units) {
-  const kind = units.block === null ? `${calibration.of}s` : "blocks";
-  return `'${text}' takes ${unitsNeeded(rate, calibration.confidence)} independent ${kind} without an alarm; the `
+  const kind = units.block === null ? calibration.of : "block";
+  return `'${text}' takes ${counted(unitsNeeded(rate, calibration.confidence), `independent ${kind}`)} without an alarm; the `
     + `calibration has ${units.count}, which can guarantee ${in100(units.best)} frames at best: calibrate on more `
     + `${calibration.of}s, or take 'no-alarms'`;
 }
