@@ -19,7 +19,7 @@ PLURAL = rf" (?:(?!(?:of|with|gives|has|is) )[a-z]+ )?(?:{THINGS})s\b"
 
 NEVER_ONE = (
     "{len(drives)} drives calibrated", "{len(voids)} void outputs", "{size} things", "{self.damaged} frames are",
-    "{len(models)} detectors", "{len(model)} detectors", "{len(found)} sources are listed", "{in_100(",
+    "{len(models)} detectors", "{len(found)} sources are listed", "{in_100(",
     "{len(self.views)} sources are being", "{height} pixels", "{found['warm_up_frames']} frames",
     "{len(bench.images)} training scenes", "{published} images",
     "{ending} files", "{counts.read or 'its'} frames", "{bench.RENDERED} frames", "{100 * self.cost(candidate)} points",

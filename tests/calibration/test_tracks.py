@@ -15,8 +15,9 @@ from oddroad.calibration.data import calibration_data, pieces_of
 from oddroad.calibration.drives import Drive
 from oddroad.calibration.fit import find_thresholds, write_card
 from oddroad.calibration.following import Following
-from oddroad.calibration.tracks import Ladder, Moment, Moments, TrackCounts, Tracking, exposures, unpack
+from oddroad.calibration.tracks import Ladder, Moment, Moments, TrackCounts, exposures, unpack
 from oddroad.cli.main import main
+from oddroad.detection.tracking import Tracking
 from oddroad.errors import InputError
 from oddroad.inference.model import Model, read_card
 from oddroad.regions import InDistribution, boxes, find

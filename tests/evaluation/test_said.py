@@ -60,7 +60,7 @@ def test_frames_in_which_nothing_or_everything_is_anomalous_and_values_without_m
     notes = judge(tmp_path)["notes"]
     assert notes[0] == "1 label left out, no image to this label (4.png)"
     assert notes[1].startswith("no valid pixel in 1 of 4 frames (1); the labels hold 0 (")
-    assert notes[2].startswith("1 of 4 frames hold nothing but anomalies (2); ")
+    assert notes[2].startswith("nothing but anomalies in 1 of 4 frames (2); ")
     assert notes[3].startswith("values that are not judged: ")
     assert "38 (2.08 %, not judged)" in notes[3]
     (tmp_path / "classes.json").write_text('{"known": [0], "anomaly": [1]}')

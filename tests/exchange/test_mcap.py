@@ -89,7 +89,7 @@ def test_without_the_time_of_day(results_file: Path, tmp_path: Path, capsys: pyt
     assert [at for at, _ in messages(out)["/drive.mp4/anomalies"]] == [0, 100_000_000, 200_000_000, 300_000_000]
     text = capsys.readouterr().out
     assert "times are seconds since the start of the source" in text
-    assert "2 still images have no time and are left out" in text
+    assert "left out, without a time: 2 still images" in text
 
 
 def test_still_images_are_no_log(results_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,7 @@ from web.conftest import wait_for
 from oddroad.calibration.data import calibration_data
 from oddroad.calibration.fit import find_thresholds
 from oddroad.calibration.following import Following
-from oddroad.calibration.tracks import Tracking
-from oddroad.detection.tracking import MAX_AGE
+from oddroad.detection.tracking import MAX_AGE, Tracking
 from oddroad.inference.model import Model, read_card
 from oddroad.io.sources import Source
 from oddroad.roi import Roi

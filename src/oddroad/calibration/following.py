@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from oddroad.calibration.calibrator import FrameFigures, short
-from oddroad.calibration.tracks import Ladder, Moment, Moments, Tracking, alarm_curves
+from oddroad.calibration.tracks import Ladder, Moment, Moments, alarm_curves
+from oddroad.detection.tracking import Tracking
 from oddroad.errors import InputError
 from oddroad.regions import InDistribution
 

@@ -18,7 +18,7 @@ import numpy as np
 from oddroad.calibration.drives import Drive
 from oddroad.calibration.event_rates import Exposure, promised_rate
 from oddroad.detection.alarms import starts
-from oddroad.detection.tracking import CameraShift, Tracker
+from oddroad.detection.tracking import CameraShift, Tracker, Tracking
 from oddroad.regions import JOINED_ABOVE, InDistribution, boxes
 from oddroad.types import Region
 
@@ -122,21 +122,6 @@ class Moments:
         steps = np.diff(times)
         usual = float(np.median(steps[same])) if same.any() else 0.0
         return np.append(np.where(same, steps, usual), usual)
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """The settings of ``detect`` that decide what an alarm is.
-
-    Attributes:
-        min_hits: frames in which a track must have been seen before it is reported.
-        max_age: frames in a row in which a track may not be seen before it ends.
-        every: every n-th frame of a video is judged.
-    """
-
-    min_hits: int
-    max_age: int
-    every: int
 
 
 class TrackCounts:

@@ -12,7 +12,7 @@ from oddroad.cli.common import parse_size, progress_bar, say
 from oddroad.errors import InputError, counted
 
 if TYPE_CHECKING:
-    from oddroad.calibration.tracks import Tracking
+    from oddroad.detection.tracking import Tracking
 
 
 def calibrate(
@@ -119,7 +119,6 @@ def tracking_of(
     from oddroad.calibration.explain import check_files
     from oddroad.calibration.thresholds import parse_speed, parse_threshold
     from oddroad.calibration.tracks import Tracking
-    from oddroad.detection.tracking import MAX_AGE
 
     for name, value, least in (("min-hits", min_hits, 1), ("max-age", max_age, 0), ("every", every, 1)):
         if value is not None and value < least:
@@ -133,7 +132,7 @@ def tracking_of(
         if name := next((name for name, value in given.items() if value is not None), None):
             raise InputError(f"--{name} is for alarms an hour or in 100 km; add --threshold alarms=6/hour or --explain")
         return None
-    return Tracking(min_hits or 1, MAX_AGE if max_age is None else max_age, every or 1)
+    return Tracking.of({}, min_hits, max_age, every)
 
 
 def calibrate_network(

@@ -15,6 +15,8 @@ from oddroad.cli.common import EngineName, Place, printable, quiet, say
 from oddroad.errors import InputError, PartlyFailed, counted
 
 if TYPE_CHECKING:
+    from oddroad.card import Card
+    from oddroad.detection.tracking import Tracking
     from oddroad.inference.model import Model
     from oddroad.mining.archive import Totals
     from oddroad.mining.pool import Pool
@@ -32,7 +34,8 @@ def mine(
     score: str | None = None,
     threshold: str | None = None,
     min_area: int | None = None,
-    min_hits: int = 1,
+    min_hits: int | None = None,
+    max_age: int | None = None,
     topic: tuple[str, ...] = (),
     seconds: float = 20.0,
     every_second: float = 0.0,
@@ -59,7 +62,8 @@ def mine(
         threshold: a pixel is anomalous above it: a number, or a guaranteed rate, as in 'oddroad detect'; by default
             the one of its card.
         min_area: leave out regions of fewer pixels; by default as the card says, or 1 in 10,000 of the image's.
-        min_hits: count only tracks with at least this many hits.
+        min_hits: count only tracks with at least this many hits; by default as the card's alarms were counted, or 1.
+        max_age: frames in a row that a track may miss before it ends; by default the card's, or 2.
         topic: of logs, the topics to read; with * and ?. By default all with images.
         seconds: length of a segment, the unit that is read, retried and counted.
         every_second: judge one frame in so many seconds; 0 for every frame.
@@ -76,26 +80,26 @@ def mine(
     """
     import pyarrow.parquet  # noqa: F401 - without it nothing can be written; said before any work
 
+    from oddroad.detection.promise import said
+    from oddroad.detection.tracking import Tracking
     from oddroad.inference.model import Model
     from oddroad.mining.archive import Plan
     from oddroad.mining.driver import Run, only_run
     from oddroad.mining.store import Store
     from oddroad.mining.worker import Settings
 
-    check_options(seconds, every_second, workers, retries, ray)
+    check_options(seconds, every_second, workers, retries, ray, min_hits, max_age)
     if not sources:
         raise InputError("nothing to mine; pass a folder, a file, an address or a manifest")
     detector = Model(model, engine, threads=1, precision=precision)
     name = detector.pick_score(score)
-    value, meaning = threshold_of(detector, name, threshold)
-    if min_area is not None and min_area != detector.card.calibration.get("min_area", min_area):
-        meaning += (
-            f"; NOT GUARANTEED HERE: regions of {counted(min_area, 'pixel')} are reported, others were calibrated"
-        )
+    tracking = Tracking.of(detector.card.calibration, min_hits, max_age, 1)
+    value, meaning = threshold_of(detector, name, threshold, tracking)
+    broken = not_promised(detector.card, meaning, tracking, threshold is not None, min_area, every_second, fast)
     folder = str(copies or Path(tempfile.gettempdir()) / "oddroad-copies")
     settings = Settings(
-        str(detector.path.resolve()) if ray is None else model, detector.sha256, name, value, meaning, min_area,
-        min_hits, every_second, fast, detector.engine, precision, folder,
+        str(detector.path.resolve()) if ray is None else model, detector.sha256, name, value, said(meaning, broken),
+        min_area, tracking.min_hits, tracking.max_age, every_second, fast, detector.engine, precision, folder,
     )  # fmt: skip
     store = Store(out)
 
@@ -133,7 +137,15 @@ def mine(
         )
 
 
-def check_options(seconds: float, every: float, workers: int, retries: int, ray: str | None) -> None:
+def check_options(
+    seconds: float,
+    every: float,
+    workers: int,
+    retries: int,
+    ray: str | None,
+    min_hits: int | None = None,
+    max_age: int | None = None,
+) -> None:
     """Refuse impossible options.
 
     Raises:
@@ -147,11 +159,15 @@ def check_options(seconds: float, every: float, workers: int, retries: int, ray:
         raise InputError(f"--workers is {workers}; expected 1 or more, or 0 for one for each core")
     if workers and ray is not None:
         raise InputError("--workers is for this machine and --ray for a cluster; pass one of them")
+    if min_hits is not None and min_hits < 1:
+        raise InputError(f"--min-hits is {min_hits}; expected a number of frames, 1 or more")
+    if max_age is not None and max_age < 0:
+        raise InputError(f"--max-age is {max_age}; expected a number of frames, 0 or more")
     if retries < 0:
         raise InputError(f"--retries is {retries}; expected 0 or more")
 
 
-def threshold_of(detector: Model, score: str, text: str | None) -> tuple[float, str]:
+def threshold_of(detector: Model, score: str, text: str | None, tracking: Tracking) -> tuple[float, str]:
     """The threshold and its meaning.
 
     Raises:
@@ -161,8 +177,35 @@ def threshold_of(detector: Model, score: str, text: str | None) -> tuple[float, 
 
     if text is None:
         return detector.threshold(score), detector.card.threshold_meaning or "of the card"
-    found = threshold_for(detector.card, text, score)
+    found = threshold_for(detector.card, text, score, tracking.min_hits)
     return found.value, found.meaning
+
+
+def not_promised(
+    card: Card, meaning: str, tracking: Tracking, looked_up: bool, min_area: int | None, every: float, fast: bool
+) -> list[str]:
+    """What is mined otherwise than the card's guarantee takes it, in words.
+
+    Args:
+        card: of the detector.
+        meaning: of the threshold.
+        tracking: of the run.
+        looked_up: whether the threshold was looked up, for the hits of this run.
+        min_area: that was given.
+        every: seconds from one judged frame to the next; 0 for every frame.
+        fast: whether key frames are judged first.
+    """
+    from oddroad.calibration.event_thresholds import counts_tracks
+    from oddroad.detection.promise import other_tracking
+
+    broken = []
+    if min_area is not None and min_area != card.calibration.get("min_area", min_area):
+        broken.append(f"regions of {counted(min_area, 'pixel')} are reported, others were calibrated")
+    if counts_tracks(meaning):
+        broken += other_tracking(card, tracking, looked_up)
+        if every or fast:
+            broken.append("its alarms were counted on frames that follow each other, and this run leaves some out")
+    return broken
 
 
 def make_pool(settings: Settings, out: str, workers: int, ray: str | None) -> Pool:

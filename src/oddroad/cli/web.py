@@ -55,9 +55,7 @@ def web(
     if build is not None:
         from oddroad.web.static_site import build_site
 
-        if len(model) != 1:
-            raise InputError(f"--model has {len(model)} detectors; a page without a server takes one")
-        say(build_site(model[0], build, runtime, score))
+        say(build_site(model, build, runtime, score))
         return
     from oddroad.concurrency import available_cores
     from oddroad.detection.pipeline import MOST_TOGETHER

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from oddroad.calibration.event_thresholds import counts_tracks
 from oddroad.card import Card
-from oddroad.detection.tracking import MAX_AGE
+from oddroad.detection.tracking import Tracking
 from oddroad.errors import counted
 from oddroad.io.sources import Source
 from oddroad.io.video import probe
@@ -44,19 +44,27 @@ def completed(settings: Settings, card: Card, sources: Sequence[Source] = ()) ->
         broken.append(
             f"it was calibrated for false alarms of {area(known.get('min_area'))} and this run reports {area(least)}"
         )
-    own = {"min_hits": 1, "max_age": MAX_AGE, "every": 1} | known.get("tracking", {})
-    tracking = {
-        name: own[name] if getattr(settings, name) is None else getattr(settings, name)
-        for name in ("min_hits", "max_age", "every")
-    }
+    tracking = Tracking.of(known, settings.min_hits, settings.max_age, settings.every)
     if counts_tracks(settings.threshold_meaning or card.threshold_meaning):
-        for name, value in tracking.items():
-            by_itself = name == "min_hits" and settings.threshold is not None  # looked up for these hits
-            if value != own[name] and not by_itself:
-                option = f"--{name.replace('_', '-')}"
-                broken.append(f"its alarms were counted with {option} {own[name]} and this run has {value}")
-        broken += other_rates(sources, own["rate"], tracking["every"], own["every"])
-    return replace(settings, roi=roi, min_area=least, **tracking), broken
+        broken += other_tracking(card, tracking, settings.threshold is not None)
+        broken += other_rates(sources, known["tracking"]["rate"], tracking.every, Tracking.of(known).every)
+    return replace(settings, roi=roi, min_area=least, **asdict(tracking)), broken
+
+
+def other_tracking(card: Card, tracking: Tracking, looked_up: bool) -> list[str]:
+    """What is tracked otherwise than the alarms of the card were counted.
+
+    Args:
+        card: of the detector.
+        tracking: of the run.
+        looked_up: whether the threshold was looked up for the hits of this run.
+    """
+    broken, own = [], asdict(Tracking.of(card.calibration))
+    for name, value in asdict(tracking).items():
+        if value != own[name] and not (looked_up and name == "min_hits"):
+            option = f"--{name.replace('_', '-')}"
+            broken.append(f"its alarms were counted with {option} {own[name]} and this run has {value}")
+    return broken
 
 
 def other_rates(sources: Sequence[Source], rate: float, every: int, own: int) -> list[str]:

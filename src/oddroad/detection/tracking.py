@@ -7,8 +7,9 @@ the shift of the whole picture since the last frame, so that a camera that shake
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,6 +34,44 @@ SMALL = (96, 160)
 
 MIN_RESPONSE = 0.15
 """Least response of the phase correlation, from 0 to 1, at which a shift counts."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """The settings that decide what an alarm is; every verb takes them from the card where none are given.
+
+    Attributes:
+        min_hits: frames in which a track must have been seen before it is reported.
+        max_age: frames in a row in which a track may not be seen before it ends.
+        every: every n-th frame of a video is judged.
+    """
+
+    min_hits: int = 1
+    max_age: int = MAX_AGE
+    every: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        calibration: Mapping[str, Any],
+        min_hits: int | None = None,
+        max_age: int | None = None,
+        every: int | None = None,
+    ) -> Tracking:
+        """As given; where None, as the alarms of a card were counted, or the defaults.
+
+        >>> Tracking.of({"tracking": {"min_hits": 3, "max_age": 4, "every": 2}}, max_age=5)
+        Tracking(min_hits=3, max_age=5, every=2)
+
+        Args:
+            calibration: of the card; may be empty.
+            min_hits: as given.
+            max_age: as given.
+            every: as given.
+        """
+        own, given = calibration.get("tracking", {}), {"min_hits": min_hits, "max_age": max_age, "every": every}
+        known = {name: own[name] for name in given if name in own}
+        return cls(**known | {name: each for name, each in given.items() if each is not None})
 
 
 @dataclass

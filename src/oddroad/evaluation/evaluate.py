@@ -19,6 +19,7 @@ from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, completeness
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
+from oddroad.detection.tracking import Tracking
 from oddroad.errors import InputError, pick
 from oddroad.evaluation.cache import clear, key_of, working_folder
 from oddroad.evaluation.figures import anomaly_result
@@ -27,7 +28,7 @@ from oddroad.evaluation.notes import notes_of_sequences, notes_of_set
 from oddroad.evaluation.options import check_options, check_saved, check_video
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
 from oddroad.evaluation.predictors import Predictor
-from oddroad.evaluation.video import VideoCounts, sequences_of, tracking_of, video_pass
+from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
 from oddroad.roi import Roi
@@ -71,8 +72,9 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
     predictor = settings.opener(settings.model, settings.scores, threads)
     check_saved(settings, predictor)
     deployed = {name: predictor.threshold(name, settings.threshold, settings.min_hits) for name in predictor.scores}
-    hits, age = tracking_of(settings, predictor.card)
-    settings = replace(settings, min_hits=hits, max_age=age)
+    own = {} if predictor.card is None else predictor.card.calibration
+    tracking = Tracking.of(own, settings.min_hits, settings.max_age)
+    settings = replace(settings, min_hits=tracking.min_hits, max_age=tracking.max_age)
     with ExitStack() as stack:
         if anomaly_sets and not predictor.saved:
             folder = stack.enter_context(working_folder(settings.work, key_of(made_by(settings, predictor))))

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from oddroad.card import Card
 from oddroad.datasets import DATASETS, read_image
 from oddroad.detection.alarms import starts
-from oddroad.detection.tracking import MAX_AGE, CameraShift, Track, Tracker
+from oddroad.detection.tracking import CameraShift, Track, Tracker, Tracking
 from oddroad.errors import InputError
 from oddroad.evaluation.judged import Truth
 from oddroad.evaluation.passes import load_or_compute, read_truth, region_of_interest, resize_map
@@ -146,13 +145,6 @@ class Events:
         )
 
 
-def tracking_of(settings: Settings, card: Card | None) -> tuple[int, int]:
-    """``min_hits`` and ``max_age``: as given, or as ``detect`` takes them from the card."""
-    own = {"min_hits": 1, "max_age": MAX_AGE} | (card.calibration.get("tracking", {}) if card is not None else {})
-    hits = own["min_hits"] if settings.min_hits is None else settings.min_hits
-    return hits, own["max_age"] if settings.max_age is None else settings.max_age
-
-
 def sequences_of(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     """The frames of each sequence of two frames or more, in their order."""
     found: dict[str, list[Sample]] = {}
@@ -184,7 +176,8 @@ def video_pass(
     objects, camera, size = Objects(), CameraShift(), ()
     counts = {name: [VideoCounts(each) for each in values] for name, values in thresholds.items()}
     card = predictor.card
-    events = {name: [Events(*tracking_of(settings, card)) for _ in each] for name, each in counts.items()}
+    tracking = Tracking.of({} if card is None else card.calibration, settings.min_hits, settings.max_age)
+    events = {name: [Events(tracking.min_hits, tracking.max_age) for _ in each] for name, each in counts.items()}
     least = None if card is None else card.calibration.get("min_area")
     levels = {name: InDistribution.of(card, name) if card is not None else None for name in counts}
     for number, sample in enumerate(samples):

@@ -10,7 +10,7 @@ import numpy as np
 
 from oddroad.calibration.calibrator import alarm_level
 from oddroad.card import Card
-from oddroad.detection.tracking import ConfirmedTracks
+from oddroad.detection.tracking import ConfirmedTracks, Tracking
 from oddroad.inference.model import Model
 from oddroad.mining.embedding import embed
 from oddroad.mining.frames import Fix, Taken
@@ -89,7 +89,7 @@ class SegmentFindings:
         score: name of the score.
         threshold: a pixel is anomalous above it.
         min_area: least pixels of a region; the card's where None, or 1 in 10,000 of the frame's.
-        min_hits: frames in which a track must have been seen before its regions count.
+        tracking: when a track's regions count, and when it ends.
         name: of the segment.
         about: columns that are the same in all rows.
         rows: what was found.
@@ -101,7 +101,7 @@ class SegmentFindings:
     score: str
     threshold: float
     min_area: int | None
-    min_hits: int
+    tracking: Tracking
     name: str
     about: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -113,7 +113,7 @@ class SegmentFindings:
         self.roi = Roi.of(self.model.card.calibration)
         self.p_values = PValues.of(self.model.card, self.score)
         self.min_area = self.model.card.calibration.get("min_area") if self.min_area is None else self.min_area
-        self.tracks = ConfirmedTracks(self.min_hits)
+        self.tracks = ConfirmedTracks(self.tracking.min_hits, self.tracking.max_age)
         self.best: dict[str, Best] = {}
 
     def add(self, taken: Taken) -> bool:

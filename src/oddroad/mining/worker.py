@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from oddroad.detection.tracking import MAX_AGE, Tracking
 from oddroad.errors import InputError
 from oddroad.inference.model import Model
 from oddroad.io.redaction import redact
@@ -38,6 +39,7 @@ class Settings:
         meaning: what the threshold guarantees.
         min_area: least pixels of a region; None for 1 in 10,000 of the frame's.
         min_hits: frames in which a track must have been seen before its regions count.
+        max_age: frames in a row that a track may miss before it ends.
         every: seconds from one judged frame to the next; 0 for every frame.
         fast: judge key frames first, and the rest only of segments in which one of them is interesting.
         engine: what runs the network.
@@ -53,6 +55,7 @@ class Settings:
     meaning: str
     min_area: int | None = None
     min_hits: int = 1
+    max_age: int = MAX_AGE
     every: float = 0.0
     fast: bool = False
     engine: str = "onnxruntime"
@@ -64,6 +67,8 @@ class Settings:
     def made_of(self) -> str:
         """Hash of the detector and of everything else that changes the result."""
         values = {key: value for key, value in asdict(self).items() if key not in ("model", "copies", "threads")}
+        if self.max_age == MAX_AGE:  # as it was before there was a choice: archives of then stay mined
+            del values["max_age"]
         values |= {"format": FORMAT, "schema": SCHEMA_VERSION}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -156,7 +161,13 @@ def judged(
         "threshold_meaning": settings.meaning,
     }  # fmt: skip
     gathered = SegmentFindings(
-        model, settings.score, settings.threshold, settings.min_area, settings.min_hits, name, about
+        model,
+        settings.score,
+        settings.threshold,
+        settings.min_area,
+        Tracking(settings.min_hits, settings.max_age),
+        name,
+        about,
     )
     reader = SegmentReader(segment, settings.copies, settings.every)
     if settings.fast and not any(interesting(segment, settings, gathered)):

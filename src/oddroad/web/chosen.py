@@ -9,9 +9,8 @@ from typing import Any
 from oddroad.calibration.data import drive_of, speed_of
 from oddroad.calibration.drives import SCOPES
 from oddroad.calibration.following import Following
-from oddroad.calibration.tracks import Tracking
 from oddroad.calibration.update import free_name
-from oddroad.detection.tracking import MAX_AGE
+from oddroad.detection.tracking import Tracking
 from oddroad.errors import counted
 from oddroad.roi import Roi
 from oddroad.web.desk import Desk
@@ -126,7 +125,7 @@ def followed(what: Chosen) -> Following:
         raise Refused(f"the drives were opened with every {' and '.join(map(str, sorted(steps)))}; open all alike")
     speeds = {name: speed_of(views[0].entry.sources) for name, views in what.drives.items()}
     known = {name: speed for name, speed in speeds.items() if speed is not None}
-    return Following(Tracking(what.min_hits, MAX_AGE, steps.pop()), known if len(known) == len(speeds) else None)
+    return Following(Tracking(what.min_hits, every=steps.pop()), known if len(known) == len(speeds) else None)
 
 
 def steps_of(what: Chosen) -> dict[str, tuple[float, bool]]:

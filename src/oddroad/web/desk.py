@@ -14,7 +14,6 @@ from oddroad.web.detectors import Detector
 from oddroad.web.library import Library
 from oddroad.web.limits import Limits
 from oddroad.web.reply import Call, Refused
-from oddroad.web.view import View
 from oddroad.web.views import Views
 
 
@@ -89,7 +88,7 @@ class Desk:
             return None
         return Roi() if text == "all" else read_polygon(text)
 
-    def threshold(self, call: Call, number: int, view: View | None = None) -> Threshold:
+    def threshold(self, call: Call, number: int, min_hits: int | None = None) -> Threshold:
         """The threshold that a request asks for in the threshold language; the card's where it asks for none.
 
         Raises:
@@ -99,4 +98,4 @@ class Desk:
         text = call.query.get("threshold", "")
         if not text:
             return Threshold(detector.model.threshold(detector.score), detector.model.card.threshold_meaning)
-        return threshold_for(detector.model.card, text, detector.score)
+        return threshold_for(detector.model.card, text, detector.score, min_hits)

@@ -16,7 +16,7 @@ from oddroad.detection.pipeline import timed
 from oddroad.detection.promise import completed, said
 from oddroad.detection.settings import Settings
 from oddroad.detection.summary import Summary
-from oddroad.detection.tracking import MAX_AGE, ConfirmedTracks
+from oddroad.detection.tracking import ConfirmedTracks, Tracking
 from oddroad.errors import counted
 from oddroad.io.kinds import kind_of
 from oddroad.io.reading import ReadOptions, ReadReport
@@ -84,15 +84,22 @@ def found_in(desk: Desk, call: Call, source: Source) -> Iterator[dict[str, Any]]
         InputError: if nothing in it can be read, or an option is wrong.
     """
     number = desk.detector(call)
-    detector, every = desk.detectors[number], call.whole("every", 1, 1)
-    threshold = desk.threshold(call, number)
+    detector = desk.detectors[number]
+    own = Tracking.of(detector.model.card.calibration) if source.moving else Tracking()
+    every = call.whole("every", own.every, 1)
+    hits, age = call.whole("min_hits", own.min_hits, 1), call.whole("max_age", own.max_age)
+    threshold = desk.threshold(call, number, min_hits=hits)
     area = call.whole("min_area") if call.query.get("min_area") else None
-    hits, age = call.whole("min_hits", 1, 1), call.whole("max_age", MAX_AGE)
     if hits > 1 and source.kind == "image":
         raise Refused("'min_hits' links the frames of videos; this is a picture")
     roi, card = desk.roi(call), detector.model.card
     processor = FrameProcessor(detector.model, detector.score, threshold.value, area, roi=roi)
-    meaning = said(threshold.meaning, completed(Settings(min_area=area, roi=roi), card)[1])
+    looked_up = threshold.value if call.query.get("threshold") else None
+    asked = Settings(
+        min_area=area, roi=roi, threshold=looked_up, threshold_meaning=threshold.meaning, min_hits=hits, max_age=age,
+        every=every,
+    )  # fmt: skip
+    meaning = said(threshold.meaning, completed(asked, card, [source])[1])
     settings = {
         "min_area": processor.min_area, "every": every, "min_hits": hits, "max_age": age, "roi": processor.roi.values(),
     }  # fmt: skip

@@ -86,7 +86,11 @@ class Detector:
 
 
 def load_detectors(
-    models: Sequence[str], score: str | None = None, engine: str = "auto", parallel: int = 1
+    models: Sequence[str],
+    score: str | None = None,
+    engine: str = "auto",
+    parallel: int = 1,
+    threads: int | None = None,
 ) -> list[Detector]:
     """Detectors by path or by the name of an embedded one.
 
@@ -97,7 +101,7 @@ def load_detectors(
         raise InputError(f"--model has {len(models)} detectors; expected one, or two to be shown side by side")
     found: list[Detector] = []
     for each in models:
-        model = Model(each, engine, parallel=parallel)
+        model = Model(each, engine, threads=threads, parallel=parallel)
         name, number = model.path.stem, 2
         while name in {other.name for other in found}:
             name, number = f"{model.path.stem}-{number}", number + 1

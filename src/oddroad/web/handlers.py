@@ -5,7 +5,7 @@ from __future__ import annotations
 from oddroad.detection.lines import region_values
 from oddroad.detection.promise import completed, said
 from oddroad.detection.settings import Settings
-from oddroad.detection.tracking import MAX_AGE
+from oddroad.detection.tracking import Tracking
 from oddroad.regions import encode_rle
 from oddroad.web import exports
 from oddroad.web.desk import Desk
@@ -129,10 +129,16 @@ def area_of(call: Call) -> int | None:
 def setting_of(desk: Desk, call: Call, view: View) -> tuple[Setting, str]:
     """What a request wants to find, and what its threshold means."""
     number = desk.detector(call)
-    threshold = desk.threshold(call, number, view)
-    setting = Setting(number, threshold.value, area_of(call), desk.roi(call), call.whole("max_age", MAX_AGE))
-    asked = Settings(min_area=setting.min_area, roi=setting.roi)
-    return setting, said(threshold.meaning, completed(asked, desk.detectors[number].model.card)[1])
+    card = desk.detectors[number].model.card
+    own = Tracking.of(card.calibration)
+    age, hits = call.whole("max_age", own.max_age), call.whole("min_hits", own.min_hits, 1)
+    threshold = desk.threshold(call, number, hits)
+    setting = Setting(number, threshold.value, area_of(call), desk.roi(call), age)
+    asked = Settings(
+        min_area=setting.min_area, roi=setting.roi, min_hits=hits, max_age=age, every=view.every,
+        threshold=threshold.value if call.query.get("threshold") else None, threshold_meaning=threshold.meaning,
+    )  # fmt: skip
+    return setting, said(threshold.meaning, completed(asked, card)[1])
 
 
 def findings(desk: Desk, call: Call) -> Reply:
@@ -162,7 +168,8 @@ def all_findings(desk: Desk, call: Call, end: int | None = None) -> tuple[View, 
     setting, meaning = setting_of(desk, call, view)
     found = desk.views.found_in(view).at(setting)
     found.extend(view.done if end is None else end)
-    return view, found, call.whole("min_hits", 1, 1), meaning
+    own = Tracking.of(desk.detectors[setting.detector].model.card.calibration)
+    return view, found, call.whole("min_hits", own.min_hits, 1), meaning
 
 
 def export_jsonl(desk: Desk, call: Call) -> Reply:

@@ -10,15 +10,16 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from oddroad.errors import InputError
 from oddroad.files import write_whole
 from oddroad.inference.host_resize import HostResize
-from oddroad.inference.model import Model
 from oddroad.inference.onnx_graph import with_outputs
 from oddroad.web.app import page_folder
-from oddroad.web.detectors import Detector
+from oddroad.web.detectors import load_detectors
 
 VERSION = "1.30.0"
 """Of onnxruntime-web; the one whose maps were compared with ONNX Runtime's."""
@@ -67,28 +68,29 @@ def package(path: Path | None) -> bytes:
     return data
 
 
-def build_site(model: str, out: Path, runtime: Path | None = None, score: str | None = None) -> str:
-    """Write the page, the detector and the runtime into a folder; returns what was done, in words.
+def build_site(models: Sequence[str], out: Path, runtime: Path | None = None, score: str | None = None) -> str:
+    """Write the page, the detectors and the runtime into a folder; returns what was done, in words.
 
     Args:
-        model: path of an oddroad .onnx file, or the name of an embedded one.
+        models: paths of oddroad .onnx files, or names of embedded ones: one, or two to be shown side by side.
         out: the folder; files in it that this does not write stay.
         runtime: the package of onnxruntime-web; fetched where None.
-        score: of the detector; its first where None.
+        score: of the detectors; their first where None.
 
     Raises:
-        InputError: if the model, the package or the folder cannot be used.
+        InputError: if a model, the package or the folder cannot be used.
     """
-    detector = Detector("detector", Model(model, "onnxruntime", threads=1), score)
-    if detector.model.card.portable:
-        raise InputError(
-            f"'{model}' is a portable file, which needs resizing around it; build the page of the usual one"
-        )
-    if detector.roi.kind != "all":
-        raise InputError(
-            f"'{model}' was calibrated within {detector.roi.words}, which the page without a server does not know; "
-            "calibrate it without --roi, or use 'oddroad web' without --build"
-        )
+    detectors = load_detectors(models, score, "onnxruntime", threads=1)
+    for model, detector in zip(models, detectors, strict=True):
+        if detector.model.card.portable:
+            raise InputError(
+                f"'{model}' is a portable file, which needs resizing around it; build the page of the usual one"
+            )
+        if detector.roi.kind != "all":
+            raise InputError(
+                f"'{model}' was calibrated within {detector.roi.words}, which the page without a server does not "
+                "know; calibrate it without --roi, or use 'oddroad web' without --build"
+            )
     data = package(runtime)
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; expected a folder")
@@ -108,13 +110,14 @@ def build_site(model: str, out: Path, runtime: Path | None = None, score: str | 
             part = opened.extractfile(f"package/{name}")
             assert part is not None
             write_whole(out / "runtime" / Path(name).name, part.read(), "runtime")
-    resize = HostResize.of(detector.model.card, detector.model.output_names)
-    output = resize.asked([detector.score])[0]
-    write_whole(out / "detector.onnx", with_outputs(detector.model.path.read_bytes(), [output]), "detector")
-    from importlib.metadata import version
-
-    about = {**detector.about(), "name": detector.model.path.stem, "output": output, "resized": resize.size}
-    write_whole(out / "detector.json", json.dumps({**about, "oddroad": version("oddroad")}).encode(), "card")
+    told = []
+    for number, detector in enumerate(detectors, 1):
+        resize = HostResize.of(detector.model.card, detector.model.output_names)
+        output, file = resize.asked([detector.score])[0], f"detector{number}.onnx"
+        write_whole(out / file, with_outputs(detector.model.path.read_bytes(), [output]), "detector")
+        about = {"file": file, "output": output, "resized": resize.size, "oddroad": version("oddroad")}
+        told.append({**detector.about(), **about})
+    write_whole(out / "detectors.json", json.dumps({"detectors": told}).encode(), "cards")
     size = sum(each.stat().st_size for each in out.rglob("*") if each.is_file()) / 2**20
     return (
         f"written: {out} ({size:.0f} MiB), with onnxruntime-web {VERSION} (MIT licence); serve it with any web server, "

@@ -6,13 +6,13 @@ import { counted } from "./numbers.js";
 import { InDistribution, alarmLevel, encodeRle, find } from "./regions.js";
 import { enlarge } from "./resize.js";
 import { thresholdFor } from "./thresholds.js";
-import { CameraShift, Tracker } from "./tracking.js";
+import { CameraShift, MAX_AGE, Tracker } from "./tracking.js";
 
 export const local = true;
 
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 const waiting = new Map(), entries = new Map(), views = new Map();
-let asked = 0, detector = null, ready = null;
+let asked = 0, detectors = [], ready = null;
 
 worker.onmessage = ({ data: { number, answer, error } }) => {
   const { done, failed } = waiting.get(number);
@@ -29,12 +29,12 @@ function tell(kind, given, moved = []) {
 }
 
 export async function about() {
-  const answer = await fetch("detector.json");
-  if (!answer.ok) throw new Error("detector.json is missing: build the page again");
-  detector = await answer.json();
-  ready = tell("load", detector);
+  const answer = await fetch("detectors.json");
+  if (!answer.ok) throw new Error("detectors.json is missing: build the page again");
+  detectors = (await answer.json()).detectors.map((each) => ({ ...each, engine: "onnxruntime-web" }));
+  ready = tell("load", detectors);
   ready.catch(() => {});
-  return { detectors: [{ ...detector, engine: "onnxruntime-web" }], limits: {} };
+  return { detectors, limits: {} };
 }
 
 export const sources = async () => ({ sources: [...entries.values()].map((each) => each.about), notes: [] });
@@ -67,13 +67,12 @@ async function work(view) {
     view.rate = rate;
     view.total = total;
     const shift = time === null ? [0, 0] : camera.next(rgba, height, width);
-    const { data, height: h, width: w, milliseconds } = await tell("judge", { rgba: rgba.buffer, height, width }, [rgba.buffer]);
+    const { maps, milliseconds } = await tell("judge", { rgba: rgba.buffer, height, width }, [rgba.buffer]);
     view.spent.push(milliseconds);
-    const low = { data, height: h, width: w };
-    view.maps.push(low);
+    view.maps.push(maps);
     view.pictures.push(picture);
     view.frames.push({ source: name, index, time, utc: null, size: [height, width], status: "ok", reason: "", shift,
-      levels: [alarmLevel(enlarge(low, height, width), detector.min_area)] });
+      levels: maps.map((low, at) => alarmLevel(enlarge(low, height, width), detectors[at].min_area)) });
   }
 }
 
@@ -85,31 +84,31 @@ export async function view(key, since) {
 }
 
 export async function stop(key) { views.get(key).stopped = true; }
-export async function map(key, number) { return views.get(key).maps[number]; }
+export async function map(key, number, detector) { return views.get(key).maps[number][detector]; }
 
 export async function picture(key, number) { return createImageBitmap(views.get(key).pictures[number]); }
 
-export async function levels(key, { min_area: area, since, count }) {
+export async function levels(key, { detector, min_area: area, since, count }) {
   const { maps, frames } = views.get(key), found = [];
-  for (let number = since; number < Math.min(since + count, maps.length); number++) found.push(alarmLevel(enlarge(maps[number], ...frames[number].size), area));
+  for (let number = since; number < Math.min(since + count, maps.length); number++) found.push(alarmLevel(enlarge(maps[number][detector], ...frames[number].size), area));
   return { since, levels: found };
 }
 
-function thresholdOf(view, text) {
-  return thresholdFor(detector.calibration, detector.score, String(text));
-}
+const thresholdOf = ({ calibration, score }, text) => thresholdFor(calibration, score, String(text));
+const maxAgeOf = ({ calibration }) => calibration?.tracking?.max_age ?? MAX_AGE;
 
 // The same answer as the server's: regions with their tracks, all frames in their order.
-export async function findings(key, { threshold, min_area: area, since }) {
-  const view = views.get(key), { value, meaning } = thresholdOf(view, threshold), name = `${value}/${area}`;
-  if (!view.found.has(name)) { view.found.clear(); view.found.set(name, { frames: [], tracker: new Tracker(), source: "" }); }
+export async function findings(key, { detector: at, threshold, min_area: area, since }) {
+  const detector = detectors[at], maxAge = maxAgeOf(detector);
+  const view = views.get(key), { value, meaning } = thresholdOf(detector, threshold), name = `${at}/${value}/${area}`;
+  if (!view.found.has(name)) { view.found.clear(); view.found.set(name, { frames: [], tracker: new Tracker(maxAge), source: "" }); }
   const kept = view.found.get(name), inDistribution = InDistribution.of(detector.calibration, detector.score);
   const end = Math.min(since + 20, view.frames.length);
   while (kept.frames.length < end) {
-    const number = kept.frames.length, frame = view.frames[number], quiet = area === null && frame.levels[0] <= value;
-    const regions = quiet ? [] : find(enlarge(view.maps[number], ...frame.size), value, area ?? detector.min_area, inDistribution);
+    const number = kept.frames.length, frame = view.frames[number], quiet = area === null && frame.levels[at] <= value;
+    const regions = quiet ? [] : find(enlarge(view.maps[number][at], ...frame.size), value, area ?? detector.min_area, inDistribution);
     if (frame.time !== null) {
-      if (frame.source !== kept.source) { kept.source = frame.source; kept.tracker = new Tracker(); }
+      if (frame.source !== kept.source) { kept.source = frame.source; kept.tracker = new Tracker(maxAge); }
       const tracks = kept.tracker.link(regions, frame.shift, frame.size[1]);
       regions.forEach((region, at) => { region.track = tracks[at].id; region.hits = tracks[at].hits; region.trackMean = tracks[at].mean; });
     } else regions.forEach((region) => { region.track = null; region.hits = null; });
@@ -128,23 +127,23 @@ export function exportButtons(state, place) {
 }
 
 async function lines(state) {
-  const view = views.get(state.viewed.key), dial = state.dials[0], threshold = dial.text || dial.value;
+  const view = views.get(state.viewed.key), detector = detectors[state.active], dial = state.dials[state.active], threshold = dial.text || dial.value;
   const found = [];
   let told = null;
   while (found.length < view.frames.length) {
-    told = await findings(view.key, { threshold, min_area: state.minArea, since: found.length });
+    told = await findings(view.key, { detector: state.active, threshold, min_area: state.minArea, since: found.length });
     found.push(...told.frames);
   }
-  const { value, meaning } = thresholdOf(view, threshold);
+  const { value, meaning } = thresholdOf(detector, threshold);
   const head = { type: "run", schema_version: 1, oddroad: detector.oddroad, model: detector.card, model_sha256: detector.sha256, engine: "onnxruntime-web",
-    score: detector.score, threshold: value, threshold_meaning: meaning, settings: { min_area: state.minArea ?? detector.min_area, every: 1, min_hits: state.minHits, max_age: 2 },
+    score: detector.score, threshold: value, threshold_meaning: meaning, settings: { min_area: state.minArea ?? detector.min_area, every: 1, min_hits: state.minHits, max_age: maxAgeOf(detector) },
     sources: [...new Set(view.frames.map((each) => each.source))], started: new Date().toISOString().replace(/\.\d+Z$/, "Z") };
   const body = view.frames.map((frame, number) => ({ type: "frame", source: frame.source, index: frame.index, time: frame.time, utc: null, width: frame.size[1], height: frame.size[0],
     status: "ok", reason: "", regions: found[number].filter((each) => each.hits === null || each.hits >= state.minHits).map((each) => ({ box: each.box, area: each.area,
       mean: each.mean, peak: each.peak, percentile: each.percentile, segmentation: { size: each.size, counts: each.counts },
       ...(each.track === null ? {} : { track: { id: each.track, hits: each.hits, mean: each.trackMean } }) })), milliseconds: { model: view.spent[number] } }));
-  const counted = { type: "summary", frames: body.length, with_regions: body.filter((each) => each.regions.length).length, damaged: 0 };
-  return [head, ...body, counted].map((each) => `${JSON.stringify(each)}\n`).join("");
+  const summary = { type: "summary", frames: body.length, with_regions: body.filter((each) => each.regions.length).length, damaged: 0 };
+  return [head, ...body, summary].map((each) => `${JSON.stringify(each)}\n`).join("");
 }
 
 function save(blob, name) {

@@ -18,7 +18,9 @@ export const state = {
 export function show() { draw(); }
 
 export function start(backend, about) {
-  Object.assign(state, { backend, about, dials: about.detectors.map((each) => new Dial(each)) });
+  Object.assign(state, { backend, about, dials: about.detectors.map((each) => new Dial(each)), minHits: about.detectors[0].calibration?.tracking?.min_hits ?? 1 });
+  $("hits").max = Math.max(10, state.minHits);
+  $("hits").value = $("hitsShown").textContent = state.minHits;
   const modes = [["marked", "What is marked"], ["map", "All scores"], ["plain", "The frame alone"]];
   if (state.dials.length > 1) modes.push(["difference", "The difference"]);
   choices($("modes"), "mode", modes, state.mode, (value) => { state.mode = value; draw(); });

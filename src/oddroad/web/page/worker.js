@@ -3,26 +3,34 @@
 import * as ort from "../runtime/ort.wasm.min.mjs";
 import { resizePicture } from "./resize.js";
 
-let session = null, about = null;
+let detectors = [], sessions = [];
 
 async function load(given) {
-  about = given;
+  detectors = given;
   ort.env.wasm.wasmPaths = new URL("../runtime/", import.meta.url).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 4) : 1;
-  const answer = await fetch(new URL("../detector.onnx", import.meta.url));
-  if (!answer.ok) throw new Error(`the detector is not there: ${answer.status}`);
-  session = await ort.InferenceSession.create(await answer.arrayBuffer(), { executionProviders: ["wasm"], logSeverityLevel: 3 });
+  for (const { file } of detectors) {
+    const answer = await fetch(new URL(`../${file}`, import.meta.url));
+    if (!answer.ok) throw new Error(`the detector '${file}' is not there: ${answer.status}`);
+    sessions.push(await ort.InferenceSession.create(await answer.arrayBuffer(), { executionProviders: ["wasm"], logSeverityLevel: 3 }));
+  }
   return { threads: ort.env.wasm.numThreads };
 }
 
-// The score's map of a picture (H, W, 4) at the network's stride.
+// The score's map of a picture (H, W, 4) by each detector, at its network's stride.
 async function judge({ rgba, height, width }) {
-  const [newHeight, newWidth] = about.resized ?? [height, width];
-  const pixels = resizePicture(new Uint8ClampedArray(rgba), height, width, newHeight, newWidth);
-  const began = performance.now();
-  const found = await session.run({ image: new ort.Tensor("uint8", pixels, [1, newHeight, newWidth, 3]) });
-  const map = found[about.output], [h, w] = map.dims.slice(-2);
-  return { data: map.data, height: h, width: w, milliseconds: performance.now() - began };
+  const maps = [];
+  let milliseconds = 0;
+  for (const [at, { resized, output }] of detectors.entries()) {
+    const [newHeight, newWidth] = resized ?? [height, width];
+    const pixels = resizePicture(new Uint8ClampedArray(rgba), height, width, newHeight, newWidth);
+    const began = performance.now();
+    const found = await sessions[at].run({ image: new ort.Tensor("uint8", pixels, [1, newHeight, newWidth, 3]) });
+    const map = found[output], [h, w] = map.dims.slice(-2);
+    maps.push({ data: map.data, height: h, width: w });
+    milliseconds += performance.now() - began;
+  }
+  return { maps, milliseconds };
 }
 
 onmessage = async ({ data: { number, kind, given } }) => {
