@@ -3,7 +3,8 @@
     python benchmarks/mining.py PART [--video FILE] [--copies 8] [--rounds 3]
 
 Parts:
-    workers   one and two local workers on the same files, in turn: the ratio of their throughputs
+    workers   one and two local workers on the same files, in turn: the ratio of their throughputs, the processor time
+              of each, and what two processes with nothing but the network reach on this machine
     ray-data  the same files by `ray.data.read_videos` and `map_batches` with an ONNX session an actor, as one writes it
     daft      the same files by `daft.read_video_frames` and a class UDF (`pip install daft`)
     memory    of the driver over 1000 and 10,000 simulated segments; of a worker over a short and a long file
@@ -70,7 +71,7 @@ def archive(video: Path, copies: int, folder: Path) -> Path:
 
 
 def mined(sources: Path, out: Path, made: Settings, workers: int, seconds: float = 5.0) -> float:
-    """Seconds that mining takes, without the start of the workers' processes."""
+    """Seconds that mining takes, from the start of the workers' processes to the last table; planning is not in it."""
     store = Store(str(out))
     with closing(Plan(store, [str(sources)], (), seconds, str(out / "copies"))) as plan:
         run = Run(store, plan, made, LocalPool(made, str(out), workers))
@@ -86,19 +87,58 @@ def boxes(out: Path) -> set[tuple[Any, ...]]:
     return {(row["log"], row["time"], row["x0"], row["y0"], row["x1"], row["y1"]) for row in rows}
 
 
+def processor_seconds() -> tuple[float, float]:
+    """Processor time of this process, and of the workers that have ended."""
+    both = [resource.getrusage(each) for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, workers = (each.ru_utime + each.ru_stime for each in both)
+    return own, workers
+
+
+def network_alone(processes: int, frames: int = 200) -> float:
+    """Frames per second of so many processes at once that do nothing but run the network, one thread each."""
+    code = (
+        "import sys, time, numpy as np; from oddroad.inference.model import Model\n"
+        "model, image = Model(threads=1), np.random.default_rng(0).integers(0, 256, (540, 960, 3), np.uint8)\n"
+        "model(image); print('ready', flush=True); sys.stdin.readline(); began = time.perf_counter()\n"
+        f"for _ in range({frames}): model(image)\n"
+        "print(time.perf_counter() - began, flush=True)"
+    )
+    words, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    started = [subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) for _ in range(processes)]
+    pipes = [(each.stdin, each.stdout) for each in started]
+    for _, out in pipes:
+        assert out is not None
+        assert out.readline() == "ready\n"
+    for given, _ in pipes:
+        assert given is not None
+        given.write("go\n")
+        given.flush()
+    seconds = [float(each.communicate()[0]) for each in started]
+    return sum(frames / each for each in seconds)
+
+
 def part_workers(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One worker and two, in turn."""
     made, drives = settings(), archive(given.video, given.copies, folder / "drives")
     took: dict[int, list[float]] = {1: [], 2: []}
+    spent: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    alone: list[float] = []
     found = []
     for number in range(given.rounds):
         for workers in (1, 2):
             out = folder / f"out{number}{workers}"
+            before = processor_seconds()
             took[workers].append(mined(drives, out, made, workers))
+            spent[workers].append(tuple(b - a for a, b in zip(before, processor_seconds(), strict=True)))  # type: ignore[arg-type]
             found.append(boxes(out))
+        alone.append(network_alone(2) / network_alone(1))
     assert all(each == found[0] for each in found), "findings differ"
     ratios = [one / two for one, two in zip(took[1], took[2], strict=True)]
-    return {"one": took[1], "two": took[2], "ratios": ratios, "median": float(np.median(ratios))}
+    return {
+        "one": took[1], "two": took[2], "ratios": ratios, "median": float(np.median(ratios)),
+        "processor seconds of driver and workers, one": spent[1], "likewise, two": spent[2],
+        "ratios of two processes with the network alone": alone, "their median": float(np.median(alone)),
+    }  # fmt: skip
 
 
 class PlainDetector:
