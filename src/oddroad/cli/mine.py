@@ -202,6 +202,7 @@ def not_promised(
     if min_area is not None and min_area != card.calibration.get("min_area", min_area):
         broken.append(f"regions of {counted(min_area, 'pixel')} are reported, others were calibrated")
     if counts_tracks(meaning):
+        broken.append("tracks end with each segment, so that a thing at a border counts twice")
         broken += other_tracking(card, tracking, looked_up)
         if every or fast:
             broken.append("its alarms were counted on frames that follow each other, and this run leaves some out")

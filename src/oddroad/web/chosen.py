@@ -130,7 +130,10 @@ def followed(what: Chosen) -> Following:
 
 def steps_of(what: Chosen) -> dict[str, tuple[float, bool]]:
     """Of each drive, from one frame to the next, and whether that is in seconds; as of CalibrationData."""
-    return {
-        name: (views[0].every / views[0].rate, True) if views[0].rate else (1.0, False)
-        for name, views in what.drives.items()
-    }
+
+    def step(view: View) -> tuple[float, bool]:
+        if view.entry.kind == "images":  # all of them are judged
+            return 1.0, False
+        return (view.every / view.rate, True) if view.rate else (float(view.every), False)
+
+    return {name: step(views[0]) for name, views in what.drives.items()}
