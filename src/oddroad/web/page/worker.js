@@ -9,11 +9,12 @@ async function load(given) {
   detectors = given;
   ort.env.wasm.wasmPaths = new URL("../runtime/", import.meta.url).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 4) : 1;
-  for (const { file } of detectors) {
+  const files = await Promise.all(detectors.map(async ({ file }) => {  // all at once: later there may be no network
     const answer = await fetch(new URL(`../${file}`, import.meta.url));
     if (!answer.ok) throw new Error(`the detector '${file}' is not there: ${answer.status}`);
-    sessions.push(await ort.InferenceSession.create(await answer.arrayBuffer(), { executionProviders: ["wasm"], logSeverityLevel: 3 }));
-  }
+    return answer.arrayBuffer();
+  }));
+  for (const file of files) sessions.push(await ort.InferenceSession.create(file, { executionProviders: ["wasm"], logSeverityLevel: 3 }));
   return { threads: ort.env.wasm.numThreads };
 }
 
