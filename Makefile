@@ -12,7 +12,7 @@ LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tes
 	tests/detection/test_pipeline.py tests/io/test_images.py tests/io/test_video.py \
 	src/oddroad --ignore=src/oddroad/learn --ignore=src/oddroad/exchange
 
-.PHONY: demo test test-all test-light test-full check docs bench mutate dist audit matrix clean
+.PHONY: demo test test-all test-light test-full check docs bench mutate dist audit matrix hooks clean
 
 $(VENV)/.light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,10 +66,15 @@ mutate: $(VENV)/.full
 	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/mutmut run --max-children $(JOBS) $(PARTS)
 	$(BIN)/python benchmarks/mutation.py
 
+# Git runs .githooks/pre-commit before each commit of this clone.
+hooks: $(VENV)/.full
+	git config core.hooksPath .githooks
+
 # The wheel, with its bill of materials, and the sdist, in dist/.
 dist: $(VENV)/.full
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python release/check_wheel.py dist/*.whl
 
 # What is depended on, against published holes; says how much was audited. AUDIT=--without-service where there is no network.
 audit: $(VENV)/.full

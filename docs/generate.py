@@ -160,6 +160,15 @@ def python(learn: bool) -> str:
     return f"{GENERATED}# Python reference: {title}\n\n{words}\n\n" + "\n".join(parts)
 
 
+def recipes() -> str:
+    """The recipes that come with the package, as ``oddroad recipes`` lists them."""
+    from oddroad.shipped_recipes import shipped
+
+    rows = "\n".join(f"| `{each.name}` | {cell(each.about)} | {cell(each.cost) or '-'} |" for each in shipped())
+    words = "`oddroad train --recipe NAME` takes one by its name, `oddroad recipes NAME` prints it."
+    return f"{GENERATED}# Recipes\n\n{words}\n\n| Name | What it trains | Cost |\n| --- | --- | --- |\n{rows}\n"
+
+
 def copied(source: str, links: dict[str, str]) -> str:
     """A page of the repository, its links turned to pages of the site."""
     text = (ROOT / source).read_text(encoding="utf-8")
@@ -168,10 +177,24 @@ def copied(source: str, links: dict[str, str]) -> str:
     return GENERATED + text
 
 
+SITE = {
+    "docs/": "",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "LOG.md": "research/log.md",
+    "src/oddroad/inference/weights/README.md": "model-card.md",
+}
+"""How pages at the root of the repository link, and where that is on the site."""
+
 PAGES = {
     "reference/commands.md": commands,
     "reference/python.md": lambda: python(learn=False),
     "reference/learn.md": lambda: python(learn=True),
+    "reference/recipes.md": recipes,
+    "contributing.md": lambda: copied("CONTRIBUTING.md", SITE),
+    "changelog.md": lambda: copied("CHANGELOG.md", SITE),
+    "security.md": lambda: copied("SECURITY.md", SITE),
     "model-card.md": lambda: copied("src/oddroad/inference/weights/README.md", {}),
     "research/log.md": lambda: copied("LOG.md", {"docs/research/": "", "docs/": "../"}),
 }

@@ -50,7 +50,7 @@ class Advisory:
 
 @dataclass(frozen=True)
 class Open:
-    """A hole that is in every release there is; ``newest`` is the last one that was looked at."""
+    """A hole that is not closed up to the release ``newest``, the last one that was looked at."""
 
     package: str
     ids: tuple[str, ...]

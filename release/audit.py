@@ -85,6 +85,8 @@ def ask(packages: Mapping[str, str], timeout: float = 600.0) -> Service:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return Service(said=f"no answer within {timeout:g} s")
+    if "No module named pip_audit" in done.stderr:
+        raise SystemExit("pip-audit is not installed; run: pip install 'pip-audit>=2.10'")
     start = done.stdout.find("{")
     if start < 0:
         return Service(said=" ".join(done.stderr.split())[-300:])
@@ -108,7 +110,12 @@ def main(words: list[str] | None = None) -> int:
     print(f"bounds: {len(listed)} requirements of {len(groups)} groups against {len(table)} published holes")
     print(f"installed: {len(packages)} packages, of which the table knows {len(present)}")
     for each in unsolved:
-        print(f"open in every release up to {each.newest}: {each.package}: {', '.join(each.ids)}: {each.what}")
+        print(f"open up to {each.newest}: {each.package}: {', '.join(each.ids)}: {each.what}")
+    last = {each.package: max(other.newest for other in unsolved if other.package == each.package) for each in unsolved}
+    for name, version in packages.items():
+        newest = last.get(advisories.canonicalize_name(name))
+        if newest is not None and advisories.Version(version) > newest:
+            print(f"{name} {version} is newer than what was looked at ({newest}): is the hole closed in it?")
     service = ask(packages)
     total = len(packages)
     print(f"pip-audit: {len(service.audited)} of {total} packages audited, {total - len(service.audited)} not")

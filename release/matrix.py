@@ -143,7 +143,7 @@ def main() -> int:
     """Try every row; returns 1 if one of them fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"])
-    parser.add_argument("--resolution", nargs="+", default=["lowest-direct", "highest"])
+    parser.add_argument("--resolution", nargs="*", default=["lowest-direct", "highest"])
     parser.add_argument("--numpy", nargs="*", default=[], help="releases to force upon the requirements")
     parser.add_argument("--extras", nargs="+", default=[], help="such as report web")
     parser.add_argument("--tests", nargs="+", help="instead of the light ones")

@@ -9,7 +9,6 @@ import advisories
 import audit
 import pytest
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 TABLE, OPEN = advisories.read()
 
@@ -65,12 +64,6 @@ def test_an_installed_release_with_a_hole_is_found() -> None:
 
 def test_what_is_installed_here_has_no_hole_that_is_known() -> None:
     assert advisories.installed_holes(audit.installed(), TABLE) == []
-
-
-def test_holes_that_nobody_has_closed_are_looked_at_again_when_there_is_a_newer_release() -> None:
-    installed = {advisories.canonicalize_name(name): Version(version) for name, version in audit.installed().items()}
-    newer = {each.package: str(installed[each.package]) for each in OPEN if installed[each.package] > each.newest}
-    assert not newer, "releases after the ones in [[open]] of release/advisories.toml: is the hole closed in them?"
 
 
 def answer(*packages: dict[str, object]) -> str:

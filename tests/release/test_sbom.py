@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import advisories
+import check_wheel
 import pytest
 import sbom
 
@@ -76,3 +77,21 @@ def test_a_file_that_is_added_to_a_wheel_is_recorded(tmp_path: Path) -> None:
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"{}").digest()).rstrip(b"=").decode()
     assert ["a-1.dist-info/sboms/oddroad.cdx.json", f"sha256={digest}", "2"] in rows
     assert len({row[0] for row in rows}) == 3
+
+
+def test_a_wheel_that_lacks_a_file_or_holds_another_is_wrong(tmp_path: Path) -> None:
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    bill = json.dumps({"components": [{"bom-ref": "a/w.onnx", "hashes": [{"alg": "SHA-256", "content": "0"}]}]})
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a/b.py", "x = 1\n")
+        archive.writestr("a-1.dist-info/sboms/oddroad.cdx.json", bill)
+        archive.writestr("a-1.dist-info/RECORD", "a/b.py,sha256=x,6\n")
+    found = check_wheel.wrong(wheel, {"a/c.py"})
+    assert found == [
+        "lacks a/c.py",
+        "holds a/b.py, which is no file of the package",
+        "a-1.dist-info/sboms/oddroad.cdx.json is not what RECORD says",
+        "a/b.py is not what RECORD says",
+        "a/w.onnx is not what the bill of materials says",
+    ]
+    assert len(check_wheel.packaged()) > 300
