@@ -1,6 +1,6 @@
 """The built wheel on every Python, with the lowest and the newest releases that it allows, one after another.
 
-python release/matrix.py [--python 3.11 3.12 3.13] [--resolution lowest-direct highest] [--numpy 1.26.4] [--json FILE]
+python release/matrix.py [--python 3.11 3.12 3.13] [--resolution lowest-direct highest] [--numpy 1.26.4] [--dist dist]
 
 It needs uv. The wheel and the sdist are built once; the wheel is installed into an environment of its own for each row,
 nothing from source; then the light tests of the Makefile run from the unpacked sdist, where ``src`` is not on the path.
@@ -80,10 +80,12 @@ def light_tests() -> list[str]:
     return [word for word in words[1].split() if word.startswith("tests/")]
 
 
-def build(folder: Path) -> tuple[Path, Path]:
-    """Build sdist and wheel; returns the wheel, and the sdist unpacked."""
-    done = run(["uv", "build", "--quiet", "--out-dir", folder, ROOT])
-    if done.returncode:
+def build(folder: Path, dist: Path | None) -> tuple[Path, Path]:
+    """Build sdist and wheel, or take those of ``dist``; returns the wheel, and the sdist unpacked."""
+    if dist is not None:
+        for each in (*dist.glob("*.whl"), *dist.glob("*.tar.gz")):
+            shutil.copy(each, folder)
+    elif (done := run(["uv", "build", "--quiet", "--out-dir", folder, ROOT])).returncode:
         raise SystemExit(f"the package cannot be built: {last_line(done)}")
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
@@ -147,6 +149,7 @@ def main() -> int:
     parser.add_argument("--numpy", nargs="*", default=[], help="releases to force upon the requirements")
     parser.add_argument("--extras", nargs="+", default=[], help="such as report web")
     parser.add_argument("--tests", nargs="+", help="instead of the light ones")
+    parser.add_argument("--dist", type=Path, help="folder with a wheel and an sdist; without it they are built")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if shutil.which("uv") is None:
@@ -156,7 +159,7 @@ def main() -> int:
     print(f"| Python | releases | {' | '.join(SHOWN)} | tests | |\n|{' --- |' * (len(SHOWN) + 4)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        wheel, source = build(folder)
+        wheel, source = build(folder, options.dist)
         for row in rows:
             started = time.monotonic()
             try_out(row, wheel, source, folder, options.extras, options.tests or light_tests())

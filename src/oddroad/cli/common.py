@@ -90,6 +90,11 @@ def progress_bars(unit: str = "frames") -> Iterator[Callable[[str, int, int | No
         a function of a name, what is done of it, and its total or None.
     """
     from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet() or not console.is_terminal:  # before rich 14.3 even a disabled bar ends with an empty line
+        yield lambda name, done, total: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
@@ -97,10 +102,8 @@ def progress_bars(unit: str = "frames") -> Iterator[Callable[[str, int, int | No
         def render(self, task: Any) -> Text:
             return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
 
-    console = Console(stderr=True)
-    shown = console.is_terminal and not quiet()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def tell(name: str, done: int, total: int | None) -> None:
