@@ -102,6 +102,7 @@ class Outliers:
         on_road: share of the objects that stand on the road.
         varied: share of the objects with a shadow, and with a light and an edge that vary.
         patches: share of the scenes on which pieces of the road are pasted elsewhere on it, and stay known.
+        validation: folders of objects, like ``objects``, whose objects validate; of COCO pictures the held-out classes.
     """
 
     objects: tuple[tuple[str, float], ...] = (("coco128-seg", 1.0),)
@@ -112,6 +113,7 @@ class Outliers:
     on_road: float = 0.7
     varied: float = 0.0
     patches: float = 0.0
+    validation: tuple[tuple[str, float], ...] = (("coco128-seg", 1.0),)
 
 
 @dataclass(frozen=True)

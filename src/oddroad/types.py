@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +111,21 @@ class Region:
 
 
 @dataclass(frozen=True)
+class MaskCodes:
+    """How the masks of a set of one's own are read.
+
+    Attributes:
+        codes: value of a mask, or red * 65536 + green * 256 + blue, -> training label.
+        colours: whether masks are read as colours; else as numbers, of a palette its indices.
+        rest: training label of everything else; None if that is an error.
+    """
+
+    codes: Mapping[int, int]
+    colours: bool
+    rest: int | None = None
+
+
+@dataclass(frozen=True)
 class Sample:
     """One image of a data set and how to read its label.
 
@@ -122,6 +137,7 @@ class Sample:
         size: (H, W) to bring image and label to after reading, for sets that are stored squashed; None keeps the size.
         sequence: the video or recording that it is a frame of, so that intervals take its frames as one; "" for none.
         fps: frames per second of the sequence; None where it is not known.
+        codes: of a set of one's own: what its masks hold, before ``lookup``; None for numbers up to 255.
     """
 
     name: str
@@ -131,6 +147,7 @@ class Sample:
     size: tuple[int, int] | None = None
     sequence: str = ""
     fps: float | None = None
+    codes: MaskCodes | None = None
 
     @property
     def unit(self) -> str:

@@ -20,6 +20,7 @@ from oddroad.cli import main as command_line
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {
     "accurate.sh": ["DATA", "OUT"],
+    "commercial.sh": ["DATA", "OUT"],
     "embedded.sh": ["DATA", "OUT"],
     "loss_study.sh": ["DATA", "OUT", "RESULTS"],
     "mask2anomaly.sh": ["DATA", "OUT", "START", "8", "4", "2"],

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from oddroad.errors import InputError
+from oddroad.models.telling import telling
 
 EngineName = Literal[
     "auto", "onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu",
@@ -67,7 +69,8 @@ def with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
         token = QUIET.set(quiet)
         try:
-            verb(*args, **kwargs)
+            with telling(None if quiet else lambda line: print(f"oddroad: {printable(line)}", file=sys.stderr)):
+                verb(*args, **kwargs)
         finally:
             QUIET.reset(token)
 

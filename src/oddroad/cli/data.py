@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddroad.cli.common import JsonTo, write_json
-from oddroad.errors import pick
 
 
 def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> None:
@@ -31,20 +30,28 @@ def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> 
     - cityscapes_sharp: cityscapes_sharp with images and labels, 2048x1024
     - camvid: camvid/SPLIT with images and labels, or CamVid/SPLIT and CamVid/SPLITannot
     - idd_lite: idd20k_lite with leftImg8bit/SPLIT/*/*_image.jpg and gtFine/SPLIT/*/*_label.png
+    - a folder below the root with images, masks and a class map (classes.yaml), by its name: a set to train on
 
     Args:
         root: folder at or below which the sets lie.
-        data: names of the sets to look for; by default all but folder.
+        data: names of the sets to look for, or folders with a class map; by default all but these and folder.
         json: one JSON object a line: printed, or into FILE.
     """
     from dataclasses import asdict
 
-    from oddroad.datasets import DATASETS
-    from oddroad.datasets.verify import describe, verify
+    from oddroad.datasets import find_set
+    from oddroad.datasets.own_report import OwnInventory, own_inventories
+    from oddroad.datasets.verify import Inventory, describe, verify
 
-    names = [name for name in data if pick(DATASETS, name, "data set")]
-    found = []
-    for inventory in verify(root, names):
+    own = [name for name in data if find_set(root, name).own]
+    names = [name for name in data if name not in own]
+    found: list[Inventory | OwnInventory] = []
+    for name in own:
+        for each in own_inventories(root, name):
+            found.append(each)
+            if json is None:
+                print(each.describe(), flush=True)
+    for inventory in verify(root, names) if names or not own else ():
         found.append(inventory)
         if json is None:
             print(describe(inventory), flush=True)

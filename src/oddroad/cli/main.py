@@ -32,6 +32,7 @@ from oddroad.cli.export import export
 from oddroad.cli.info import info
 from oddroad.cli.mine import mine
 from oddroad.cli.mine_report import mine_report
+from oddroad.cli.models import fetch, models, push
 from oddroad.cli.recipes import recipes
 from oddroad.cli.report import report
 from oddroad.cli.results import results
@@ -51,6 +52,9 @@ VERBS: dict[str, Callable[..., Any]] = {
         "mine report": mine_report,
         "demo": demo,
         "info": info,
+        "models": models,
+        "models fetch": fetch,
+        "models push": push,
         "check": check,
         "convert": convert,
         "recipes": recipes,
@@ -280,6 +284,7 @@ EXTRAS = {
     "logs": ("mcap", "mcap_protobuf", "rosbags"),
     "mine": ("pyarrow", "ray", "fsspec"),
     "mcap": ("foxglove",),
+    "hub": ("huggingface_hub",),
     "web": ("starlette", "uvicorn", "anyio", "prometheus_client"),
     "report": ("matplotlib", "h5py", "pandas", "jinja2", "tabulate"),
     "learn": (

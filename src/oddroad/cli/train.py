@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from oddroad.cli.common import progress_bars, say
+from oddroad.errors import InputError
 from oddroad.recipe import Recipe
 
 DEFAULTS = Recipe()
@@ -30,7 +31,8 @@ def train(
 ) -> None:
     """Train a network by a recipe; a run that was stopped, even killed, goes on where it was.
 
-    A finished run whose --recipe.optim.steps is raised is trained longer.
+    A finished run whose --recipe.optim.steps is raised is trained longer. Your own images and masks are a set, too:
+    a folder below --root with a class map (classes.yaml), by its name in --recipe.scenes.sets.
 
     Example: oddroad train --recipe embedded_first --recipe.optim.lr 5e-4 --root data --out runs/one
 
@@ -51,8 +53,16 @@ def train(
         workers: processes that prepare crops while the network learns; 0 prepares them between the steps.
         teacher: an oddroad checkpoint to learn from, where the recipe's distillation.weight is above 0.
     """
+    from oddroad.datasets import find_set
+    from oddroad.datasets.own_report import own_inventories
     from oddroad.learn.training.fit import fit
 
+    for name in dict.fromkeys([*values.scenes.sets, *values.scenes.validation]):
+        if int(os.environ.get("RANK", 0)) == 0 and find_set(root, name).own:
+            for each in own_inventories(root, name):
+                say(each.describe())
+                if each.problems:
+                    raise InputError(f"'{root / name}': {each.problems[0]}")
     options = (validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher)
     with progress_bars("steps") as tell:
         model = fit(values, root, out, *options, tell)

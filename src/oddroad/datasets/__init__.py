@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from oddroad.datasets import anomaly, driving
+from oddroad.datasets.class_map import map_file, read_class_map
+from oddroad.datasets.own import is_own, own_samples
 from oddroad.datasets.read import read_image, read_label
-from oddroad.errors import pick
+from oddroad.errors import InputError, pick
 from oddroad.types import CITYSCAPES_CLASSES, Sample
 
-__all__ = ["DATASETS", "DataSet", "class_tables", "completeness", "read_image", "read_label", "training_table"]
+__all__ = [
+    "DATASETS", "DataSet", "class_names", "class_tables", "completeness", "find_set", "read_image", "read_label",
+    "table_of", "training_set", "training_table",
+]  # fmt: skip
 
 ANOMALY_TRACK, OBSTACLE_TRACK = (500, 100), (50, 10)
 """Smallest predicted and true component in pixels of SMIYC's two tracks."""
@@ -34,6 +40,7 @@ class DataSet:
         layout: the folders that are read, as the help of 'oddroad data verify' lists them.
         to_cityscapes: (256,) uint8, its classes -> the 19 of Cityscapes, a value of GROUPS, or IGNORE; a network can
             be trained on sets that have it.
+        own: a set of one's own, with a class map; its labels are training labels of its own classes.
     """
 
     load: Callable[[Path, str], list[Sample]]
@@ -45,6 +52,7 @@ class DataSet:
     prevalence: float | None = None
     layout: str = ""
     to_cityscapes: np.ndarray | None = None
+    own: bool = False
 
 
 DATASETS: dict[str, DataSet] = {
@@ -107,6 +115,72 @@ DATASETS: dict[str, DataSet] = {
 """Name -> data set. Component sizes of sets outside SegmentMeIfYouCan follow the track whose objects they resemble."""
 
 
+def find_set(root: Path, name: str) -> DataSet:
+    """A data set by its name in DATASETS, or a set of one's own: a folder below the root with a class map.
+
+    Raises:
+        InputError: if there is neither.
+    """
+    if name in DATASETS or not name:
+        return pick(DATASETS, name, "data set")
+    if not is_own(root, name):
+        if (root / name).is_dir():
+            raise InputError(
+                f"'{root / name}' holds no class map; a set of one's own has classes.yaml or classes.csv beside its "
+                f"images and masks. Data sets by name: {', '.join(DATASETS)}"
+            )
+        return pick(DATASETS, name, "data set")
+    path = map_file(root / name)
+    assert path is not None
+    given = read_class_map(path)
+    return DataSet(
+        partial(_own, name), "val", "semantic", classes=given.classes, layout="images, masks, and a class map",
+        to_cityscapes=given.to_cityscapes(), own=True,
+    )  # fmt: skip
+
+
+def _own(name: str, root: Path, split: str) -> list[Sample]:
+    return own_samples(root, name, split)
+
+
+def training_set(root: Path, name: str) -> DataSet:
+    """A data set to train on.
+
+    Raises:
+        InputError: if there is no such set, or it has no classes to learn.
+    """
+    if name in DATASETS or not (root / name).is_dir():
+        training_table(name)
+    return find_set(root, name)
+
+
+def class_names(root: Path, sets: Sequence[str]) -> tuple[str, ...]:
+    """The classes that a network learns from some sets: Cityscapes' 19 where every set can be brought to them, else
+    those of the sets, which then have the same.
+
+    Raises:
+        InputError: if they have different ones.
+    """
+    found = {name: training_set(root, name) for name in sets}
+    if all(each.to_cityscapes is not None for each in found.values()):
+        return CITYSCAPES_CLASSES
+    first, *others = found
+    for name in others:
+        if found[name].classes != found[first].classes or not (found[name].own and found[first].own):
+            raise InputError(
+                f"'{first}' and '{name}' have different classes and cannot be learned together; give both the same "
+                "class map, or one whose names are all of Cityscapes"
+            )
+    return found[first].classes
+
+
+def table_of(found: DataSet, names: Sequence[str]) -> np.ndarray:
+    """(256,) uint8 from the labels of a set to the training labels of some classes, see ``class_names``."""
+    if tuple(names) == CITYSCAPES_CLASSES and found.to_cityscapes is not None:
+        return found.to_cityscapes
+    return np.arange(256, dtype=np.uint8)
+
+
 def training_table(name: str) -> np.ndarray:
     """(256,) uint8 from the classes of a set to those of Cityscapes, see ``DataSet.to_cityscapes``.
 
@@ -138,7 +212,7 @@ def completeness(name: str, split: str, images: int) -> str:
     >>> completeness("fishyscapes_lost_and_found", "val", 5)
     '5 of 100 images: incomplete'
     """
-    published = DATASETS[name].counts.get(split)
+    published = DATASETS[name].counts.get(split) if name in DATASETS else None
     if published is None or images == published:
         return ""
     return f"{images} of {published} images: {'incomplete' if images < published else 'more than published'}"

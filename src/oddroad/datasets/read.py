@@ -10,7 +10,7 @@ import numpy as np
 from oddroad.errors import InputError
 from oddroad.io.images import decode, resize_nearest
 from oddroad.io.images import read_image as read_image_file
-from oddroad.types import IGNORE, Sample
+from oddroad.types import IGNORE, MaskCodes, Sample
 
 INDEXED = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
 """Pillow's modes of one number a pixel; in "P" it is the index into a palette."""
@@ -85,6 +85,8 @@ def read_raw_label(sample: Sample) -> np.ndarray:
     """
     if sample.label is None:
         raise InputError(f"'{sample.image}' has no label")
+    if sample.codes is not None:
+        return read_coded(sample.label, sample.codes)
     label = read_numbers(sample.label)
     if label.dtype != np.uint8:
         if not np.issubdtype(label.dtype, np.integer) or label.min() < 0 or label.max() > 255:
@@ -95,6 +97,47 @@ def read_raw_label(sample: Sample) -> np.ndarray:
             )
         label = label.astype(np.uint8)
     return np.ascontiguousarray(label)
+
+
+def read_codes(path: Path, colours: bool) -> np.ndarray:
+    """The numbers of a mask, (H, W) of an integer type; of colours red * 65536 + green * 256 + blue.
+
+    Raises:
+        InputError: if the file is missing, damaged, or holds the other of the two.
+    """
+    if not colours:
+        numbers = read_numbers(path)
+        if not np.issubdtype(numbers.dtype, np.integer):
+            raise InputError(f"mask '{path}' holds {numbers.dtype}; expected whole numbers")
+        return numbers
+    pixels = decode(path, cv2.IMREAD_COLOR)
+    blue, green, red = (pixels[..., each].astype(np.int32) for each in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def read_coded(path: Path, how: MaskCodes) -> np.ndarray:
+    """A mask of one's own as training labels, (H, W) uint8.
+
+    Raises:
+        InputError: if it cannot be read, or holds what the class map does not name and the map says nothing of the
+            rest.
+    """
+    numbers = read_codes(path, how.colours)
+    known = np.array(sorted(how.codes), np.int64)
+    labels = np.array([how.codes[each] for each in known.tolist()], np.uint8)
+    at = np.searchsorted(known, numbers).clip(max=len(known) - 1)
+    missing = known[at] != numbers
+    found = labels[at]
+    if missing.any():
+        if how.rest is None:
+            lacking = np.unique(numbers[missing]).tolist()
+            shown = ", ".join(f"#{each:06x}" if how.colours else str(each) for each in lacking[:4])
+            raise InputError(
+                f"mask '{path}' holds {shown}{', ...' if len(lacking) > 4 else ''}, which the class map does not name; "
+                "name them, or write 'ignore: rest'"
+            )
+        found[missing] = how.rest
+    return found
 
 
 def read_label(sample: Sample) -> np.ndarray:

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from oddroad.concurrency import available_cores
-from oddroad.datasets import DATASETS, completeness
+from oddroad.datasets import DATASETS, DataSet, completeness, find_set
+from oddroad.datasets.read import table
 from oddroad.datasets.samples import remarks_of
 from oddroad.datasets.verify import found_values
 from oddroad.detection.tracking import Tracking
-from oddroad.errors import InputError, pick
+from oddroad.errors import InputError
 from oddroad.evaluation.cache import clear, key_of, working_folder
 from oddroad.evaluation.figures import anomaly_result
 from oddroad.evaluation.judged import AtThreshold
@@ -32,7 +33,7 @@ from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
 from oddroad.roi import Roi
-from oddroad.types import Sample
+from oddroad.types import CITYSCAPES_CLASSES, Sample
 
 MOST_PICTURES = 100
 """Frames of a set that are drawn, beside the best, median and worst of each score."""
@@ -46,7 +47,7 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
 
     Args:
         settings: what and how.
-        data: names in DATASETS, each optionally with ``:split``.
+        data: names in DATASETS, or folders below the root with a class map, each optionally with ``:split``.
         root: where the sets are; for "folder" the set itself.
         tell: called with (what, frames done, frames in all).
 
@@ -60,12 +61,13 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
         raise InputError(f"protocol '{settings.protocol}'; expected 'native' or 'network'")
     if not data:
         raise InputError(f"no data set given; choose from: {', '.join(DATASETS)}")
-    wanted = [(pick(DATASETS, each.partition(":")[0], "data set"), each) for each in data]
+    wanted = [(find_set(root, each.partition(":")[0]), each) for each in data]
     chosen = []
     for entry, given in wanted:
         name, _, split = given.partition(":")
-        chosen.append((name, split or entry.split, entry.load(root, split or entry.split)))
-    anomaly_sets = [name for name, _, _ in chosen if DATASETS[name].task == "anomaly"]
+        chosen.append((name, split or entry.split, judged_classes(entry, entry.load(root, split or entry.split))))
+    semantic = {given.partition(":")[0]: entry for entry, given in wanted if entry.task == "semantic"}
+    anomaly_sets = [name for name, _, _ in chosen if name not in semantic]
     check_options(settings, anomaly_sets)
     check_video(settings, {name: samples for name, _, samples in chosen if name in anomaly_sets})
     threads = max(1, available_cores() // max(settings.workers, 1))
@@ -83,10 +85,17 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
         for name, split, samples in chosen:
             report = partial(tell, f"{name} {split}".strip()) if tell else lambda done, total: None
             where = {"dataset": name, "split": split, "root": str(root.resolve())}
-            if DATASETS[name].task == "semantic":
-                yield evaluate_semantic(pool, where, samples, report)
+            if name in semantic:
+                yield evaluate_semantic(pool, where, semantic[name], samples, report)
             else:
                 yield from evaluate_anomaly(pool, where, samples, deployed, report)
+
+
+def judged_classes(entry: DataSet, samples: list[Sample]) -> list[Sample]:
+    """The samples; those of a set of one's own with the classes alone judged, not outliers or what has no class."""
+    if entry.own:
+        samples[:] = [replace(each, lookup=table(keep=len(entry.classes))) for each in samples]
+    return samples
 
 
 def made_by(settings: Settings, predictor: Predictor) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Samp
     """What every result says about where it comes from."""
     settings, predictor = pool.settings, pool.predictor
     size = settings.seen
-    published = DATASETS[where["dataset"]].counts.get(where["split"])
+    published = DATASETS[where["dataset"]].counts.get(where["split"]) if where["dataset"] in DATASETS else None
     return {
         **where,
         "model": predictor.name,
@@ -226,13 +235,18 @@ def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Samp
 
 
 def evaluate_semantic(
-    pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample], tell: Callable[[int, int], None]
+    pool: WorkerPool,
+    where: dict[str, str],
+    entry: DataSet,
+    samples: Sequence[Sample],
+    tell: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """The result of one set of classes.
 
     Args:
         pool: the processes, with settings and model.
         where: ``dataset``, ``split`` and ``root``.
+        entry: the set.
         samples: of the set.
         tell: called with (frames done, frames in all).
 
@@ -240,7 +254,9 @@ def evaluate_semantic(
         InputError: if the model has other classes or none.
     """
     dataset, predictor = where["dataset"], pool.predictor
-    entry = DATASETS[dataset]
+    if entry.own and entry.classes != predictor.class_names and entry.to_cityscapes is not None:
+        samples = [replace(each, lookup=entry.to_cityscapes[each.lookup]) for each in samples]
+        entry = replace(entry, classes=CITYSCAPES_CLASSES)
     if predictor.class_names and predictor.class_names != entry.classes:
         raise InputError(
             f"{predictor.name} knows {len(predictor.class_names)} classes ({', '.join(predictor.class_names[:3])}) "

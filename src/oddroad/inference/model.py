@@ -13,10 +13,13 @@ import numpy as np
 from oddroad.card import Card
 from oddroad.concurrency import available_cores
 from oddroad.errors import InputError, pick
+from oddroad.files import sha256_of
 from oddroad.inference.board_files import ENDINGS, own_file
 from oddroad.inference.common import PRECISIONS, read_head
 from oddroad.inference.engines import choose_engine, every_engine
 from oddroad.inference.onnx_graph import feature_names
+from oddroad.models.reference import Reference, check_pin
+from oddroad.models.resolve import by_name, remote_file
 from oddroad.regions import InDistribution, find
 from oddroad.roi import GROUND, Roi
 from oddroad.types import Region
@@ -30,23 +33,58 @@ EMBEDDED = {
 
 
 def find_model(model: str | Path) -> Path:
-    """Path of a detector given by its path or by the name of an embedded one.
+    """The file of a detector: the one place where what ``--model`` takes is understood.
+
+    Args:
+        model: the name of an embedded detector, a path, the name of a fetched one, an address, or ``hf:org/name``; with
+            ``@sha256:...`` behind it only a file of that hash is used. What was fetched before is not asked for again.
+
+    Raises:
+        InputError: if there is no such file, it is not the pinned one, or it cannot be fetched.
+    """
+    reference = Reference.parse(str(model))
+    if reference.kind != "local":
+        return remote_file(reference, licence_of)
+    path = local_file(reference)
+    if reference.digest:
+        check_pin(reference, sha256_of(path), f"'{path}'")
+    return path
+
+
+def local_file(reference: Reference) -> Path:
+    """The file of an embedded detector, a path, or the name of a fetched detector.
 
     Raises:
         InputError: if there is no such file.
     """
-    if str(model) in EMBEDDED:
-        path = Path(str(resources.files("oddroad"))) / "inference" / "weights" / EMBEDDED[str(model)]
+    name = reference.text
+    if name in EMBEDDED:
+        path = Path(str(resources.files("oddroad"))) / "inference" / "weights" / EMBEDDED[name]
         if not path.is_file():
             raise InputError(f"'{path.name}' is missing from this installation; pass the path of an .onnx file")
         return path
-    path = Path(model)
+    path = Path(name)
     if path.is_dir() and (own := own_file(path)) is not None:
         return own
     if not path.is_file():
+        fetched = by_name(name, reference.digest)
+        if fetched is not None:
+            return fetched
         what = "a folder" if path.is_dir() else "no file"
-        raise InputError(f"model '{model}' is {what}; expected an .onnx file or one of: {', '.join(EMBEDDED)}")
+        raise InputError(
+            f"model '{name}' is {what}; expected an .onnx file, one of: {', '.join(EMBEDDED)}, an address, or "
+            "hf:ORG/NAME"
+        )
     return path
+
+
+def licence_of(path: Path) -> str:
+    """The terms that a detector's card states; "" for none.
+
+    Raises:
+        InputError: if the file is no detector.
+    """
+    return read_head(path)[0].licence
 
 
 def read_card(model: str | Path) -> Card:
@@ -68,8 +106,8 @@ class Model:
 
     Args:
         model: path of an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for its float32
-            version, or "accurate"; or what ``oddroad export --for ncnn`` or ``litert`` wrote: the folder, its .param or
-            .tflite.
+            version, or "accurate"; the name or address of a fetched one, see ``find_model``; or what ``oddroad export
+            --for ncnn`` or ``litert`` wrote: the folder, its .param or .tflite.
         engine: "onnxruntime", "openvino"; "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino-gpu", "openvino-npu"
             where the device is there; "ncnn", "litert" for their files; or "auto".
         threads: number of threads; by default every core this process may use.

@@ -7,16 +7,35 @@ changes a label: whatever is drawn stays what it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from oddroad.learn.data.shapes import random_outline
+from oddroad.types import CITYSCAPES_CLASSES
 
 ROAD = 0
 
 
-SURFACES = ((0,), (1, 9, 203), (2, 3, 4, 202), (8,))
+Surfaces = Sequence[Sequence[int]]
+
+
+SURFACES: Surfaces = ((0,), (1, 9, 203), (2, 3, 4, 202), (8,))
 """Labels whose pixels get a colour and a grain together: road; sidewalk and terrain; walls; vegetation."""
+
+
+def surfaces_of(names: Sequence[str]) -> Surfaces:
+    """``SURFACES`` in the numbers of other classes: the first is the road, the others by the names of Cityscapes.
+
+    >>> surfaces_of(("asphalt", "car", "sidewalk"))
+    ((0,), (2,))
+    """
+    if tuple(names) == CITYSCAPES_CLASSES:
+        return SURFACES
+    wanted = [[CITYSCAPES_CLASSES[each] for each in members if each < len(CITYSCAPES_CLASSES)] for members in SURFACES]
+    found = [tuple(at for at, name in enumerate(names) if at and name in members) for members in wanted[1:]]
+    return ((ROAD,), *filter(None, found))
 
 
 def detail_layer(pictures: list[np.ndarray], shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -44,7 +63,13 @@ def detail_layer(pictures: list[np.ndarray], shape: tuple[int, int], rng: np.ran
     return (fine / max(float(fine.std()), 1.0))[..., None]
 
 
-def retexture(image: np.ndarray, label: np.ndarray, pictures: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def retexture(
+    image: np.ndarray,
+    label: np.ndarray,
+    pictures: list[np.ndarray],
+    rng: np.random.Generator,
+    surfaces: Surfaces = SURFACES,
+) -> np.ndarray:
     """Give some surfaces a tint and a grain, and some objects a grain, so that sharpness and colour tell nothing.
 
     Args:
@@ -52,12 +77,13 @@ def retexture(image: np.ndarray, label: np.ndarray, pictures: list[np.ndarray], 
         label: (H, W) uint8.
         pictures: where the grain comes from.
         rng: of all choices.
+        surfaces: labels whose pixels get a colour and a grain together.
 
     Returns:
         (H, W, 3) float32, to be clipped.
     """
     rest = np.ones(label.shape, bool)
-    for members in SURFACES:
+    for members in surfaces:
         mask = np.isin(label, members)
         rest &= ~mask
         if rng.random() < 0.4 or not mask.any():
@@ -123,7 +149,13 @@ def mark(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.n
     return image
 
 
-def vary(image: np.ndarray, label: np.ndarray, pictures: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def vary(
+    image: np.ndarray,
+    label: np.ndarray,
+    pictures: list[np.ndarray],
+    rng: np.random.Generator,
+    surfaces: Surfaces = SURFACES,
+) -> np.ndarray:
     """Marks and shadows half the time each, other surfaces three times in four.
 
     Args:
@@ -131,6 +163,7 @@ def vary(image: np.ndarray, label: np.ndarray, pictures: list[np.ndarray], rng: 
         label: (H, W) uint8 training labels, unchanged.
         pictures: (h, w, 3) uint8 each, for the grain.
         rng: of all choices.
+        surfaces: see ``retexture``.
 
     Returns:
         (H, W, 3) uint8.
@@ -139,7 +172,7 @@ def vary(image: np.ndarray, label: np.ndarray, pictures: list[np.ndarray], rng: 
     if rng.random() < 0.5:
         changed = mark(changed, label, rng)
     if rng.random() < 0.75:
-        changed = retexture(changed, label, pictures, rng)
+        changed = retexture(changed, label, pictures, rng, surfaces)
     if rng.random() < 0.5:
         changed = shade(changed, rng)
     return np.clip(changed, 0, 255).astype(np.uint8)

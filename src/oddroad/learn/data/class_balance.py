@@ -7,28 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.datasets import DATASETS, training_table
+from oddroad.datasets import class_names, table_of, training_set, training_table
 from oddroad.datasets.read import read_raw_label
 from oddroad.learn.data.scenes import at_once
 from oddroad.recipe import ClassWeights, Scenes
 from oddroad.types import GROUPS, IGNORE
 
 
-def training_labels(root: Path, name: str) -> list[np.ndarray]:
-    """The labels of a set's training scenes as Cityscapes' classes, (h, w) uint8 each.
+def training_labels(root: Path, name: str, names: Sequence[str]) -> list[np.ndarray]:
+    """The labels of a set's training scenes as numbers of the classes ``names``, (h, w) uint8 each.
 
     Raises:
         InputError: if the set is unknown, not there, or a label cannot be read.
     """
-    table = training_table(name)
-    samples = DATASETS[name].load(root, "train")
+    found = training_set(root, name)
+    table, samples = table_of(found, names), found.load(root, "train")
     return at_once(lambda sample: table[sample.lookup[read_raw_label(sample)]], samples)
 
 
 def named_classes(name: str, classes: int) -> np.ndarray:
     """(classes,) bool: which trainIds a set's labels can name, alone or in one of GROUPS."""
-    table = {int(each) for each in np.unique(training_table(name))}
-    named = {each for each in table if each < classes} | {each for value in table for each in GROUPS.get(value, ())}
+    return named_in(training_table(name), classes)
+
+
+def named_in(table: np.ndarray, classes: int) -> np.ndarray:
+    """(classes,) bool: which classes a (256,) table of labels leads to, alone or in one of GROUPS."""
+    values = {int(each) for each in np.unique(table)}
+    named = {each for each in values if each < classes} | {each for value in values for each in GROUPS.get(value, ())}
     return np.isin(np.arange(classes), sorted(named))
 
 
@@ -40,9 +45,9 @@ def class_counts(root: Path, sets: Sequence[str], classes: int) -> np.ndarray:
     Raises:
         InputError: if a set is unknown, not there, or a label cannot be read.
     """
-    counts = np.zeros(classes + 1, np.int64)
+    counts, names = np.zeros(classes + 1, np.int64), class_names(root, sets)
     for name in dict.fromkeys(sets):
-        own = np.sum([np.bincount(each.ravel(), minlength=256) for each in training_labels(root, name)], axis=0)
+        own = np.sum([np.bincount(each.ravel(), minlength=256) for each in training_labels(root, name, names)], axis=0)
         counts += list(sets).count(name) * np.append(own[:classes], own[IGNORE])
     return counts
 
@@ -85,8 +90,11 @@ def balanced(root: Path, scenes: Scenes) -> np.ndarray:
     A class that few scenes show brings these scenes up; only single classes count, not groups of them. The other draws
     follow the weights of the sets.
     """
+    names = class_names(root, scenes.sets)
     met = {
-        name: [np.bincount(each.ravel(), minlength=256) >= MET * each.size for each in training_labels(root, name)]
+        name: [
+            np.bincount(each.ravel(), minlength=256) >= MET * each.size for each in training_labels(root, name, names)
+        ]
         for name in dict.fromkeys(scenes.sets)
     }
     single = [each for each in range(IGNORE) if each not in GROUPS]

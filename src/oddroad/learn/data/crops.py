@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 
 from oddroad.datasets.samples import images_in
 from oddroad.io.images import read_image
-from oddroad.learn.data.appearance import vary
+from oddroad.learn.data.appearance import surfaces_of, vary
 from oddroad.learn.data.cameras import ego_vehicle, vary_camera
-from oddroad.learn.data.class_balance import balanced, named_classes
+from oddroad.learn.data.class_balance import balanced, named_in
 from oddroad.learn.data.cutouts import CutOut
 from oddroad.learn.data.objects import Objects
 from oddroad.learn.data.pasting import draw, known_patch, with_objects
@@ -91,7 +91,8 @@ class Crops(Dataset):
     def __init__(self, root: Path, scenes: Scenes, outliers: Outliers, count: int, seed: int):
         self.scenes, self.outliers, self.count, self.seed = scenes, outliers, count, seed
         self.scene_list = SceneList(root, scenes.sets, "train", rows=round(ROWS * scenes.scale[1]))
-        self.objects = Objects(root, outliers.objects) if pastes(outliers) else None
+        self.objects = Objects(root, outliers.objects, names=self.scene_list.names) if pastes(outliers) else None
+        self.painted = surfaces_of(self.scene_list.names)
         self.textures = self.objects.textures if self.objects is not None else []
         self.textures = self.textures + surfaces(root, scenes.surfaces)
         self.chances = balanced(root, scenes) if scenes.class_balance or scenes.weights else None
@@ -117,13 +118,13 @@ class Crops(Dataset):
             scene = replace(scene, label=ego_vehicle(scene.label))
         objects: list[CutOut] = []
         found = self.objects
-        if found is not None and rng.random() < self.outliers.in_distribution:
+        if found is not None and rng.random() < self.outliers.in_distribution and found.classes:
             objects += [draw(found.classes, rng) for _ in range(int(rng.integers(1, 4)))]
         if found is not None and rng.random() < self.outliers.probability:
             for _ in range(int(rng.integers(1, self.outliers.max_objects + 1))):
                 if rng.random() < self.outliers.shapes:
                     own = rng.random() < 0.3
-                    objects.append(random_shape(rng, [scene.image] if own else self.textures))
+                    objects.append(random_shape(rng, [scene.image] if own else self.textures or [scene.image]))
                 else:
                     objects.append(found.draw(rng))
         if self.outliers.patches and rng.random() < self.outliers.patches:
@@ -134,7 +135,7 @@ class Crops(Dataset):
         matrix = crop_matrix((image.shape[0], image.shape[1]), scene.aspect, self.scenes, rng)
         image, label = crop(image, whole, matrix, self.scenes.crop)
         if rng.random() < self.scenes.appearance:
-            image = vary(image, label, self.textures or [scene.image], rng)
+            image = vary(image, label, self.textures or [scene.image], rng, self.painted)
         if self.scenes.cameras and rng.random() < self.scenes.cameras:
             image, label = vary_camera(image, label, rng)
         if self.scenes.weather and rng.random() < self.scenes.weather:
@@ -153,7 +154,7 @@ class Crops(Dataset):
     def named(self, index: int, classes: int) -> Tensor:
         """(classes,) bool: the classes that the set of crop ``index`` can name."""
         name, _ = self.scene_list.samples[self.draw_scene(np.random.default_rng((self.seed, index)))]
-        return torch.from_numpy(named_classes(name, classes))
+        return torch.from_numpy(named_in(self.scene_list.tables[name], classes))
 
 
 def surfaces(root: Path, folder: str) -> list[np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 from oddroad.datasets.samples import visible
 from oddroad.errors import InputError
 from oddroad.learn.data.cutouts import HELD_OUT, CutOut, coco_objects
-from oddroad.types import OUTLIER
+from oddroad.types import CITYSCAPES_CLASSES, IGNORE, OUTLIER
 
 DROPPED = frozenset({
     # a building, a fence, a pole or a vehicle: known in a road scene
@@ -62,13 +63,28 @@ def kind_of(path: Path) -> str:
     return path.stem.partition("-")[0]
 
 
+def relabelled(cutout: CutOut, here: Mapping[str, int]) -> CutOut:
+    """An object with the number of its class among those of the training.
+
+    Args:
+        cutout: labelled with Cityscapes' trainId, or OUTLIER.
+        here: name of a class -> its number; an object of a class of Cityscapes that is not among them gets IGNORE.
+    """
+    if cutout.kind in here:
+        return replace(cutout, label=here[cutout.kind])
+    if cutout.label == OUTLIER:
+        return cutout
+    return replace(cutout, label=here.get(CITYSCAPES_CLASSES[cutout.label].replace(" ", "_"), IGNORE))
+
+
 class Objects:
     """The objects of some folders, drawn from each by its share.
 
     Args:
         root: holds the folders.
         shares: folder below the root -> how often it is drawn from, in any unit.
-        held_out: give those of ``HELD_OUT`` instead of all others; a folder whose name holds "heldout" has only such.
+        held_out: give those of ``HELD_OUT`` instead of all others; a folder of cut-outs gives all that it has.
+        names: the classes of the training; an object that is called like one of them is no outlier.
 
     Attributes:
         classes: objects of closed-set classes, to paste with their label.
@@ -78,18 +94,25 @@ class Objects:
         InputError: if a folder has no objects.
     """
 
-    def __init__(self, root: Path, shares: Sequence[tuple[str, float]], held_out: bool = False):
+    def __init__(
+        self,
+        root: Path,
+        shares: Sequence[tuple[str, float]],
+        held_out: bool = False,
+        names: Sequence[str] = CITYSCAPES_CLASSES,
+    ):
+        here = {each.replace(" ", "_"): at for at, each in enumerate(names)}
         self.outliers: list[Sequence[CutOut]] = []
         self.classes: list[CutOut] = []
         self.textures: list[np.ndarray] = []
         for folder, _ in shares:
             if (root / folder / "labels").is_dir():
-                found = coco_objects(root / folder)
+                found = [relabelled(each, here) for each in coco_objects(root / folder)]
                 self.outliers.append([o for o in found if o.label == OUTLIER and (o.kind in HELD_OUT) == held_out])
-                self.classes += [each for each in found if each.label != OUTLIER]
+                self.classes += [each for each in found if each.label not in (OUTLIER, IGNORE)]
                 self.textures += [o.image for o in found if o.kind not in HELD_OUT and min(o.image.shape[:2]) > 24]
             else:
-                self.outliers.append(CutOutFiles(root / folder))
+                self.outliers.append(CutOutFiles(root / folder, DROPPED | here.keys()))
         weights = np.array([share for _, share in shares], np.float64)
         self.chances = np.cumsum(weights / weights.sum())
 

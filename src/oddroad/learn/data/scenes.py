@@ -12,7 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from oddroad.datasets import DATASETS, read_image, training_table
+from oddroad.datasets import class_names, read_image, table_of, training_set
 from oddroad.datasets.read import check_shapes, read_raw_label
 from oddroad.io.images import resize_nearest
 from oddroad.types import Sample
@@ -83,10 +83,14 @@ class SceneList(Sequence[Scene]):
 
     Args:
         root: folder that holds the data sets.
-        sets: names in DATASETS of sets with a table ``to_cityscapes``; a set that is named twice is there twice.
+        sets: names of sets to train on, see ``oddroad.datasets.training_set``; one that is named twice is there twice.
         split: "train" or "val".
         most: that many of each set at most, evenly spread; None for all.
         rows: scenes of more rows are kept at that many, for crops that never show them larger; None for all rows.
+
+    Attributes:
+        names: the classes that the labels of the scenes stand for.
+        tables: name of a set -> (256,) uint8 from its labels to the numbers of these.
 
     Raises:
         InputError: if a set is unknown or not there.
@@ -95,9 +99,10 @@ class SceneList(Sequence[Scene]):
     def __init__(self, root: Path, sets: Sequence[str], split: str, most: int | None = None, rows: int | None = None):
         self.rows = rows
         self.samples: list[tuple[str, Sample]] = []
+        self.names = class_names(root, sets)
+        self.tables = {name: table_of(training_set(root, name), self.names) for name in sets}
         for name in sets:
-            training_table(name)  # says which sets there are to train on
-            samples: Sequence[Sample] = DATASETS[name].load(root, split)
+            samples: Sequence[Sample] = training_set(root, name).load(root, split)
             if most is not None and len(samples) > most:
                 samples = [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
             self.samples += [(name, each) for each in samples]
@@ -111,7 +116,7 @@ class SceneList(Sequence[Scene]):
         name, sample = self.samples[index]
         if sample.image in self.kept:
             return self.kept[sample.image]
-        scene = read_scene(sample, training_table(name))
+        scene = read_scene(sample, self.tables[name])
         if self.rows is not None and len(scene.label) > self.rows:
             scene = at_height(scene, self.rows)
         self.free -= scene.image.nbytes + scene.label.nbytes

@@ -15,9 +15,7 @@ from oddroad.learn.data.objects import Objects
 from oddroad.learn.data.pasting import with_objects
 from oddroad.learn.data.scenes import Scene, SceneList
 from oddroad.learn.data.weather import KINDS, weathered
-
-OBJECTS = "coco128-seg"
-"""Folder of COCO pictures below the data root, whose held-out classes validate a training."""
+from oddroad.types import CITYSCAPES_CLASSES
 
 
 class Validation(Dataset):
@@ -48,8 +46,10 @@ class Validation(Dataset):
         weather: int | None = None,
     ):
         self.size, self.clean, self.heights, self.varied, self.weather = size, clean, heights, varied, weather
-        self.scenes = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else scenes
-        self.objects = None if clean else Objects(root, objects, held_out=True)
+        listed = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else None
+        self.scenes = listed if listed is not None else scenes
+        names = listed.names if listed is not None else CITYSCAPES_CLASSES
+        self.objects = None if clean else Objects(root, objects, held_out=True, names=names)
 
     def __len__(self) -> int:
         return len(self.scenes)

@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from oddroad.datasets import class_names
 from oddroad.errors import InputError
 from oddroad.files import sha256_of, write_whole
 from oddroad.learn.checkpoints.format import FITTED_PREFIX, read_checkpoint, save_checkpoint
@@ -30,7 +32,7 @@ from oddroad.learn.training.csv_logger import CurveLogger
 from oddroad.learn.training.distillation import write_maps
 from oddroad.learn.training.loader import CropLoader
 from oddroad.learn.training.module import Training, network_arguments
-from oddroad.recipe import Recipe
+from oddroad.recipe import Network, Recipe
 from oddroad.reporting.learning_curves import PLACE
 from oddroad.types import CITYSCAPES_CLASSES
 
@@ -103,6 +105,8 @@ def fit(
     processes, first = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)) == 0
     if recipe.optim.batch % processes:
         raise InputError(f"a batch of {recipe.optim.batch} cannot be shared by {processes} processes evenly")
+    names = class_names(root, recipe.scenes.sets)
+    recipe = with_classes(recipe, names, root)
     files = training_files(recipe, root)
     claim = Claim.of(recipe, init_from, reinit, teacher, data_digest(root, files))
     step, state = newest_state(out / "state")
@@ -160,7 +164,7 @@ def fit(
         raise KeyboardInterrupt from None
     if first:
         origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began), "data_sha256": claim.data}
-        save_checkpoint(result, module.network, about(recipe, origin))
+        save_checkpoint(result, module.network, about(recipe, origin, names))
     return result
 
 
@@ -251,14 +255,31 @@ def initialise(network: nn.Module, init_from: Path, reinit: Sequence[str], norma
     return {"init_from": init_from.name, "init_from_sha256": sha256_of(init_from), "reinit": list(reinit)}
 
 
-def about(recipe: Recipe, origin: dict[str, Any]) -> dict[str, Any]:
+def with_classes(recipe: Recipe, names: Sequence[str], root: Path) -> Recipe:
+    """The recipe with as many outputs as its data sets have classes, where these are not Cityscapes'.
+
+    Raises:
+        InputError: if the recipe asks for another number, validates on other classes, or learns from a teacher.
+    """
+    if list(names) == list(CITYSCAPES_CLASSES):
+        return recipe
+    if recipe.network.classes not in (len(names), Network().classes):
+        raise InputError(f"network.classes is {recipe.network.classes}, and the class map has {len(names)} classes")
+    if list(class_names(root, [*recipe.scenes.sets, *recipe.scenes.validation])) != list(names):
+        raise InputError("scenes.validation has other classes than scenes.sets; name the same sets there")
+    if recipe.distillation.weight:
+        raise InputError("a teacher knows Cityscapes' classes, and the class map has others; set distillation.weight 0")
+    return replace(recipe, network=replace(recipe.network, classes=len(names)))
+
+
+def about(recipe: Recipe, origin: dict[str, Any], names: Sequence[str] = CITYSCAPES_CLASSES) -> dict[str, Any]:
     """The metadata that travels in a checkpoint of this recipe."""
     untrained = {"untrained": ["decoder"]} if recipe.network.stage == "encoder" else {}
     return {
         "network": recipe.network.name,
         "arguments": network_arguments(recipe),
         "normalisation": recipe.network.normalisation,
-        "classes": list(CITYSCAPES_CLASSES[: recipe.network.classes]),
+        "classes": list(names[: recipe.network.classes]),
         "recipe": recipe.to_dict(),
         "origin": {"date": time.strftime("%Y-%m-%d"), "data": list(recipe.scenes.sets), **origin},
         **untrained,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from oddroad.learn.data.crops import Crops, pastes
-from oddroad.learn.data.validation import OBJECTS, Validation
+from oddroad.learn.data.validation import Validation
 from oddroad.learn.training.distillation import Teacher, place_of
 from oddroad.recipe import Recipe
 
@@ -86,12 +86,13 @@ class CropLoader(L.LightningDataModule):
     def held_out(self) -> Validation:
         """The validation set, made when it is first asked for."""
         recipe, crop = self.recipe, self.recipe.scenes.crop
-        folder = self.root / OBJECTS
-        clean = not pastes(recipe.outliers) and not folder.is_dir()
+        objects = recipe.outliers.validation
+        missing = next((self.root / name for name, _ in objects if not (self.root / name).is_dir()), None)
+        clean = not objects or (not pastes(recipe.outliers) and missing is not None)
         if clean:
-            print(f"oddroad: no objects in '{folder}': validation judges classes only")
+            print(f"oddroad: no objects in '{missing or 'outliers.validation'}': validation judges classes only")
         size, sets = (2 * crop[0], 2 * crop[1]), recipe.scenes.validation
-        return Validation(self.root, ((OBJECTS, 1.0),), self.scenes, size, clean, sets)
+        return Validation(self.root, objects, self.scenes, size, clean, sets)
 
     def train_dataloader(self) -> DataLoader:
         """The batches of the run, those not yet seen given out; a process takes its part of every batch."""
