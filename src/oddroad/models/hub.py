@@ -122,7 +122,10 @@ def in_our_words(what: str) -> Iterator[None]:
         raise InputError(f"{what} has no such revision") from None
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", "an error")
-        said = {401: "does not know the token (HF_TOKEN)", 403: "does not allow it with this token (HF_TOKEN)"}
+        said: dict[Any, str] = {
+            401: "does not know the token (HF_TOKEN)",
+            403: "does not allow it with this token (HF_TOKEN)",
+        }
         raise InputError(f"{what}: the server {said.get(status, f'answers {status}')}") from None
     except (errors.HFValidationError, ValueError) as error:
         raise InputError(f"{what}: {without_token(str(error))}") from None

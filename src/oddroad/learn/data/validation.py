@@ -46,9 +46,11 @@ class Validation(Dataset):
         weather: int | None = None,
     ):
         self.size, self.clean, self.heights, self.varied, self.weather = size, clean, heights, varied, weather
-        listed = SceneList(root, sets, "val", scenes) if isinstance(scenes, int) else None
-        self.scenes = listed if listed is not None else scenes
-        names = listed.names if listed is not None else CITYSCAPES_CLASSES
+        names: Sequence[str] = CITYSCAPES_CLASSES
+        if isinstance(scenes, int):
+            scenes = SceneList(root, sets, "val", scenes)
+            names = scenes.names
+        self.scenes: Sequence[Scene] = scenes
         self.objects = None if clean else Objects(root, objects, held_out=True, names=names)
 
     def __len__(self) -> int:
