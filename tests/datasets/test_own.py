@@ -21,6 +21,8 @@ from oddroad.datasets.read import read_raw_label
 from oddroad.errors import InputError
 from oddroad.types import CITYSCAPES_CLASSES, IGNORE, OUTLIER, UNNAMED
 
+pytest.importorskip("yaml", reason="class maps in YAML need PyYAML")
+
 
 def write_map(folder: Path, text: str, name: str = "classes.yaml") -> Path:
     path = folder / name
