@@ -16,11 +16,15 @@ NETWORK_NAMES = (
     "erfnet", "erfnet_lite", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "enet", "bisenetv1",
     "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former", "mask2anomaly", "mask2anomaly_frozen",
     "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin", "mask2former_small", "mask2anomaly_small",
+    "image_resynthesis", "synthcp", "synboost",
 )  # fmt: skip
 """The keys of NETWORKS, for help texts and completion, which do not import PyTorch."""
 
-PUBLISHED_NAMES = tuple(each for each in NETWORK_NAMES if each != "erfnet_lite")
-"""Those that others publish weights of; erfnet_lite is oddroad's own."""
+RESYNTHESIS_NAMES = ("image_resynthesis", "synthcp", "synboost")
+"""Networks that compare the image with a synthesis of it, each around a closed-set network."""
+
+PUBLISHED_NAMES = tuple(each for each in NETWORK_NAMES if each not in ("erfnet_lite", *RESYNTHESIS_NAMES))
+"""Those that others publish weights of; erfnet_lite and the networks around a network are oddroad's own."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Network:
 
     Attributes:
         name: erfnet, erfnet_lite, efficientnet_lite0 (or 1, 2), enet, bisenetv1, bisenetv2, ddrnet23_slim, pidnet_s,
-            mask2former, mask2anomaly, or a variant of the last two: _swin, _small, _frozen, _lean.
+            mask2former, mask2anomaly, or a variant of the last two: _swin, _small, _frozen, _lean; image_resynthesis,
+            synthcp or synboost, each around the network resynthesis.closed_set.
         classes: number of class outputs.
         outlier: give it an outlier head.
         auxiliary: give it its training heads.
@@ -37,7 +42,8 @@ class Network:
             ":bgr" or ":0-255" behind it.
         isomax: channels of an IsoMax+ head in place of the linear classifier; 0 for none.
         void: one more output beside the classes: void if ``class_weights.void`` is above 0, else an abstention.
-        stage: "whole", or "encoder" for ERFNet's first stage: its encoder alone, by the encoder's own classifier.
+        stage: "whole", or "encoder" for ERFNet's first stage: its encoder alone, by the encoder's own classifier; or
+            "generator" for the first stage of image_resynthesis, synthcp and synboost.
         stride: of erfnet and enet: 1 or 2; 0 for the published one.
     """
 
@@ -48,7 +54,7 @@ class Network:
     normalisation: str = "imagenet"
     isomax: int = 0
     void: bool = False
-    stage: Literal["whole", "encoder"] = "whole"
+    stage: Literal["whole", "encoder", "generator"] = "whole"
     stride: int = 0
 
 
@@ -146,6 +152,45 @@ class Distillation:
 
 
 @dataclass(frozen=True)
+class Resynthesis:
+    """The parts of image_resynthesis, synthcp and synboost, and how they are trained.
+
+    Attributes:
+        closed_set: name of the closed-set network that they stand on.
+        closed_set_void: it has one more output beside the classes, as the published ERFNet has.
+        closed_set_stride: of erfnet and enet: 1 or 2; 0 for the published one.
+        closed_set_isomax: channels of its IsoMax+ head; 0 for none.
+        size: height and width of the generator's images, multiples of 32.
+        width: of the generator; its channels at full size.
+        features: efficientnet_lite0, or vgg19 with weights of your own.
+        absolute: weight of the absolute difference of the pixels among the generator's losses.
+        perceptual: weight of the difference of the features.
+        adversarial: weight of the discriminator's verdict; 0 for no discriminator.
+        matching: weight of the difference of the discriminator's inner maps.
+        discriminator_lr: its learning rate.
+        swap: share of the things whose class is swapped to train the comparison.
+        seen: share of the images whose class map is what the closed-set network sees instead of the truth.
+        void: unlabelled pixels, but for the own bonnet, are anomalies.
+    """
+
+    closed_set: str = "erfnet"
+    closed_set_void: bool = True
+    closed_set_stride: int = 0
+    closed_set_isomax: int = 0
+    size: tuple[int, int] = (128, 256)
+    width: int = 16
+    features: Literal["efficientnet_lite0", "vgg19"] = "efficientnet_lite0"
+    absolute: float = 5.0
+    perceptual: float = 5.0
+    adversarial: float = 0.5
+    matching: float = 5.0
+    discriminator_lr: float = 4e-4
+    swap: float = 0.5
+    seen: float = 0.0
+    void: bool = False
+
+
+@dataclass(frozen=True)
 class Optimiser:
     """How the weights are found.
 
@@ -192,6 +237,7 @@ class Recipe:
         outliers: the pasted outlier objects.
         class_weights: weights of the classes in the losses.
         distillation: what is learned from a teacher.
+        resynthesis: the parts of image_resynthesis, synthcp and synboost.
         optim: how the weights are found.
         losses: names in LOSSES, each with its weight.
         seed: of every random choice.
@@ -202,13 +248,17 @@ class Recipe:
     outliers: Outliers = field(default_factory=Outliers)
     class_weights: ClassWeights = field(default_factory=ClassWeights)
     distillation: Distillation = field(default_factory=Distillation)
+    resynthesis: Resynthesis = field(default_factory=Resynthesis)
     optim: Optimiser = field(default_factory=Optimiser)
     losses: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a card or a checkpoint."""
-        return asdict(self)
+        """Plain values, for a card or a checkpoint; those of the resynthesis only where there is one."""
+        values = asdict(self)
+        if self.network.name not in RESYNTHESIS_NAMES:
+            del values["resynthesis"]  # runs from before there was one go on
+        return values
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Recipe:

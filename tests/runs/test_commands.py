@@ -25,6 +25,7 @@ SCRIPTS = {
     "loss_study.sh": ["DATA", "OUT", "RESULTS"],
     "mask2anomaly.sh": ["DATA", "OUT", "START", "8", "4", "2"],
     "post_hoc.sh": ["DATA", "OUT", "2"],
+    "resynthesis.sh": ["DATA", "OUT", "4", "4"],
     "speed.sh": ["DATA", "OUT", "0.1"],
 }
 """Each with the words that it is called with."""

@@ -167,6 +167,8 @@ class Detector(nn.Module):
                 outlier=whole(outputs.outlier),
                 void=whole(outputs.void),
                 mutual_information=whole(outputs.mutual_information),
+                anomaly=whole(outputs.anomaly),
+                failure=whole(outputs.failure),
                 masks=None if outputs.masks is None else enlarge(outputs.masks, self.stride),
             )
         maps = [score(outputs)[:, None] for score in self.scores.values()]

@@ -25,6 +25,9 @@ class Outputs(NamedTuple):
         layers: (N, D', h', w') outputs of inner layers, where they are asked for.
         boundary: (N, h, w) logit of "here two classes meet", from a head that exists in training only.
         auxiliary: logits (N, C, h', w') of heads that exist in training only.
+        anomaly: (N, h, w) the verdict of a network that judges by itself, such as SynBoost's.
+        failure: (N, h, w) the log-odds of "the most likely class is wrong".
+        iou: (N, C) the IoU of each class in the image as the network predicts it, in [0, 1].
     """
 
     logits: Tensor
@@ -38,6 +41,9 @@ class Outputs(NamedTuple):
     layers: tuple[Tensor, ...] = ()
     boundary: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
+    anomaly: Tensor | None = None
+    failure: Tensor | None = None
+    iou: Tensor | None = None
 
 
 Score = Callable[[Outputs], Tensor]
@@ -65,6 +71,8 @@ def crop_outputs(outputs: Outputs, height: int, width: int, stride: int) -> Outp
         masks=cut(outputs.masks),
         deep=tuple((queries, masks[..., :rows, :columns]) for queries, masks in outputs.deep),
         boundary=cut(outputs.boundary),
+        anomaly=cut(outputs.anomaly),
+        failure=cut(outputs.failure),
     )
 
 

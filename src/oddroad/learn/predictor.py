@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from oddroad.errors import InputError
 from oddroad.evaluation.predictors import Predictor
 from oddroad.files import sha256_of
 from oddroad.learn.checkpoints.format import load_network, load_scores
 from oddroad.learn.detector import Detector
 from oddroad.learn.outputs import Score
 from oddroad.learn.tensor_ops import resize
+from oddroad.recipe import RESYNTHESIS_NAMES
 from oddroad.types import Sample
 
 USUAL = ("msp", "max_logit", "entropy", "energy")
@@ -52,19 +54,22 @@ def open_checkpoint(
 
     Args:
         model: path of the checkpoint.
-        scores: names in SCORES; by default USUAL.
+        scores: names in SCORES; by default USUAL, and of a resynthesis network its own verdict.
         threads: of PyTorch; 0 leaves them as they are.
         upsample: "score" or "logits": what is enlarged to the size of the image.
         flip_tta: each score is the mean over the image and its mirror image; what that costs is printed once.
 
     Raises:
-        InputError: if the checkpoint or a score cannot be used.
+        InputError: if the checkpoint or a score cannot be used, or a part of it is untrained.
     """
     if threads:
         torch.set_num_threads(threads)
     path = Path(model)
     network, about = load_network(path)
-    table = load_scores(path, tuple(scores) or USUAL)
+    if about.get("untrained"):
+        raise InputError(f"the {', '.join(about['untrained'])} of this {about['network']} is untrained; train it first")
+    usual = ("resynthesis",) if about["network"] in RESYNTHESIS_NAMES else USUAL
+    table = load_scores(path, tuple(scores) or usual)
     names = tuple(about["classes"])
     temperature = float(about.get("temperature", 1.0))
     how = (str(about.get("normalisation", "imagenet")), None, upsample, temperature, len(names))

@@ -20,6 +20,7 @@ from oddroad.learn.export.parity import TOLERANCE
 from oddroad.learn.networks import NETWORKS, enet
 from oddroad.learn.networks.blocks import Classifier, IsoMax, average_2x2
 from oddroad.learn.networks.enet import max_pool_corners, max_unpool_corners
+from oddroad.learn.networks.resynthesised import METHODS
 
 GOLDEN_NAMES = {
     "erfnet": "erfnet",
@@ -39,10 +40,17 @@ PARAMETERS = {
     "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
     "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
     "mask2anomaly_swin": 49_774_478, "mask2former_small": 5_950_468, "mask2anomaly_small": 6_000_388,
+    "image_resynthesis": 0, "synthcp": 0, "synboost": 0,
 }  # fmt: skip
 LARGER = ("efficientnet_lite1", "efficientnet_lite2")
-QUICK = [name for name in NETWORKS if name not in LARGER and (not name.startswith("mask2") or name.endswith("_small"))]
-"""All but networks of full size whose code is that of the small ones; see also test_mask2former.py."""
+AROUND = tuple(METHODS)
+QUICK = [
+    name
+    for name in NETWORKS
+    if name not in (*LARGER, *AROUND) and (not name.startswith("mask2") or name.endswith("_small"))
+]
+"""All but networks of full size whose code is that of the small ones, and those around a network; see also
+test_mask2former.py and learn/resynthesis/."""
 
 
 def lively(name: str, **arguments) -> nn.Module:
@@ -141,7 +149,7 @@ def test_number_of_parameters(name):
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", [name for name in PARAMETERS if not name.startswith("mask2")])
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if not name.startswith("mask2") and name not in AROUND])
 def test_isomax_takes_the_place_of_the_classifier_alone(name):
     network = NETWORKS[name](classes=5, auxiliary=True, isomax=8).train()
     outputs = network(torch.rand(2, 3, 64, 128))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from oddroad.errors import pick
+from oddroad.learn.losses.failures import failure, failure_iou
 from oddroad.learn.losses.masks import (
     mask_bce,
     mask_bce_literal,
@@ -71,6 +72,8 @@ LOSSES: dict[str, Loss] = {
     "mask_bce": mask_bce,
     "mask_bce_literal": mask_bce_literal,
     "mask_rba": mask_rba,
+    "failure": failure,
+    "failure_iou": failure_iou,
 }
 
 

@@ -17,6 +17,7 @@ from oddroad.learn.networks.erfnet import ERFNet
 from oddroad.learn.networks.erfnet_lite import ERFNetLite
 from oddroad.learn.networks.mask2former import Mask2Former
 from oddroad.learn.networks.pidnet import PIDNetS
+from oddroad.learn.networks.resynthesised import METHODS, resynthesised
 
 SMALL: dict[str, Any] = {
     "backbone": "ddrnet23_slim", "queries": 32, "hidden": 64, "encoder_layers": 1, "decoder_layers": 3,
@@ -43,7 +44,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "mask2anomaly_swin": partial(Mask2Former, global_mask=True, backbone="swin_tiny"),
     "mask2former_small": partial(Mask2Former, **SMALL),
     "mask2anomaly_small": partial(Mask2Former, global_mask=True, **SMALL),
+    **{method: partial(resynthesised, method) for method in METHODS},
 }
 """Each is called with ``classes``, ``outlier``, ``auxiliary`` and, where asked for, ``isomax``; it has ``stride`` (of
-its outputs).
+its outputs). The networks around a network, those of ``METHODS``, take the arguments of ``resynthesised`` instead.
 """

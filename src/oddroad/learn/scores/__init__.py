@@ -12,6 +12,7 @@ from oddroad.learn.scores.logits import (
     dense_hybrid,
     energy,
     entropy,
+    failure,
     gambler,
     joint,
     max_logit,
@@ -20,6 +21,7 @@ from oddroad.learn.scores.logits import (
     mutual_information,
     outlier_head,
     pebal,
+    resynthesis,
     void,
 )
 from oddroad.learn.scores.masks import INFERENCE, eam, mask2anomaly, rba, uno
@@ -38,6 +40,8 @@ SCORES: dict[str, Score] = {
     "outlier_head": outlier_head,
     "dense_hybrid": dense_hybrid,
     "joint": joint,
+    "resynthesis": resynthesis,
+    "failure": failure,
     "mask2anomaly": mask2anomaly,
     "rba": rba,
     "eam": eam,

@@ -110,6 +110,30 @@ def mutual_information(outputs: Outputs) -> Tensor:
     return outputs.mutual_information
 
 
+def resynthesis(outputs: Outputs) -> Tensor:
+    """The verdict of Image Resynthesis, SynBoost (both in [0, 1]) or SynthCP (in [0, 2]), each as its paper has it.
+
+    Raises:
+        InputError: if the network is none of them.
+    """
+    if outputs.anomaly is None:
+        raise InputError(
+            "resynthesis needs a network that compares with a synthesis: image_resynthesis, synthcp or synboost"
+        )
+    return outputs.anomaly
+
+
+def failure(outputs: Outputs) -> Tensor:
+    """The log-odds of "the most likely class is wrong", in (-inf, inf): SynthCP's failure detection.
+
+    Raises:
+        InputError: if the network does not predict its failures.
+    """
+    if outputs.failure is None:
+        raise InputError("failure needs a network that predicts its failures: synthcp")
+    return outputs.failure
+
+
 def outlier_head(outputs: Outputs) -> Tensor:
     """The log-odds of "anomaly" by the learned outlier head, in (-inf, inf)."""
     return outlier_logit(outputs)

@@ -31,8 +31,9 @@ from oddroad.learn.training.claim import Claim, check_claim, data_digest, write_
 from oddroad.learn.training.csv_logger import CurveLogger
 from oddroad.learn.training.distillation import write_maps
 from oddroad.learn.training.loader import CropLoader
-from oddroad.learn.training.module import Training, network_arguments
-from oddroad.recipe import Network, Recipe
+from oddroad.learn.training.module import network_arguments
+from oddroad.learn.training.resynthesis import training_of
+from oddroad.recipe import RESYNTHESIS_NAMES, Network, Recipe
 from oddroad.reporting.learning_curves import PLACE
 from oddroad.types import CITYSCAPES_CLASSES
 
@@ -109,6 +110,8 @@ def fit(
     recipe = with_classes(recipe, names, root)
     files = training_files(recipe, root)
     claim = Claim.of(recipe, init_from, reinit, teacher, data_digest(root, files))
+    if recipe.network.name in RESYNTHESIS_NAMES:
+        check_start(recipe, init_from)
     step, state = newest_state(out / "state")
     result = out / "model.ckpt"
     done = read_checkpoint(result)[1]["origin"].get("step", 0) if result.is_file() else 0
@@ -119,7 +122,7 @@ def fit(
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     L.seed_everything(recipe.seed, verbose=False)
-    module = Training(recipe)
+    module = training_of(recipe)(recipe)
     loader = CropLoader(recipe, root, validation_scenes, workers)
     origin = {} if init_from is None else initialise(module.network, init_from, reinit, recipe.network.normalisation)
     module.set_class_weights(found_weights(recipe, root, out, claim.data, first))
@@ -166,6 +169,23 @@ def fit(
         origin |= {"step": steps, "seconds_of_last_part": round(time.time() - began), "data_sha256": claim.data}
         save_checkpoint(result, module.network, about(recipe, origin, names))
     return result
+
+
+def check_start(recipe: Recipe, init_from: Path | None) -> None:
+    """Refuse to train a resynthesis network on random weights: what it stands on is never trained with it.
+
+    Raises:
+        InputError: if it starts from nothing, or its comparison from an untrained generator.
+    """
+    if init_from is None:
+        raise InputError(
+            f"{recipe.network.name} stands on a closed-set network and on features that are not trained with it; make "
+            "a start of them with runs/resynthesis_start.py and give it with --init-from"
+        )
+    if recipe.network.stage == "whole" and "generator" in read_checkpoint(init_from)[1].get("untrained", ()):
+        raise InputError(
+            f"the generator of '{init_from}' is untrained; train it first, with --recipe.network.stage generator"
+        )
 
 
 def training_files(recipe: Recipe, root: Path) -> list[Path]:
@@ -274,7 +294,8 @@ def with_classes(recipe: Recipe, names: Sequence[str], root: Path) -> Recipe:
 
 def about(recipe: Recipe, origin: dict[str, Any], names: Sequence[str] = CITYSCAPES_CLASSES) -> dict[str, Any]:
     """The metadata that travels in a checkpoint of this recipe."""
-    untrained = {"untrained": ["decoder"]} if recipe.network.stage == "encoder" else {}
+    left = {"encoder": ["decoder"], "generator": ["comparison"]}.get(recipe.network.stage, [])
+    untrained = {"untrained": left} if left else {}
     return {
         "network": recipe.network.name,
         "arguments": network_arguments(recipe),

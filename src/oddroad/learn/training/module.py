@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
@@ -21,7 +21,7 @@ from oddroad.learn.scores import SCORES
 from oddroad.learn.tensor_ops import pad_to_multiple
 from oddroad.learn.training.distillation import distillation
 from oddroad.metrics import PixelMetric, SemanticMetric
-from oddroad.recipe import Optimiser, Recipe
+from oddroad.recipe import RESYNTHESIS_NAMES, Optimiser, Recipe
 from oddroad.types import ANOMALY, IGNORE, KNOWN, OUTLIER
 
 
@@ -155,13 +155,19 @@ class Training(L.LightningModule):
             else kinds[how.name](groups.values(), lr=how.lr)
         )
 
-        def schedule_factor(step: int) -> float:
-            if step < how.warmup:
-                return (step + 1) / how.warmup
-            return max(1 - (step - how.warmup) / max(how.steps - how.warmup, 1), 0.0) ** how.power
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule_factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, polynomial(how))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def polynomial(how: Optimiser) -> Callable[[int], float]:
+    """Factor on the learning rate at a step: linear warm-up, then polynomial decay."""
+
+    def factor(step: int) -> float:
+        if step < how.warmup:
+            return (step + 1) / how.warmup
+        return max(1 - (step - how.warmup) / max(how.steps - how.warmup, 1), 0.0) ** how.power
+
+    return factor
 
 
 def check(recipe: Recipe) -> None:
@@ -183,6 +189,11 @@ def check(recipe: Recipe) -> None:
         raise InputError(
             "network.stage = encoder trains ERFNet's encoder by its own classifier; it needs network.name = erfnet, "
             "network.auxiliary = true and network.isomax = 0"
+        )
+    if network.stage == "generator" and network.name not in RESYNTHESIS_NAMES:
+        raise InputError(
+            f"network.stage = generator trains the generator of {', '.join(RESYNTHESIS_NAMES)}; network.name is "
+            f"'{network.name}'"
         )
 
 
@@ -234,6 +245,8 @@ def merged(semantic: SemanticMetric, pixels: dict[str, PixelMetric]) -> tuple[Se
 def network_arguments(recipe: Recipe) -> dict[str, Any]:
     """What the recipe's network is built with."""
     network = recipe.network
+    if network.name in RESYNTHESIS_NAMES:
+        return resynthesis_arguments(recipe)
     arguments: dict[str, Any] = {
         "classes": network.classes + network.void,
         "outlier": network.outlier,
@@ -245,3 +258,20 @@ def network_arguments(recipe: Recipe) -> dict[str, Any]:
     if unknown := sorted(arguments.keys() - inspect.signature(make).parameters):
         raise InputError(f"network '{network.name}' does not take {', '.join(unknown)}")
     return arguments
+
+
+def resynthesis_arguments(recipe: Recipe) -> dict[str, Any]:
+    """What a resynthesis network is built with.
+
+    Raises:
+        InputError: if the recipe asks for a part that belongs to its closed-set network.
+    """
+    network, how = recipe.network, recipe.resynthesis
+    if network.void or network.isomax or network.stride:
+        raise InputError(
+            f"network.void, isomax and stride are not for '{network.name}'; set resynthesis.closed_set_void, "
+            "closed_set_isomax and closed_set_stride"
+        )
+    names = ("closed_set", "closed_set_void", "closed_set_stride", "closed_set_isomax", "width", "features")
+    own = {name: getattr(how, name) for name in names}
+    return {"classes": network.classes, "normalisation": network.normalisation, "size": list(how.size), **own}
