@@ -20,6 +20,7 @@ from oddroad.learn.outputs import Outputs
 from oddroad.learn.predictor import open_checkpoint
 from oddroad.learn.resynthesis.generator import one_hot
 from oddroad.learn.scores import SCORES
+from oddroad.learn.tensor_ops import resize
 from oddroad.learn.training.fit import fit
 from oddroad.learn.training.resynthesis import ComparisonTraining, GeneratorTraining
 from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Resynthesis, Scenes
@@ -77,7 +78,7 @@ def test_synthcp_trusts_a_sure_closed_set_network() -> None:
     logits[:, 1, :, :32] = 20.0
     with torch.inference_mode():
         found = network.judged(rgb, classes, Outputs(logits)).anomaly
-        distance = network.distance(rgb, network.synthesis(classes))
+        distance = resize(network.distance(rgb, network.synthesis(classes))[:, None], (32, 64))[:, 0]
         none = network.distance(rgb, rgb)
     assert float(found[..., :32].max()) < 1e-6
     assert torch.equal(found[..., 32:], distance[..., 32:])
