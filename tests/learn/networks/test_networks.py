@@ -40,7 +40,7 @@ PARAMETERS = {
     "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
     "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
     "mask2anomaly_swin": 49_774_478, "mask2former_small": 5_950_468, "mask2anomaly_small": 6_000_388,
-    "image_resynthesis": 0, "synthcp": 0, "synboost": 0,
+    "image_resynthesis": 5_973_955, "synthcp": 5_974_582, "synboost": 5_997_315,
 }  # fmt: skip
 LARGER = ("efficientnet_lite1", "efficientnet_lite2")
 AROUND = tuple(METHODS)
