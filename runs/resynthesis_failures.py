@@ -19,6 +19,7 @@ from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Preprocessing
 from oddroad.learn.losses.failures import class_iou, wrong_and_right
 from oddroad.learn.scores import SCORES
+from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import PixelMetric
 
 NAMES = ("failure", "msp", "entropy", "max_logit")
@@ -47,7 +48,7 @@ def main() -> None:
         wrong, right = wrong_and_right(outputs.logits, label[None])
         truth = torch.where(wrong, 1, torch.where(right, 0, 255)).to(torch.uint8)[0].numpy()
         for name, metric in metrics.items():
-            metric.add(SCORES[name](outputs)[0].numpy(), truth)
+            metric.add(resize(SCORES[name](outputs)[:, None], truth.shape)[0, 0].numpy(), truth)
         true, inside = class_iou(outputs.logits, label[None])
         off += float(((outputs.iou - true).abs() * inside).sum())
         typical += float(((true[inside].mean() - true).abs() * inside).sum())
