@@ -30,6 +30,7 @@ def cells() -> list[str]:
     """The code of the notebook."""
     held = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert held["nbformat"] == 4
+    assert all(each["id"] for each in held["cells"])
     return ["".join(each["source"]) for each in held["cells"] if each["cell_type"] == "code"]
 
 
