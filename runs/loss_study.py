@@ -145,7 +145,7 @@ def judge(path: Path, sets: Mapping[str, Frames], kept: dict[Any, Tensor]) -> li
         temperatures = {}
     elif seed != 0:  # the sweep costs as much as the rest; the other seeds are judged at the fitted one
         temperatures = {"fitted": fitted.value}
-    for name in SETS:
+    for name in (each for each in sets if each != SCENES):
         began, metrics, coarse = time.perf_counter(), {}, {}
         for number, (image, label) in enumerate(sets[name]):
             for key, heat in scores_of(look(name, number, image), temperatures).items():

@@ -65,9 +65,25 @@ def gains_of(results: list[dict[str, Any]], row: str, score: str, dataset: str) 
     return gains
 
 
+def missing(results: Sequence[dict[str, Any]], long: bool = False) -> str:
+    """Rows and seeds of the plan without a result, in words; the long study has three seeds of the void rows too."""
+    there = {(each["row"], each["seed"]) for each in results if each["score"] == ""}
+    wanted = [(row, seed) for row in MAIN for seed in range(3)]
+    wanted += [(row, seed) for row in VOID for seed in range(3 if long else 1)]
+    wanted += [(row, 0) for rows in WEIGHTS.values() for row in rows if row not in MAIN]
+    lacking: dict[str, list[str]] = {}
+    for row, seed in wanted:
+        if (row, seed) not in there:
+            lacking.setdefault(row, []).append(str(seed))
+    words = "; ".join(f"{row}, seed {', '.join(seeds)}" for row, seeds in lacking.items())
+    return f"Missing: {words}.\n" if words else "Every row and seed is there.\n"
+
+
 def main() -> None:
-    """Print everything."""
-    results = read_results(Path(sys.argv[1]))
+    """Print everything, first which runs of the plan are not there."""
+    folder = Path(sys.argv[1])
+    results = read_results(folder)
+    print(missing(results, long=folder.name == "long"))
     heads = ["score", "row", "seeds", "mIoU", *(f"{short(each)} {what}" for each in SETS for what in ("AP", "FPR95"))]
     print("## rows\n")
     print(table(heads, rows_of(results, MAIN, USUAL)))

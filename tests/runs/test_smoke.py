@@ -156,9 +156,140 @@ def test_random_networks_for_timing_and_their_int8_form(root: Path, tmp_path: Pa
 
 def test_the_tables_of_the_loss_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("loss_study_tables.py", RUNS / "loss_study")
-    assert "| --- |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("Every row and seed is there.")
+    assert "| --- |" in said
     run("loss_study_figures.py", RUNS / "loss_study", "--out", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) >= 3
+
+
+def test_the_tables_of_a_part_of_the_loss_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for name in ("ce_0", "eiml_0", "eiml_1"):
+        shutil.copy(RUNS / "loss_study" / f"{name}.json", folder)
+    run("loss_study_tables.py", folder)
+    said = capsys.readouterr().out
+    assert said.startswith("Missing: CE, seed 1, 2; LN, seed 0, 1, 2; LN + CE,")
+    assert "; EIML, seed 2; " in said
+    assert "ERFNet, seed 0, 1, 2; " in said
+    assert "EIML + 0.25 FL, seed 0" in said
+
+
+def test_the_long_loss_study_goes_on_and_stops(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, results = tmp_path / "out", tmp_path / "results"
+    out.mkdir()
+    about = {"network": "erfnet", "arguments": {"classes": 20}, "normalisation": "unit"}
+    save_checkpoint(out / "erfnet.ckpt", NETWORKS["erfnet"](classes=20), {**about, "classes": list(CITYSCAPES_CLASSES)})
+    tiny = "{scenes.crop: [32, 64], scenes.scale: [0.2, 0.3], optim.steps: 5, optim.batch: 1, optim.warmup: 1}"
+    alone = ["--seeds", 0, "--void", "--sweep", "--rows", "eiml", "--every", 1, "--images", 2]
+    words = [root, out, results, *alone, "--changes", tiny]
+    run("loss_study_long.py", *words, "--minutes", 1e-9, SETS=("road_anomaly",))
+    said = capsys.readouterr().out
+    assert "crops a second" in said
+    assert "1 of 1 runs are left" in said
+    assert "goes on from here" in said
+    assert not results.exists()
+    run("loss_study_long.py", *words, SETS=("road_anomaly",))
+    found = json.loads((results / "eiml_0.json").read_text())
+    lines = (results / "eiml_0.csv").read_text().splitlines()
+    curve = [float(each.split(",")[2]) for each in lines if ",miou," in each]
+    assert found["length"]["steps"] == len(curve) == (4 if found["length"]["stopped_early"] else 5)
+    assert found["length"]["kept_miou"] == pytest.approx(max(curve))
+    assert curve[found["length"]["kept_step"] - 1] == max(curve)
+    assert {each["dataset"] for each in found["results"]} == {"cityscapes_small", "road_anomaly"}
+    assert {each["row"] for each in found["results"]} == {"EIML"}
+    weights = out / "eiml" / "0" / "model.ckpt"
+    assert read_checkpoint(weights)[1]["origin"]["step"] == found["length"]["kept_step"]
+    capsys.readouterr()
+    run("loss_study_long.py", *words, SETS=("road_anomaly",))
+    assert "0 of 1 runs are left" in capsys.readouterr().out
+
+
+def test_the_comparison_of_all_methods(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(RUNS))
+    import comparison_judge
+
+    monkeypatch.setattr(comparison_judge, "SIZE", (64, 128))
+    some = {"A": "msp", "B": "msp fitted", "C": "sml", "D": "odin", "E": "dropout"}
+    monkeypatch.setitem(comparison_judge.METHODS, "closed", some)
+    out, results = tmp_path / "out", tmp_path / "results"
+    out.mkdir()
+    about = {"network": "erfnet", "arguments": {"classes": 20}, "normalisation": "unit"}
+    save_checkpoint(out / "erfnet.ckpt", NETWORKS["erfnet"](classes=20), {**about, "classes": list(CITYSCAPES_CLASSES)})
+    tiny = "{scenes.crop: [32, 64], scenes.scale: [0.2, 0.3], optim.steps: 1, optim.batch: 1}"
+    words = [root, out, results, "--seeds", 0, 1, "--networks", "closed", "maximised_entropy", "--sets", "road_anomaly"]
+    words += ["--scenes", 1, "--fits", 1, "--changes", tiny, "--extra", f"Again={out}/closed/1/model.ckpt:msp"]
+    run("comparison.py", *words)
+    files = {each.name: json.loads(each.read_text())["results"] for each in results.iterdir()}
+    assert set(files) == {
+        *("closed_0.json", "closed_1.json", "maximised_entropy_0.json", "maximised_entropy_1.json"),
+        *("ensemble_0.json", "again_0.json"),
+    }
+    first = {each["method"]: each for each in files["closed_1.json"]}
+    assert set(first) == set(some)
+    for each in first.values():
+        assert each["protocol"] == "native"
+        assert each["training_hours"] > 0
+        assert each["milliseconds"] > 0
+    assert first["A"]["f1_star"] is not None
+    assert files["again_0.json"][0]["ap"] == first["A"]["ap"]  # the same weights and score, with no shared features
+    assert len({each["ap"] for each in first.values()}) > 2
+    assert read_checkpoint(out / "maximised_entropy" / "0" / "model.ckpt")[1]["origin"]["init_from"] == "model.ckpt"
+    assert files["maximised_entropy_0.json"][0]["training_hours"] > files["closed_0.json"][0]["training_hours"]
+    capsys.readouterr()
+    run("comparison.py", *words)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SystemExit, match="expected TITLE=CHECKPOINT:SCORE"):
+        run("comparison.py", *words, "--extra", "nonsense")
+
+
+def test_the_meta_classifier_tells_false_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load("comparison_meta.py")
+    rng = np.random.default_rng(0)
+
+    def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        heat, anomaly = rng.uniform(0, 0.2, (40, 60)).astype(np.float32), np.zeros((40, 60), bool)
+        heat[3:5, 5:45] = 0.9  # a long thin thing in the sky
+        heat[25:33, 20:30] = 0.8
+        anomaly[25:33, 20:30] = True
+        return heat, np.where(np.arange(40)[:, None] < 15, 10, 0).repeat(60, 1), anomaly
+
+    meta = study.MetaClassifier.fit([picture() for _ in range(6)], 0.5)
+    assert meta.fitted_on == (12, 6)
+    heat, classes, anomaly = picture()
+    found = meta(heat, classes)
+    assert np.array_equal(found[anomaly], heat[anomaly])
+    assert found[3:5, 5:45].max() < 0.45
+    assert np.array_equal(found[heat < 0.5], heat[heat < 0.5])
+    nothing = study.MetaClassifier.fit([(heat, classes, np.ones_like(anomaly))], 0.5)
+    assert np.array_equal(nothing(heat, classes), heat)  # all real: nothing can be told apart
+
+
+def test_the_supplements_video(tmp_path: Path) -> None:
+    words = ["default", "default", "--names", "one", "two", "--frames", 2, "--out", tmp_path]
+    run("supplement_video.py", *words, WIDTH=320)
+    figures = json.loads((tmp_path / "rendered.json").read_text())
+    assert figures["frames"] == 2
+    assert figures["one"] == figures["two"]
+    assert 0 < figures["one"]["prevalence"] < 1
+    still = cv2.imread(str(tmp_path / "rendered.jpg"))
+    assert still.shape == (360, 640, 3)
+    seen, orange = still[180:, 320:].reshape(-1, 3).astype(int), np.array([0, 140, 255])
+    assert (np.abs(seen - orange).sum(1) < 150).any()  # the truth, in the last panel
+    run("supplement_video.py", *words, "--video", tmp_path / "rendered.mp4", WIDTH=320)
+    assert json.loads((tmp_path / "rendered.json").read_text()) == {"frames": 2}
+
+
+def test_when_a_long_run_has_ended() -> None:
+    study = load("loss_study_long.py")
+    assert not study.ended({}, 10)
+    assert not study.ended({1: 0.1, 2: 0.2, 3: 0.2, 4: 0.2}, 10)
+    assert study.ended({1: 0.1, 2: 0.2, 3: 0.2, 4: 0.2, 5: 0.201}, 10)
+    assert not study.ended({1: 0.1, 2: 0.2, 3: 0.2, 4: 0.2, 5: 0.203}, 10)
+    assert study.ended({5: 0.1, 10: 0.2}, 10)
 
 
 def test_the_benchmarks_measure_something(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

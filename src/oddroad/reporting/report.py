@@ -12,6 +12,7 @@ from typing import Any
 
 from oddroad.errors import InputError
 from oddroad.reporting import differences, figures, seeds
+from oddroad.reporting.comparison import comparison_sheets
 from oddroad.reporting.learning_curves import PLACE, read_curves
 from oddroad.reporting.methods import method_names
 from oddroad.reporting.sheets import Sheet, as_html, comma_separated, latex, markdown
@@ -82,8 +83,9 @@ WRITERS: dict[str, Callable[[Sheet], str]] = {"md": markdown, "csv": comma_separ
 def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
     """Tables (.md, .csv, .tex), figures (.png) and one self-contained page (report.html) in a folder.
 
-    Results that name their ``row`` and ``seed`` are gathered into one table of mean and standard deviation. A result
-    that is given twice is shown once.
+    Results that name their ``row`` and ``seed`` are gathered into one table of mean and standard deviation; those that
+    name their ``method`` and ``seed`` into one of all methods and into tables like the second paper's. A result that is
+    given twice is shown once.
 
     Args:
         paths: files of 'oddroad evaluate --json', and folders of 'oddroad train', whose learning curves are drawn.
@@ -106,7 +108,12 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
     curves = {run_name(each, folders): read_curves(each / PLACE) for each in folders}
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    sections = seed_tables([each for each in everything if "seed" in each], out, written)
+    trained = [each for each in everything if "seed" in each]
+    sections = [
+        Section(title, put(sheet, name, out, written), note=note)
+        for name, title, sheet, note in comparison_sheets([each for each in trained if "method" in each])
+    ]
+    sections += seed_tables([each for each in trained if "method" not in each], out, written)
     sections += result_tables(results, names, out, written)
     sections += figure_sections(results, names, out, written)
     if folders:
