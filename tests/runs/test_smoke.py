@@ -246,7 +246,7 @@ def test_the_comparison_of_all_methods(
         run("comparison.py", *words, "--extra", "nonsense")
 
 
-def test_the_meta_classifier_tells_false_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_meta_classifier_tells_false_alarms() -> None:
     study = load("comparison_meta.py")
     rng = np.random.default_rng(0)
 
@@ -283,7 +283,8 @@ def test_the_supplements_video(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "rendered.json").read_text()) == {"frames": 2}
 
 
-def test_when_a_long_run_has_ended() -> None:
+def test_when_a_long_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RUNS))
     study = load("loss_study_long.py")
     assert not study.ended({}, 10)
     assert not study.ended({1: 0.1, 2: 0.2, 3: 0.2, 4: 0.2}, 10)
