@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import errno
+import os
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -24,6 +26,58 @@ class PartlyFailed(InputError):
 
 class LostSource(InputError):
     """A live source that was there went away and did not come back; what was seen before is kept."""
+
+
+HINTS = {
+    errno.ENOSPC: "; free some space or choose another folder",
+    errno.EDQUOT: "; free some space or choose another folder",
+    errno.EACCES: "; choose another place, or change its permissions",
+    errno.EPERM: "; choose another place, or change its permissions",
+    errno.EROFS: "; choose another place: this one is read-only",
+    errno.EMFILE: "; allow this process more open files (ulimit -n)",
+    errno.ENFILE: "; close other programs: the system has too many open files",
+    errno.EIO: "; the disk, or the way to it, fails: check it, then run the same command again",
+}
+"""Error of the operating system -> what to do."""
+
+
+def why(error: OSError) -> str:
+    """What the operating system says, and what to do.
+
+    >>> why(OSError(errno.EROFS, "-"))
+    'Read-only file system; choose another place: this one is read-only'
+    """
+    if error.errno is None:
+        return str(error) or "it failed"
+    return f"{os.strerror(error.errno)}{HINTS.get(error.errno, '')}"
+
+
+NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "enough memory", "out of memory", "insufficient memory")
+"""How libraries say that there is no memory, in other exceptions than Python's."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, or one that it came from, says that there is no memory.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("std::bad_alloc")), out_of_memory(ValueError("x"))
+    (True, True, False)
+    """
+    return any(
+        isinstance(each, MemoryError)
+        or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
+        or any(words in str(each).lower() for words in NO_MEMORY)
+        for each in causes(error)
+    )
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and those that it came from, each once."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 def counted(number: float, thing: str, form: str = "") -> str:

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+import numpy as np
+
+from oddroad.errors import InputError, why
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, what: str) -> Iterator[Path]:
+    """A path to write to, which becomes ``path`` at the end of the block; if the block fails, it is gone.
+
+    Args:
+        path: the file that is to appear, whole or not at all; its folder is made.
+        what: it is, for the message.
+
+    Raises:
+        InputError: if the block or this meets an error of the operating system; what was there before is kept.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"cannot write the {what} to '{path.parent}': {why(error)}; what was written before is kept"
+        ) from None
 
 
 def write_whole(path: Path, data: Any, what: str) -> None:
@@ -16,20 +47,21 @@ def write_whole(path: Path, data: Any, what: str) -> None:
     Raises:
         InputError: if they cannot be written; nothing is left behind.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the {what} to '{path.parent}': {error.strerror}; what was written before is kept: make room "
-            "and run the same command again"
-        ) from None
+    with written_whole(path, what) as partial, partial.open("wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """An array as the bytes of a .npy file. (NumPy, writing to a file itself, says nothing of a full disk but a count.)
+
+    >>> np.load(io.BytesIO(npy_bytes(np.arange(3))))
+    array([0, 1, 2])
+    """
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
 
 
 def sha256_of(path: Path) -> str:

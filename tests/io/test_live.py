@@ -158,7 +158,7 @@ class TestLive:
         clock = [0.0]
 
         class Gone:
-            finite, rate = False, 10.0
+            finite, rate, undecoded = False, 10.0, 0
 
             def __init__(self, *given: object) -> None:
                 if clock[0] > 0:
@@ -190,7 +190,7 @@ class TestLive:
         tries = iter([True, False, False, True, True] + [False] * 99)
 
         class Flapping:
-            finite, rate = False, 10.0
+            finite, rate, undecoded = False, 10.0, 0
 
             def __init__(self, *given: object) -> None:
                 if not next(tries):

@@ -119,7 +119,6 @@ def explain(card: Card, files: Sequence[Path]) -> None:
         wide.print(score)
         wide.print(trade_table(rows))
     for path in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() in TABLES:
             write_whole(path, json.dumps({"tracking": card.calibration["tracking"], "scores": found}).encode(), "table")
             continue

@@ -10,6 +10,7 @@ import tyro
 
 from oddroad.cli.common import parse_size, progress_bar, say
 from oddroad.errors import InputError, counted
+from oddroad.io.folder_lock import FolderLock
 
 if TYPE_CHECKING:
     from oddroad.detection.tracking import Tracking
@@ -95,11 +96,12 @@ def calibrate(
     out = out or Path(f"{Path(model).stem}.calibrated{'.ckpt' if checkpoint else '.onnx'}")
     if not out.parent.is_dir():
         raise InputError(f"cannot write to '{out.parent}': there is no such folder; create it first")
-    if checkpoint:
-        calibrate_network(Path(model), data, root, scores, split, max_frames or 500, size or "any", stride, out)
-    else:
+    tracking = None if checkpoint else tracking_of(threshold or "", min_hits, max_age, every, speed, explain)
+    with FolderLock(out.parent, f".{out.name}.lock", f"'{out}'"):
+        if checkpoint:
+            calibrate_network(Path(model), data, root, scores, split, max_frames or 500, size or "any", stride, out)
+            return
         options = threshold, confidence, min_area, scope, roi, update
-        tracking = tracking_of(threshold or "", min_hits, max_age, every, speed, explain)
         calibrate_detector(model, data, root, scores, split, max_frames, *options, tracking, speed, explain, out)
 
 

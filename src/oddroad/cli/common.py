@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from oddroad.errors import InputError
+from oddroad.files import write_whole
 from oddroad.models.telling import telling
 
 EngineName = Literal[
@@ -156,8 +157,7 @@ def write_json(given: tuple[Path, ...] | None, *values: Any, indent: int | None 
     path = json_file(given)
     text = "".join(f"{json.dumps(value, indent=indent)}\n" for value in values)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(), "JSON")
     elif given is not None:
         print(text, end="", flush=True)
 

@@ -38,7 +38,19 @@ from oddroad.cli.report import report
 from oddroad.cli.results import results
 from oddroad.cli.train import train
 from oddroad.cli.web import web
-from oddroad.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, WRONG, InputError, LostSource, PartlyFailed, pick
+from oddroad.errors import (
+    BAD_INPUT,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    InputError,
+    LostSource,
+    PartlyFailed,
+    out_of_memory,
+    pick,
+    why,
+)
 from oddroad.io.redaction import redact
 from oddroad.recipe import read_recipe
 
@@ -76,7 +88,8 @@ READABLE = (tyro.conf.DisallowNone, tyro.conf.PositionalMetavarFromFieldName)
 EXIT_CODES = {
     DONE: "done",
     WRONG: "a check found something wrong ('data verify', 'check')",
-    BAD_INPUT: "bad input: an option, a file, a place that cannot be read or written; one line says what to do",
+    BAD_INPUT: "bad input: an option, a file, a place that cannot be read or written, too little memory; one line says "
+    "what to do",
     FAILED: "a source was lost and stayed away, part of an archive could not be mined, or a fault of ours",
     INTERRUPTED: "interrupted; what was finished is kept",
 }
@@ -223,16 +236,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has left
         return 0
     except OSError as error:
-        if error.errno is None:
-            return bug()
+        if error.errno is None or error.errno == errno.ENOMEM:
+            return short_of_memory() if out_of_memory(error) else bug()
+        what, hint, rest = why(error).partition("; ")
         where = f" '{error.filename}'" if error.filename else ""
-        return complain(f"{os.strerror(error.errno)}{where}{HINTS.get(error.errno, '')}")
+        return complain(f"{what}{where}{hint}{rest}")
     except KeyboardInterrupt:
         return complain("interrupted; what was finished is kept", INTERRUPTED)
-    except Exception:
+    except Exception as error:
         # a library that is being loaded answers Ctrl-C with an error of its own (onnxruntime: ImportError)
-        return complain("interrupted; what was finished is kept", INTERRUPTED) if STOPPED else bug()
+        if STOPPED:
+            return complain("interrupted; what was finished is kept", INTERRUPTED)
+        return short_of_memory() if out_of_memory(error) else bug()
     return 0
+
+
+def short_of_memory() -> int:
+    """Say that there is no memory; returns the exit code."""
+    return complain(
+        "there is not enough memory; close other programs, or give it less: smaller or fewer pictures at a time, fewer "
+        "--workers. What was finished is kept"
+    )
 
 
 STOPPED: list[int] = []
@@ -266,15 +290,6 @@ def bug() -> int:
         print(printable(line), file=sys.stderr)
     return complain("this is a fault in oddroad; please report it with the lines above", FAILED)
 
-
-HINTS = {
-    errno.ENOSPC: "; free some space or choose another folder",
-    errno.EDQUOT: "; free some space or choose another folder",
-    errno.EACCES: "; choose another place, or change its permissions",
-    errno.EPERM: "; choose another place, or change its permissions",
-    errno.EROFS: "; choose another place: this one is read-only",
-}
-"""Error of the operating system -> what to do."""
 
 EXTRAS = {
     "openvino": ("openvino",),

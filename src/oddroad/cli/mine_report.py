@@ -11,6 +11,7 @@ import tyro
 
 from oddroad.cli.common import printable, say
 from oddroad.errors import InputError, counted
+from oddroad.files import write_whole
 
 
 def mine_report(
@@ -78,8 +79,7 @@ def mine_report(
         findings, segments, selection, None if no_clips else footage, failed, shown, likeness, ids, clip_seconds
     )
     target = out or Path(findings) / "report.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    write_whole(target, text.encode(), "page")
     say(f"{counted(len(selection.rows), 'thing')} in {counted(len(selection.leaders()), 'group')}; {target}")
 
     def tell(words: str) -> None:
@@ -95,8 +95,6 @@ def mine_report(
     if clips is not None:
         say(f"{counted(write_clips(rows, footage, clips, clip_seconds, tell), 'clip')} in {clips}")
     if label_list is not None:
-        from oddroad.files import write_whole
-
         numbers = chosen(selection, choose) if choose else selection.diverse(count)
         sizes = [int((selection.group == selection.group[each]).sum()) for each in numbers]
         groups = [int(selection.group[each]) for each in numbers]

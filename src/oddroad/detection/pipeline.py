@@ -202,7 +202,10 @@ class Run:
         while not stop.wait(self.settings.heartbeat):
             if self.results.started:
                 since = time.perf_counter() - self.last_frame
-                self.results.line(heartbeat_line(self.summary.frames + self.summary.damaged, since))
+                try:
+                    self.results.line(heartbeat_line(self.summary.frames + self.summary.damaged, since))
+                except InputError:  # the next frame meets the same and ends the run
+                    return
 
     def drop(self) -> None:
         """Count a frame that a newer one replaced."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.errors import InputError
-from oddroad.files import sha256_of
+from oddroad.errors import InputError, why
+from oddroad.files import npy_bytes, sha256_of
 from oddroad.types import Sample
 
 LOCK = "in-use.lock"
@@ -113,11 +113,17 @@ def load_map(path: Path, size: tuple[int, ...]) -> np.ndarray | None:
 
 def keep_map(path: Path, values: np.ndarray) -> None:
     """Write a map, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as opened:
-        np.save(opened, values)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(npy_bytes(values))
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot keep a map in '{path.parent}': {why(error)}; or pass another folder as --work"
+        ) from None
 
 
 def clear(folder: Path, dataset: str) -> None:

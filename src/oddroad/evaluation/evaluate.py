@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from oddroad.concurrency import available_cores
 from oddroad.datasets import DATASETS, DataSet, completeness, find_set
@@ -28,15 +26,14 @@ from oddroad.evaluation.judged import AtThreshold
 from oddroad.evaluation.notes import notes_of_sequences, notes_of_set
 from oddroad.evaluation.options import check_options, check_saved, check_video
 from oddroad.evaluation.passes import class_pass, component_pass, pixel_pass
+from oddroad.evaluation.pictures import frames_to_draw, new_pictures, put_pictures
 from oddroad.evaluation.predictors import Predictor
 from oddroad.evaluation.video import VideoCounts, sequences_of, video_pass
 from oddroad.evaluation.workers import PartialCounts, Settings, WorkerPool
 from oddroad.files import write_whole
+from oddroad.io.folder_lock import FolderLock
 from oddroad.roi import Roi
 from oddroad.types import CITYSCAPES_CLASSES, Sample
-
-MOST_PICTURES = 100
-"""Frames of a set that are drawn, beside the best, median and worst of each score."""
 
 Tell = Callable[[str, int, int], None]
 """Called with (what, frames done, frames in all)."""
@@ -77,7 +74,7 @@ def evaluate(settings: Settings, data: Sequence[str], root: Path, tell: Tell | N
     own = {} if predictor.card is None else predictor.card.calibration
     tracking = Tracking.of(own, settings.min_hits, settings.max_age)
     settings = replace(settings, min_hits=tracking.min_hits, max_age=tracking.max_age)
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         if anomaly_sets and not predictor.saved:
             folder = stack.enter_context(working_folder(settings.work, key_of(made_by(settings, predictor))))
             settings = replace(settings, work=folder)
@@ -159,9 +156,8 @@ def evaluate_anomaly(
     }
     ranges = {name: whole.pixel[name].quantiles([0.05, 0.999]).tolist() for name in names}
     folder = settings.pictures / frames_folder(where) if settings.pictures is not None else None
-    if folder is not None:
-        clear_pictures(folder)
-    given = thresholds, ranges, folder, frames_to_draw(whole.frames, names)
+    drawn = new_pictures(folder) if folder is not None else None
+    given = thresholds, ranges, drawn, frames_to_draw(whole.frames, names)
     judged: dict[str, list[list[AtThreshold]]] = {name: [] for name in names}
     for number, found in enumerate(pool.work(component_pass, used, dataset, *given)):
         for name, parts in found.items():
@@ -192,6 +188,8 @@ def evaluate_anomaly(
             settings, common, name, whole, pixel[name], list(zip(*judged[name], strict=True)),
             list(zip(*drives[name], strict=True)), [each.unit for each in used], list(sequences), told,
         )  # fmt: skip
+    if folder is not None and drawn is not None:
+        put_pictures(drawn, folder)
     if not pool.predictor.saved:
         clear(settings.work, dataset)
 
@@ -205,13 +203,6 @@ def frames_folder(where: dict[str, str]) -> str:
     """The folder, beside the results, of the pictures of a set: its name, with a split that is not the usual one."""
     name, split = where["dataset"], where["split"]
     return name if split == DATASETS[name].split else f"{name}.{split.replace('/', '_')}"
-
-
-def clear_pictures(folder: Path) -> None:
-    """Remove the pictures of an earlier run, which would stand beside the figures of this one."""
-    for ending in (".image.jpg", ".png"):
-        for path in folder.glob(f"*{ending}"):
-            path.unlink()
 
 
 def describe_run(pool: WorkerPool, where: dict[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
@@ -290,13 +281,14 @@ def evaluate_to_file(
     """All results; ``out`` is written anew after each, so that it always holds every result so far, whole.
 
     Raises:
-        InputError: see ``evaluate``; or if the file cannot be written.
+        InputError: see ``evaluate``; or if the file cannot be written, or another run is writing it.
     """
     results: list[dict[str, Any]] = []
-    for result in evaluate(settings, data, root, tell):
-        results.append(plain(result))
-        if out is not None:
-            write_whole(out, json.dumps({"results": results}, indent=1).encode(), "results")
+    with FolderLock(out.parent, f".{out.name}.lock", f"'{out}'", "--json") if out else contextlib.nullcontext():
+        for result in evaluate(settings, data, root, tell):
+            results.append(plain(result))
+            if out is not None:
+                write_whole(out, json.dumps({"results": results}, indent=1).encode(), "results")
     return results
 
 
@@ -307,13 +299,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def frames_to_draw(frames: Sequence[dict[str, Any]], scores: Sequence[str]) -> set[str]:
-    """Names of the frames to draw: evenly spread ones, and the best, median and worst of each score."""
-    even = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MOST_PICTURES)).astype(int))
-    chosen = {frames[at]["name"] for at in even}
-    for score in scores:
-        ranked = sorted((each for each in frames if each["ap"][score] is not None), key=lambda each: each["ap"][score])
-        chosen |= {ranked[at]["name"] for at in (0, len(ranked) // 2, -1) if ranked}
-    return chosen

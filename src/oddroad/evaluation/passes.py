@@ -13,7 +13,7 @@ import numpy as np
 
 from oddroad.datasets import DATASETS, read_image
 from oddroad.datasets.read import check_shapes, read_raw_label, same_aspect
-from oddroad.errors import InputError
+from oddroad.errors import InputError, why
 from oddroad.evaluation.cache import keep_map, load_map, map_path
 from oddroad.evaluation.judged import AtThreshold, Truth
 from oddroad.evaluation.predictors import Predictor
@@ -268,19 +268,23 @@ def draw(
         maps: score -> (H, W) float.
         display_ranges: score -> the score drawn as 0 and the one drawn as 255.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     image = read_image(sample)
     height, width = image.shape[:2]
     size = (PICTURE_WIDTH, max(round(PICTURE_WIDTH * height / width), 1))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    write_image(folder / f"{sample.name}.image.jpg", image)
-    write_image(folder / f"{sample.name}.truth.png", resize_nearest(label, (size[1], size[0])))
+    pictures = {"image.jpg": image, "truth.png": resize_nearest(label, (size[1], size[0]))}
     for name, heat in maps.items():
         low, high = np.clip(display_ranges[name], -MOST, MOST)
         level = (heat.clip(low, high) - low) / (high - low) if high > low else np.zeros(heat.shape)
         small = cv2.resize(level.clip(0, 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        place = folder / f"{sample.name}.{name.replace('/', '_')}.png"
-        write_image(place, np.round(255 * small).astype(np.uint8))
+        pictures[f"{name.replace('/', '_')}.png"] = np.round(255 * small).astype(np.uint8)
+    try:
+        for ending, picture in pictures.items():
+            write_image(folder / f"{sample.name}.{ending}", picture)
+    except OSError as error:
+        raise InputError(
+            f"cannot write pictures to '{folder.parent}': {why(error)}; earlier results are kept"
+        ) from None
 
 
 def class_pass(predictor: Predictor, settings: Settings, sample: Sample, dataset: str) -> PartialCounts:

@@ -10,6 +10,7 @@ from oddroad.exchange.media import Media, with_images
 from oddroad.exchange.names import as_jpeg, safe_parts
 from oddroad.exchange.outlines import outlines
 from oddroad.exchange.results import FrameResult, Results, TrackInfo
+from oddroad.files import written_whole
 from oddroad.types import Region
 
 
@@ -82,32 +83,25 @@ def write_mcap(results: Results, out: Path, media: Media | None) -> list[str]:
         raise InputError("the results are of still images, which have no time; MCAP is for videos, cameras and logs")
     context = foxglove.Context()
     channels: dict[str, Any] = {}
-    partial = out.with_name(f"{out.name}.partial")
 
     def channel(kind: Any, name: str) -> Any:
         if name not in channels:
             channels[name] = kind(name, context=context)
         return channels[name]
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with foxglove.open_mcap(partial, allow_overwrite=True, context=context) as writer:
-            writer.write_metadata("oddroad", metadata_of(results))
-            for frame, image in with_images(frames, media):
-                at = log_time(frame) or 0
-                stamp = Timestamp(sec=at // 10**9, nsec=at % 10**9)
-                if image is not None:
-                    picture = CompressedImage(
-                        timestamp=stamp, frame_id=frame.source, data=as_jpeg(image), format="jpeg"
-                    )
-                    channel(CompressedImageChannel, topic(frame, "image")).log(picture, log_time=at)
-                found = annotations_of(frame, stamp)
-                channel(ImageAnnotationsChannel, topic(frame, "anomalies")).log(found, log_time=at)
-        partial.replace(out)
-    except OSError as error:
-        raise InputError(f"cannot write '{out}': {error.strerror}; choose another file with --out") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        written_whole(out, "MCAP file") as partial,
+        foxglove.open_mcap(partial, allow_overwrite=True, context=context) as writer,
+    ):
+        writer.write_metadata("oddroad", metadata_of(results))
+        for frame, image in with_images(frames, media):
+            at = log_time(frame) or 0
+            stamp = Timestamp(sec=at // 10**9, nsec=at % 10**9)
+            if image is not None:
+                picture = CompressedImage(timestamp=stamp, frame_id=frame.source, data=as_jpeg(image), format="jpeg")
+                channel(CompressedImageChannel, topic(frame, "image")).log(picture, log_time=at)
+            found = annotations_of(frame, stamp)
+            channel(ImageAnnotationsChannel, topic(frame, "anomalies")).log(found, log_time=at)
     notes = [f"topics: {', '.join(sorted(channels))}"]
     if any(each.utc is None for each in frames):
         notes.append("times are seconds since the start of the source, as it does not tell the time of day")

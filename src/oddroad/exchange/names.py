@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, why
 from oddroad.exchange.results import FrameResult
 from oddroad.io.images import encode_image, write_image
 
@@ -59,7 +59,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             out.rmdir()
         partial.replace(out)
     except OSError as error:
-        raise InputError(f"cannot write to '{out}': {error.strerror}; choose another folder with --out") from None
+        raise InputError(f"cannot write to '{out}': {why(error)}; or choose another folder with --out") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from oddroad.errors import InputError
 from oddroad.exchange.media import Media, map_path, saved_map, with_images
 from oddroad.exchange.names import as_jpeg, safe_parts
 from oddroad.exchange.results import FrameResult, Results
+from oddroad.files import written_whole
 from oddroad.regions import mask_in_box
 
 STILLS = "images"
@@ -94,13 +95,13 @@ def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
     """
     import rerun
 
-    partial = out.with_name(f"{out.name}.partial")
     limits = map_limits(results)
     recording = rerun.RecordingStream("oddroad")
     recording.set_log_time_enabled(False)
     logs: dict[str, SourceLog] = {}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        partial = stack.enter_context(written_whole(out, "recording"))
+        stack.callback(recording.disconnect)
         recording.save(partial, default_blueprint=layout(results))
         for number, (frame, image) in enumerate(with_images(results.frames, media)):
             recording.reset_time()
@@ -113,13 +114,6 @@ def write_rerun(results: Results, out: Path, media: Media | None) -> list[str]:
             if path not in logs:
                 logs[path] = SourceLog(recording, path, limits)
             logs[path].log(frame, image, saved_map(frame))
-        recording.disconnect()
-        partial.replace(out)
-    except OSError as error:
-        raise InputError(f"cannot write '{out}': {error.strerror}; choose another file with --out") from None
-    finally:
-        recording.disconnect()
-        partial.unlink(missing_ok=True)
     notes = [f"open it with: rerun {out}"]
     if media is None:
         notes.append("without pictures; pass the file or folder that 'oddroad detect' read with --media to have them")

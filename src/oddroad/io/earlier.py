@@ -21,29 +21,63 @@ than printable letters: its successor removes these and no other."""
 def note_file(out: Path, path: Path) -> None:
     """Add a file to the list of a folder."""
     with (out / FILES).open("a", encoding="utf-8") as opened:
-        name = path.relative_to(out).as_posix()
-        opened.write((name if name.isprintable() and name[0] != '"' else json.dumps(name)) + "\n")
+        opened.write(listed(out, path))
 
 
-def clear(out: Path) -> None:
-    """Remove the files that an earlier run has written to a folder, and the folders that are empty then."""
+def listed(out: Path, path: Path) -> str:
+    """The line of a file in the list of a folder."""
+    name = path.relative_to(out).as_posix()
+    return (name if name.isprintable() and name[0] != '"' else json.dumps(name)) + "\n"
+
+
+def noted_files(out: Path) -> list[str]:
+    """The names in the list of a folder; a last one that was cut off when the run was killed is left out."""
     try:
-        names = (out / FILES).read_text(encoding="utf-8").splitlines()
+        lines = (out / FILES).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     except OSError:
-        names = []
+        return []
+    names: list[str] = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            name = str(json.loads(line) if line.startswith('"') else line.rstrip("\n"))
+            if line.endswith("\n") and name and ".." not in Path(name).parts and not Path(name).is_absolute():
+                names.append(name)
+    return names
+
+
+def clear(out: Path, keep: Path) -> None:
+    """Remove the files that an earlier run has written to a folder, and the folders that are empty then.
+
+    The list goes last, so that a run that is killed in between leaves nothing that its successor does not find.
+
+    Args:
+        out: the folder.
+        keep: a file in it, that of the lines of the new run; it is all that the list names then.
+    """
     folders: set[Path] = set()
-    for line in names:
-        name = json.loads(line) if line.startswith('"') else line
+    for name in noted_files(out):
         path = out / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            continue
-        with contextlib.suppress(OSError):
-            path.unlink()
-        folders.update(each for each in path.parents if out in each.parents)
+        if path != keep:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        folders.update(each for each in path.parents if out in each.parents and each not in keep.parents)
     for each in sorted(folders, key=lambda folder: -len(folder.parts)):
         with contextlib.suppress(OSError):
             each.rmdir()
-    (out / FILES).unlink(missing_ok=True)
+    partial = out / f"{FILES}.partial"
+    partial.write_text(listed(out, keep), encoding="utf-8")
+    partial.replace(out / FILES)
+
+
+def mend_list(out: Path) -> None:
+    """End the list of a folder with a whole line, so that the next name begins one."""
+    path = out / FILES
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("r+b") as opened:
+        opened.seek(-1, os.SEEK_END)
+        if opened.read(1) != b"\n":
+            opened.write(b"\n")
 
 
 COUNTED = ("frames", "with_regions", "without_roi", "damaged", "drift_alarms")
@@ -68,6 +102,7 @@ class Earlier:
         finished: whether it came to its end.
         length: bytes of its lines up to the last frame.
         ends: bytes of its lines up to each frame of the last source, and what was counted until then.
+        before: length, number of sources and counts before the last source.
     """
 
     path: Path
@@ -83,6 +118,7 @@ class Earlier:
     finished: bool = False
     length: int = 0
     ends: list[tuple[int, int | None, dict[str, int]]] = field(default_factory=list)
+    before: tuple[int, dict[str, int]] = (0, {})
 
     @classmethod
     def read(cls, path: Path) -> Earlier | None:
@@ -120,6 +156,7 @@ class Earlier:
     def add(self, values: Mapping[str, Any], place: int) -> None:
         """Count a frame whose line ends at a place of the file."""
         if values["source"] != self.last_source:
+            self.before = self.length, dict(self.counts)
             self.last_source, self.first_time, self.ends = values["source"], values["time"], []
             self.done.add(self.last_source)
         self.last_index, self.length = values["index"], place
@@ -155,8 +192,14 @@ class Earlier:
                 )
 
     def keep_last(self, count: int) -> None:
-        """Keep only the first frames of the last source: as many as its overlay holds."""
-        if not 0 < count < self.frames_of_last:
+        """Keep only the first frames of the last source: as many as its overlay holds. Without any it begins anew."""
+        if count >= self.frames_of_last:
+            return
+        if count == 0:
+            self.done.discard(self.last_source)
+            self.length, self.counts = self.before
+            self.last_source, self.last_index, self.first_time = "", None, None
+            self.ends, self.frames_of_last = [], 0
             return
         self.ends = self.ends[:count]
         self.length, self.last_index, self.counts = self.ends[-1]
@@ -167,10 +210,23 @@ class Earlier:
         os.truncate(self.path, self.length)
 
 
+def set_aside(path: Path) -> Path:
+    """Where an overlay waits while its frames are carried over into a new one."""
+    return path.with_name(f".{path.name}.before")
+
+
 def frames_in(path: Path) -> int:
-    """Number of frames that a video really holds; 0 where it cannot be read."""
+    """Number of frames that a video really holds; 0 where it cannot be read.
+
+    A video that was set aside when a run was killed is put back first: it holds all that was there.
+
+    Raises:
+        OSError: if it cannot be put back.
+    """
     import av
 
+    if set_aside(path).is_file():
+        set_aside(path).replace(path)
     try:
         with av.open(f"file:{path}") as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
@@ -188,7 +244,7 @@ def carry_over(path: Path, video: VideoWriter, earlier: Earlier) -> VideoWriter:
     """
     import av
 
-    before = path.with_name(f".{path.name}.before")
+    before = set_aside(path)
     if not path.exists():
         return video
     path.replace(before)

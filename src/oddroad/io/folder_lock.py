@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, why
 
 LOCK = ".oddroad.lock"
 """Name of the lock in the folder; it is gone when the run ends, and stale where the process was killed."""
@@ -24,20 +24,24 @@ class FolderLock:
 
     Args:
         folder: is made if it is not there.
+        name: of the lock, where it is not the whole folder that belongs to a run.
+        what: belongs to the run, for the message; by default the folder.
+        option: that chooses another place.
 
     Raises:
         InputError: if another run holds it, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.path = folder, folder / LOCK
+    def __init__(self, folder: Path, name: str = LOCK, what: str = "", option: str = "--out"):
+        self.folder, self.path = folder, folder / name
+        self.what, self.option = what or f"the folder '{folder}'", option
         self.made = [each for each in (folder, *folder.parents) if not each.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.descriptor = self.take()
         except OSError as error:
             raise InputError(
-                f"cannot write to '{folder}': {error.strerror}; choose another folder with --out"
+                f"cannot write to '{folder}': {why(error)}; or choose another place with {option}"
             ) from None
 
     def take(self) -> int:
@@ -47,8 +51,8 @@ class FolderLock:
             try:
                 if not locked(descriptor, self.path):
                     raise InputError(
-                        f"the folder '{self.folder}' belongs to a run that still works ({holder(self.path)}); wait "
-                        "until it ends, or choose another folder with --out"
+                        f"{self.what} belongs to a run that still works ({holder(self.path)}); wait "
+                        f"until it ends, or choose another place with {self.option}"
                     )
                 if not (self.path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(self.path))):
                     os.close(descriptor)  # the one before has just removed it
@@ -68,12 +72,19 @@ class FolderLock:
         """Give the folder back; folders that were made for it and are empty go, too."""
         if self.descriptor < 0:
             return
-        self.path.unlink(missing_ok=True)
-        os.close(self.descriptor)
+        for step in (self.path.unlink, lambda: os.close(self.descriptor)):
+            with contextlib.suppress(OSError):  # the work is done; a lock that stays is free all the same
+                step()
         self.descriptor = -1
         for each in self.made:
             with contextlib.suppress(OSError):
                 each.rmdir()
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.release()
 
 
 def now() -> str:

@@ -69,6 +69,11 @@ class Stream:
         """Whether it is a file with an end, rather than something that happens now."""
         return bool(self.container.duration and self.container.duration > 0)
 
+    @property
+    def undecoded(self) -> int:
+        """Packets from which no picture could be decoded."""
+        return self.decoder.lost
+
     def pictures(self) -> Iterator[tuple[Any, str]]:
         """Each frame, not yet converted, and why it is damaged."""
         for frame, _, damage in decoded(self.container, self.stream, self.decoder, self.ended):
@@ -82,7 +87,7 @@ class Stream:
 class Camera:
     """One connection to a camera of this computer, by its number; as ``Stream``. OpenCV reads it on every system."""
 
-    finite = False
+    finite, undecoded = False, 0
 
     def __init__(self, source: Source, options: ReadOptions, report: ReadReport):
         self.capture = cv2.VideoCapture(int(source.place))
@@ -131,6 +136,29 @@ def read_live(source: Source, every: int, report: ReadReport, options: ReadOptio
         return
     report.rates[source.name] = connection.rate or ASSUMED_RATE
     maker = FrameMaker(source.name, every, report)
+    try:
+        yield from while_it_comes(source, connection, maker, report, options)
+    finally:
+        report.lose(source.name, 0, maker.index)
+
+
+def while_it_comes(
+    source: Source,
+    connection: Stream | Camera | None,
+    maker: FrameMaker,
+    report: ReadReport,
+    options: ReadOptions,
+) -> Iterator[Frame]:
+    """The frames of a source that happens now, connected again and again; see ``read_live``.
+
+    Args:
+        source: it.
+        connection: the first one.
+        maker: of its frames.
+        report: gets the gaps, and the number of packets from which no picture could be decoded.
+        options: how to read.
+    """
+    kind = Camera if source.kind == "camera" else Stream
     began = last = None
     steady, wait, reason = time.monotonic(), FIRST_WAIT, ""
     while True:
@@ -152,6 +180,7 @@ def read_live(source: Source, every: int, report: ReadReport, options: ReadOptio
                         yield made
             finally:
                 connection.close()
+                report.lost[source.name] = report.lost.get(source.name, 0) + connection.undecoded
             reason = reason or (connection.ended[0] if connection.ended else "the connection was closed")
             if began is None:
                 raise InputError(f"'{source.shown}' gave no frame: it is cut off, damaged, or has ended")

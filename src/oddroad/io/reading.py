@@ -78,10 +78,17 @@ class ReadReport:
             self.notes.append(words)
 
     def lose(self, source: str, count: int, of: int) -> None:
-        """Count frames of a source that could not be decoded, of all that there were."""
-        if count:
-            self.lost[source] = self.lost.get(source, 0) + count
-            self.skipped.append(f"{source}: {count} of {counted(of, 'frame')} could not be decoded")
+        """Count frames of a source that could not be decoded, and say how many they are in all.
+
+        Args:
+            source: its name.
+            count: those that are not counted yet.
+            of: all frames of the source, with them; where others were counted before, without those.
+        """
+        before = self.lost.pop(source, 0)
+        if before + count:
+            self.lost[source] = before + count
+            self.skipped.append(f"{source}: {before + count} of {counted(before + of, 'frame')} could not be decoded")
 
     def damage(self, source: str) -> None:
         """Count a damaged frame of a source."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from oddroad.errors import InputError
-from oddroad.io.earlier import COUNTED, Earlier, carry_over, clear, note_file
+from oddroad.errors import InputError, why
+from oddroad.files import npy_bytes
+from oddroad.io.earlier import COUNTED, Earlier, carry_over, clear, mend_list, note_file
 from oddroad.io.folder_lock import FolderLock
 from oddroad.io.images import write_image
+from oddroad.io.line_file import LineFile
 from oddroad.io.rotation import Rotation
 from oddroad.io.sources import Source
 from oddroad.io.video_writer import VideoWriter
@@ -89,7 +92,7 @@ class Results:
         self.stream, self.rotation, self.earlier = stream, rotation, earlier
         self.bases = base_names(sources)
         self.lock = FolderLock(out) if out is not None else None
-        self.lines: TextIO | None = None
+        self.lines: LineFile | None = None
         self.video: VideoWriter | None = None
         self.video_of = ""
         self.videos: Counter[str] = Counter()
@@ -104,35 +107,54 @@ class Results:
 
     def start(self) -> None:
         """Open the lines: what an earlier run has written goes first, unless this one goes on with it."""
-        if not self.started and self.out is not None:
-            if self.earlier is None:
-                clear(self.out)
-            else:
-                self.earlier.cut()
+        resumed = self.earlier is not None and not self.started
         self.part += 1
-        resumed, self.started = self.earlier is not None and not self.started, True
+        header = dict(self.header) | ({"part": self.part} if self.rotation is not None else {})
         if self.folder is not None:
-            assert self.out is not None
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                note_file(self.out, self.folder / LINES)
-                self.lines = open(self.folder / LINES, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
-            except OSError as error:
-                raise InputError(
-                    f"cannot write to '{self.folder}': {error.strerror}; choose another folder with --out"
-                ) from None
+            with self.told():
+                self.open_lines(self.folder / LINES, None if resumed else line_of(header))
+        self.started = True
         if self.rotation is not None:
             self.rotation.begin()
-        if not resumed:
-            self.put(dict(self.header) | ({"part": self.part} if self.rotation is not None else {}))
+            self.rotation.add(len(line_of(header)))
+        if self.stream is not None and not resumed:
+            self.stream.write(line_of(header))
+            self.stream.flush()
+
+    def open_lines(self, path: Path, first: str | None) -> None:
+        """Begin the file of lines, or go on with it; only then does what an earlier run has written go.
+
+        Args:
+            path: of the file.
+            first: its first line; None to go on.
+        """
+        assert self.out is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mend_list(self.out)
+        note_file(self.out, path)
+        if first is None and self.earlier is not None:
+            self.earlier.cut()
+        self.lines = LineFile(path, first)
+        if not self.started and (first is not None or self.earlier is None or not self.earlier.done):
+            clear(self.out, path)
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """An error of the operating system while writing is said in one line."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"cannot write to '{self.out}': {why(error)}; what was written before is kept") from None
 
     def put(self, values: Mapping[str, Any]) -> None:
-        """Append one line of JSON and flush it."""
-        text = json.dumps(values, allow_nan=False) + "\n"
-        for opened in (self.lines, self.stream):
-            if opened is not None:
-                opened.write(text)
-                opened.flush()
+        """Append one line of JSON; it is in the file when this returns."""
+        text = line_of(values)
+        if self.lines is not None:
+            with self.told():
+                self.lines.append(text)
+        if self.stream is not None:
+            self.stream.write(text)
+            self.stream.flush()
         if self.rotation is not None:
             self.rotation.add(len(text))
 
@@ -176,7 +198,8 @@ class Results:
             if not self.started:
                 self.start()
             if self.out is not None and self.save:
-                self.pictures(frame, heat, threshold, drawn, inside)
+                with self.told():
+                    self.pictures(frame, heat, threshold, drawn, inside)
 
     def close_part(self) -> None:
         """Close what belongs to one part, with a summary of it."""
@@ -184,9 +207,14 @@ class Results:
         self.videos.clear()
         self.put({"type": "summary", "part": self.part, **self.counts})
         self.counts = dict.fromkeys(self.counts, 0)
-        if self.lines is not None:
-            self.lines.close()
-            self.lines = None
+        self.close_lines()
+
+    def close_lines(self) -> None:
+        """Close the file of lines."""
+        lines, self.lines = self.lines, None
+        if lines is not None:
+            with self.told():
+                lines.close()
 
     def path(self, product: str, frame: Frame, ending: str) -> Path:
         """Where a picture or map of a frame goes."""
@@ -218,7 +246,7 @@ class Results:
         if heat is not None and "maps" in self.save:
             path = self.path("maps", frame, ".npy")
             self.claim(path)
-            np.save(path, heat)
+            path.write_bytes(npy_bytes(heat))
             self.weigh(path)
         if heat is not None and "masks" in self.save:
             above = heat > threshold if inside is None else (heat > threshold) & inside
@@ -277,13 +305,19 @@ class Results:
         """
         with self.writing:
             try:
-                self.close_video()
+                with self.told():
+                    self.close_video()
                 if summary is not None and self.started:
                     self.put(summary)
             finally:
-                if self.lines is not None:
-                    self.lines.close()
-                    self.lines = None
-                if self.lock is not None:
-                    self.lock.release()
-                    self.lock = None
+                try:
+                    self.close_lines()
+                finally:
+                    if self.lock is not None:
+                        self.lock.release()
+                        self.lock = None
+
+
+def line_of(values: Mapping[str, Any]) -> str:
+    """Values as a line of JSON."""
+    return json.dumps(values, allow_nan=False) + "\n"

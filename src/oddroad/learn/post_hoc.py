@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from oddroad.calibration.data import CalibrationData
 from oddroad.errors import InputError, counted, pick
+from oddroad.files import written_whole
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.detector import Detector
 from oddroad.learn.outputs import Outputs
@@ -276,5 +277,6 @@ def reliability_diagram(found: Temperature, path: Path) -> None:
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title=title)
     axes[0].set_ylabel("accuracy, share")
     axes[0].legend(loc="upper left", frameon=False)
-    figure.savefig(path, dpi=110)
+    with written_whole(path, "reliability diagram") as partial:
+        figure.savefig(partial, dpi=110, format="png")
     plt.close(figure)

@@ -11,6 +11,7 @@ import numpy as np
 
 from oddroad.datasets.read import read_numbers
 from oddroad.errors import InputError
+from oddroad.files import written_whole
 from oddroad.io.images import read_image, resize_nearest
 from oddroad.types import ANOMALY, IGNORE
 
@@ -41,7 +42,8 @@ def plotting() -> Any:
 
 def save(figure: Any, path: Path) -> Path:
     """Write a figure and close it."""
-    figure.savefig(path, dpi=130, bbox_inches="tight", facecolor="white")
+    with written_whole(path, "figure") as partial:
+        figure.savefig(partial, dpi=130, bbox_inches="tight", facecolor="white", format=path.suffix[1:].lower())
     plotting().close(figure)
     return path
 

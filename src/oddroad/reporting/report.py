@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, why
+from oddroad.io.folder_lock import FolderLock
 from oddroad.reporting import differences, figures, seeds
 from oddroad.reporting.comparison import comparison_sheets
 from oddroad.reporting.learning_curves import PLACE, read_curves
@@ -106,7 +109,50 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
         once.setdefault((name, each["dataset"]), each)
     results, names = list(once.values()), [name for name, _ in once]
     curves = {run_name(each, folders): read_curves(each / PLACE) for each in folders}
-    out.mkdir(parents=True, exist_ok=True)
+    with whole_folder(out) as made:
+        names = fill(made, curves, everything, results, names, bool(folders))
+    return [out / each for each in names]
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill; at the end its files are moved into ``out``, the page last, each in place of an older one.
+
+    Raises:
+        InputError: if it cannot be written, or another report is being written there; what was in ``out`` stays.
+    """
+    with FolderLock(out):
+        made = out / ".partial"
+        try:
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            yield made
+            for each in sorted(made.iterdir(), key=lambda path: path.suffix == ".html"):
+                each.replace(out / each.name)
+        except OSError as error:
+            raise InputError(f"cannot write the report to '{out}': {why(error)}; an earlier one is kept") from None
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def fill(
+    out: Path,
+    curves: Mapping[str, Any],
+    everything: Sequence[dict[str, Any]],
+    results: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    trained: bool,
+) -> list[str]:
+    """Write tables, figures and page of results to a folder; the names of the files.
+
+    Args:
+        out: the folder.
+        curves: learning curves by the name of their run.
+        everything: all results.
+        results: those to show, each once.
+        names: of their methods.
+        trained: whether there are folders of runs.
+    """
     written: list[Path] = []
     trained = [each for each in everything if "seed" in each]
     sections = [
@@ -116,13 +162,13 @@ def write_report(paths: Sequence[Path], out: Path) -> list[Path]:
     sections += seed_tables([each for each in trained if "method" not in each], out, written)
     sections += result_tables(results, names, out, written)
     sections += figure_sections(results, names, out, written)
-    if folders:
+    if trained:
         written.append(figures.learning_curves(curves, out / "learning_curves.png"))
         sections.append(Section("Learning curves", picture=written[-1], alt="loss and mean IoU over the steps"))
     runs = [each for each in everything if each.get("temperature", "1") == "1"]
     written.append(out / "report.html")
     written[-1].write_text(page_of(runs, sections), encoding="utf-8")
-    return written
+    return [each.name for each in written]
 
 
 def put(sheet: Sheet, name: str, out: Path, written: list[Path]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from oddroad.files import npy_bytes
 from oddroad.inference.host_resize import enlarged
 from oddroad.types import Frame
 from oddroad.web.reply import Refused
@@ -93,11 +94,11 @@ class Kept:
         weight = len(picture)
         for number, each in enumerate(maps):
             if each is not None:
-                np.save(self.folder / f"{frame.number}.{number}.npy", each)
+                (self.folder / f"{frame.number}.{number}.npy").write_bytes(npy_bytes(each))
                 weight += each.nbytes
         for number, each in enumerate(roads):
             if each is not None:
-                np.save(self.folder / f"{frame.number}.{number}.road.npy", np.packbits(each))
+                (self.folder / f"{frame.number}.{number}.road.npy").write_bytes(npy_bytes(np.packbits(each)))
                 weight += each.size // 8
         with self.guarding:
             self.frames.append(frame)

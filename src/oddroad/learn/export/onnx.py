@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from oddroad.card import Card
 from oddroad.errors import InputError, pick
+from oddroad.files import written_whole
 from oddroad.inference.integrity import with_card
 from oddroad.inference.self_test import add_reference
 from oddroad.learn.detector import Detector
@@ -136,8 +137,7 @@ def export(
         weight_storage=weight_storage,
     )
     result = replace(result, **(card or {}))
-    partial = out.with_name(out.name + ".partial")
-    try:
+    with written_whole(out, "detector") as partial:
         write(model, result, partial)
         parity = compare(exported if short else published, result, partial)
         if short:
@@ -145,9 +145,6 @@ def export(
         result = replace(result, parity=parity)
         write(model, result, partial)
         result = add_reference(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return result
 
 

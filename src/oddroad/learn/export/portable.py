@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from oddroad.card import Card
 from oddroad.errors import InputError
-from oddroad.files import sha256_of, write_whole
+from oddroad.files import sha256_of, write_whole, written_whole
 from oddroad.inference.common import read_head
 from oddroad.inference.engines import ENGINES
 from oddroad.inference.host_resize import CLASSES, LOGITS, LOW_RES
@@ -148,17 +148,13 @@ def export_portable(source: Path, out: Path) -> Card:
         raise InputError(f"'{source}' is portable already; use it as it is, or copy it")
     model = portable_graph(onnx.load(source), card)
     result = replace(card, portable=True, weight_storage="float32", reference={})
-    partial = out.with_name(out.name + ".partial")
-    try:
+    with written_whole(out, "portable file") as partial:
         write_whole(partial, with_card(model.SerializeToString(), result), "portable file")
         result = replace(result, parity=compare(source, partial, result))
         write_whole(partial, with_card(model.SerializeToString(), result), "portable file")
         result = add_reference(partial)
         about = beside(model, result, out.name, sha256_of(partial))
         write_whole(out.with_suffix(".json"), json.dumps(about, indent=1).encode(), "card")
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return result
 
 

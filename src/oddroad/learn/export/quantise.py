@@ -23,6 +23,7 @@ from torch import nn
 
 from oddroad.card import Card
 from oddroad.errors import InputError, pick
+from oddroad.files import written_whole
 from oddroad.inference.engines import ENGINES
 from oddroad.inference.self_test import add_reference
 from oddroad.learn.export.candidates import MOST_COST, Bench, Candidate
@@ -81,13 +82,9 @@ def quantise(
     if not classes:
         drop_output(kept.graph, "classes")
     result = replace(card, name=card.name, weight_storage="int8", precision="int8", quantisation=report)
-    unfinished = out.with_name(out.name + ".partial")
-    try:
+    with written_whole(out, "detector") as unfinished:
         write(kept.graph, result, unfinished)
         result = add_reference(unfinished)
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return result
 
 

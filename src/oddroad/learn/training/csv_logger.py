@@ -8,6 +8,8 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
+from oddroad.errors import InputError, why
+from oddroad.files import write_whole
 from oddroad.reporting.learning_curves import HEAD, read_curves
 
 NOT_LOGGED = {"epoch"}
@@ -25,11 +27,8 @@ class CurveLogger(Logger):
         super().__init__()
         self.path = path
         if rank_zero_only.rank == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
             kept = [each for each in read_curves(path) if each[0] <= step] if path.is_file() else []
-            partial = path.with_name(f"{path.name}.partial")
-            partial.write_text("".join([HEAD, *(line(*each) for each in kept)]))
-            partial.replace(path)
+            write_whole(path, "".join([HEAD, *(line(*each) for each in kept)]).encode(), "learning curves")
 
     @property
     def name(self) -> str:
@@ -48,10 +47,17 @@ class CurveLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append figures of a step, counted from 0 by Lightning and from 1 here."""
-        with self.path.open("a") as opened:
-            opened.writelines(
-                line((step or 0) + 1, name, float(value)) for name, value in metrics.items() if name not in NOT_LOGGED
-            )
+        text = "".join(
+            line((step or 0) + 1, name, float(value)) for name, value in metrics.items() if name not in NOT_LOGGED
+        )
+        try:
+            with self.path.open("a") as opened:
+                opened.write(text)
+        except OSError as error:
+            raise InputError(
+                f"cannot write the learning curves to '{self.path.parent}': {why(error)}; the same command again goes "
+                "on from the last state"
+            ) from None
 
 
 def line(step: int, name: str, value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from oddroad.datasets import class_names
 from oddroad.errors import InputError
 from oddroad.files import sha256_of, write_whole
+from oddroad.io.folder_lock import FolderLock
 from oddroad.learn.checkpoints.format import FITTED_PREFIX, read_checkpoint, save_checkpoint
 from oddroad.learn.data.class_balance import class_counts, class_weights
 from oddroad.learn.data.crops import pastes
@@ -101,9 +103,31 @@ def fit(
 
     Raises:
         InputError: if the folder holds a run that began from something else, data are missing, or the disk is full.
-            A run that fails before its first state does not claim the folder.
+            Also if another run is at work in the folder. A run that fails before its first state does not claim it.
     """
-    processes, first = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)) == 0
+    first = int(os.environ.get("RANK", 0)) == 0
+    how = (validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher, tell)
+    with FolderLock(out) if first else contextlib.nullcontext():
+        return train(recipe, root, out, first, *how)
+
+
+def train(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    first: bool,
+    validate_every: int,
+    init_from: Path | None,
+    save_every: int,
+    until: int | None,
+    reinit: tuple[str, ...],
+    validation_scenes: int,
+    workers: int,
+    teacher: Path | None,
+    tell: Tell,
+) -> Path:
+    """As ``fit``, in a folder that is this run's alone; ``first`` of its processes writes."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
     if recipe.optim.batch % processes:
         raise InputError(f"a batch of {recipe.optim.batch} cannot be shared by {processes} processes evenly")
     names = class_names(root, recipe.scenes.sets)
