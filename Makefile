@@ -12,7 +12,7 @@ LIGHT := tests/test_isolation.py tests/test_readme.py tests/cli/test_main.py tes
 	tests/detection/test_pipeline.py tests/io/test_images.py tests/io/test_video.py \
 	src/oddroad --ignore=src/oddroad/learn --ignore=src/oddroad/exchange
 
-.PHONY: demo test test-all test-light test-full check docs bench mutate dist audit matrix hooks clean
+.PHONY: demo test test-all test-light test-full check docs bench mutate reliability dist audit matrix hooks clean
 
 $(VENV)/.light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -83,6 +83,11 @@ audit: $(VENV)/.full
 # The wheel on every Python with the lowest and the newest releases allowed; long, needs uv. MATRIX="--python 3.13" for a part.
 matrix:
 	$(PYTHON) release/matrix.py $(MATRIX)
+
+# Every verb, every kind of fault at every call, memory, kills: docs/reliability.md. Hours on one core; needs a C compiler.
+reliability: $(VENV)/.full
+	$(BIN)/python tests/reliability/sweep.py --out reliability.json
+	$(BIN)/python runs/endurance.py --out endurance.json --figure endurance.png
 
 clean:
 	rm -rf $(VENV) .venv-light build dist demo out site mutants

@@ -30,6 +30,7 @@ def options() -> argparse.Namespace:
     """What was asked for."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--verbs", nargs="*", help="which; by default all")
+    words.add_argument("--rows", nargs="*", default=[""], help="kinds of faults, by how their names begin")
     words.add_argument("--most", type=int, default=12, help="numbers of a call at most, for each kind of fault")
     words.add_argument("--memory", type=int, default=40, help="trials of memory, for each verb and size")
     words.add_argument("--kills", type=int, default=100, help="kills of each verb")
@@ -141,7 +142,9 @@ def main() -> int:
 def faults(bench: trials.Bench, given: argparse.Namespace, draw: random.Random) -> dict[str, Any]:
     """Figures of the faults of a verb."""
     found: dict[str, Any] = {"calls": bench.undisturbed.counts, "faults": 0, "fired": 0, "finished": 0, "wrong": []}
-    for fault in trials.faults_for(bench.undisturbed.counts, given.most, draw):
+    rows = tuple(given.rows)
+    every = trials.faults_for(bench.undisturbed.counts, given.most, draw)
+    for fault in (each for each in every if each.name.startswith(rows)):
         ran, wrong = bench.trial(fault)
         found["faults"] += 1
         found["fired"] += ran.fired > 0

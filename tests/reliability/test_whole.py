@@ -64,6 +64,7 @@ class TestLineFile:
         lines = LineFile(tmp_path / "a", "first\n")
         lines.opened = Raw(lines.opened, 1000)  # type: ignore[assignment]
         lines.append("a line that is longer than seven bytes\n")
+        lines.close()
         assert (tmp_path / "a").read_text() == "first\na line that is longer than seven bytes\n"
 
     def test_a_torn_line_is_taken_back_and_nothing_follows_it(self, tmp_path: Path) -> None:
@@ -265,6 +266,14 @@ class TestEvaluate:
         assert "belongs to a run that still works" in one_line(capsys)
 
 
+def test_a_second_calibration_into_the_same_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FolderLock(tmp_path, ".c.onnx.lock"):
+        assert main(["calibrate", "default", "--data", "camvid", "--out", str(tmp_path / "c.onnx")]) == 2
+    assert "belongs to a run that still works" in one_line(capsys)
+
+
 class TestReport:
     @pytest.fixture
     def words(self, tmp_path: Path) -> list[str]:
@@ -351,3 +360,19 @@ def test_pictures_that_could_not_be_decoded_are_counted_once() -> None:
     report = ReadReport()
     report.lose("a.mp4", 2, 10)
     assert report.skipped == ["a.mp4: 2 of 10 frames could not be decoded"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
+def test_a_thread_that_dies_of_the_disk_or_of_memory_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from oddroad.cli import main as command
+
+    def verb() -> None:
+        thread = threading.Thread(target=raised, args=(error,))
+        thread.start()
+        thread.join()
+
+    monkeypatch.setitem(command.VERBS, "info", verb)
+    assert main(["info"]) == 2
+    assert ("No space left" in text) != ("not enough memory" in text) if (text := one_line(capsys)) else False

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,8 @@ def in_child(work: Callable[[], int], log: Path, fault: Fault | None, below: Pat
                 shim.arm(below, fault.kinds, fault.error, fault.number, fault.stays)
             try:
                 code = work()
+            except BaseException:
+                traceback.print_exc()
             finally:
                 about = {"counts": shim.counts(), "fired": shim.fired(), "memory": shim.memory_seen()}
                 shim.disarm()
@@ -404,7 +407,7 @@ def faults_for(counts: dict[str, int], most: int, draw: random.Random) -> list[F
         numbers = list(range(1, total + 1))
         if total > most:
             edge = most // 3
-            middle = draw.sample(numbers[edge:-edge], most - 2 * edge)
-            numbers = [*numbers[:edge], *sorted(middle), *numbers[-edge:]]
+            middle = draw.sample(numbers[edge : total - edge], most - 2 * edge)
+            numbers = [*numbers[:edge], *sorted(middle), *numbers[total - edge :]]
         found += [Fault(name, kinds, error, number, stays) for number in numbers]
     return found

@@ -220,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(usage(words[0]))
         else:
             length = 2 if words[0] in groups and (" ".join(words[:2]) in VERBS or words[0] not in VERBS) else 1
-            with interruptible():
+            with interruptible(), watched_threads():
                 parse(" ".join(words[:length]), words[length:])()
         sys.stdout.flush()  # a reader that has left is noticed here, not after the end
     except (LostSource, PartlyFailed) as error:
@@ -257,6 +257,31 @@ def short_of_memory() -> int:
         "there is not enough memory; close other programs, or give it less: smaller or fewer pictures at a time, fewer "
         "--workers. What was finished is kept"
     )
+
+
+@contextlib.contextmanager
+def watched_threads() -> Iterator[None]:
+    """A thread of a library that dies for want of a disk or of memory ends the run with one line, at its end at last.
+
+    Raises:
+        OSError, MemoryError: that of the first such thread, where the block itself came to its end.
+    """
+    failed: list[BaseException] = []
+    before = threading.excepthook
+
+    def note(died: threading.ExceptHookArgs) -> None:
+        if isinstance(died.exc_value, OSError) or (died.exc_value is not None and out_of_memory(died.exc_value)):
+            failed.append(died.exc_value)
+        else:
+            before(died)
+
+    threading.excepthook = note
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+    if failed:
+        raise failed[0]
 
 
 STOPPED: list[int] = []

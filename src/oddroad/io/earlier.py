@@ -229,8 +229,8 @@ def frames_in(path: Path) -> int:
         set_aside(path).replace(path)
     try:
         with av.open(f"file:{path}") as container:
-            return sum(1 for packet in container.demux(video=0) if packet.size)
-    except (OSError, IndexError):
+            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_corrupt)
+    except (OSError, IndexError, av.error.FFmpegError):  # one that was cut off is InvalidDataError, no OSError
         return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the file; where there is no room for a second copy it stays a fragmented MP4, which plays as well."""
+        import av
+
         if self.container is None:
             return
         container, self.container = self.container, None
@@ -136,7 +139,7 @@ class VideoWriter:
             self.container = None
             with contextlib.suppress(OSError):
                 container.close()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, av.error.FFmpegError):
             index_first(self.path)
 
 
@@ -159,6 +162,9 @@ def index_first(path: Path) -> None:
                 if packet.dts is not None:
                     packet.stream = stream
                     target.mux(packet)
+        with partial.open("rb") as opened:
+            os.fsync(opened.fileno())
         partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

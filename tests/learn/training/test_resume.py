@@ -16,6 +16,7 @@ import torch
 from own_process import start_command
 
 from oddroad.cli.main import main
+from oddroad.io.folder_lock import FolderLock
 from oddroad.learn.checkpoints.format import read_checkpoint
 from oddroad.learn.training.checkpoints import newest_state, states_of
 from oddroad.reporting.learning_curves import PLACE, read_curves
@@ -85,6 +86,14 @@ def test_killed_at_random_and_resumed_is_undisturbed_bit_by_bit(root: Path, tmp_
     assert two.items() <= one.items()
     assert set(one) - set(two) <= set(steps)  # a validation under way at the kill, after the state was written
     assert any((tmp_path / "killed" / "log").glob("events.out.tfevents.*"))
+
+
+def test_a_second_run_into_the_same_folder_is_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FolderLock(tmp_path / "run"):
+        assert main(command(root, tmp_path / "run", RECIPE)) == 2
+    assert "belongs to a run that still works" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
