@@ -209,7 +209,7 @@ class TestTrouble:
     def test_no_space_for_the_lines(self, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = tmp_path / "out"
         out.mkdir()
-        (out / "detections.jsonl").symlink_to("/dev/full")
+        (out / ".detections.jsonl.partial").symlink_to("/dev/full")
         assert "No space left on device" in fails(capsys, ["detect", picture, "--out", out])
 
     def test_ctrl_c_leaves_readable_files(self, tmp_path: Path, frames: list[Frame]) -> None:

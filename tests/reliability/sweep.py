@@ -117,7 +117,7 @@ def main() -> int:
         if learn:
             keep_traces(folder)
         made = trials.in_child(lambda: verbs.make_inputs(folder / "in", learn) or 0, folder / "log", None, folder, None)
-        if made.code:
+        if made.code or made.hung:
             raise SystemExit(f"the inputs could not be made: {made.said}")
         for title, verb in verbs.verbs(folder / "in", learn).items():
             if given.verbs and title not in given.verbs:

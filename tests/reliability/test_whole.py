@@ -266,9 +266,7 @@ class TestEvaluate:
         assert "belongs to a run that still works" in one_line(capsys)
 
 
-def test_a_second_calibration_into_the_same_file_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_calibration_into_the_same_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FolderLock(tmp_path, ".c.onnx.lock"):
         assert main(["calibrate", "default", "--data", "camvid", "--out", str(tmp_path / "c.onnx")]) == 2
     assert "belongs to a run that still works" in one_line(capsys)

@@ -20,8 +20,8 @@ from typing import Any
 
 from reliability.shim import CHANGING, SHORT, Shim
 
-DEADLINE = 120.0
-"""Seconds after which a run counts as hanging."""
+DEADLINE = 600.0
+"""Seconds after which a run counts as hanging; the machine may be busy."""
 
 
 @dataclass(frozen=True)
