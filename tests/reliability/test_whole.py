@@ -220,6 +220,28 @@ class TestList:
             clear(tmp_path, tmp_path / "lines")
         assert noted_files(tmp_path) == ["a.png", "lines"]
 
+    def test_a_file_that_cannot_be_removed_stays_in_the_list(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / FILES).write_text("a.png\ngone.png\nlines\n")
+        (tmp_path / "a.png").write_text("old")
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", failing)
+            with pytest.raises(OSError, match="No space"):
+                clear(tmp_path, tmp_path / "lines")
+        assert noted_files(tmp_path) == ["a.png", "gone.png", "lines"]
+        clear(tmp_path, tmp_path / "lines")
+        assert noted_files(tmp_path) == ["lines"]
+        assert not (tmp_path / "a.png").exists()
+
+    def test_a_list_that_cannot_be_read_is_not_taken_for_an_empty_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / FILES).write_text("a.png\n")
+        monkeypatch.setattr(Path, "read_text", failing)
+        with pytest.raises(OSError, match="No space"):
+            clear(tmp_path, tmp_path / "lines")
+
     def test_nothing_left_of_the_last_source_is_all_that_was_before_it(self, tmp_path: Path) -> None:
         frame = {"type": "frame", "time": 0.0, "regions": [], "status": "ok"}
         lines = [{"type": "run"}, *({**frame, "source": name, "index": 0} for name in ("a", "b"))]

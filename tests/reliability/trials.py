@@ -389,7 +389,7 @@ def frames_of(data: bytes) -> list[Any]:
 def differences(found: Contents, wanted: Contents, when: str) -> list[str]:
     """In words, what two folders do not have in common."""
     less = sorted(wanted.keys() - found.keys())
-    more = sorted(found.keys() - wanted.keys())
+    more = sorted(name for name in found.keys() - wanted.keys() if not name.endswith(".lock"))  # free without its run
     other = sorted(name for name in wanted.keys() & found.keys() if not same(wanted[name], found[name], name))
     told = [
         f"{what} {', '.join(names[:4])}"

@@ -31,10 +31,14 @@ def listed(out: Path, path: Path) -> str:
 
 
 def noted_files(out: Path) -> list[str]:
-    """The names in the list of a folder; a last one that was cut off when the run was killed is left out."""
+    """The names in the list of a folder; a last one that was cut off when the run was killed is left out.
+
+    Raises:
+        OSError: if there is a list that cannot be read.
+    """
     try:
         lines = (out / FILES).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except OSError:
+    except FileNotFoundError:
         return []
     names: list[str] = []
     for line in lines:
@@ -53,13 +57,19 @@ def clear(out: Path, keep: Path) -> None:
     Args:
         out: the folder.
         keep: a file in it, that of the lines of the new run; it is all that the list names then.
+
+    Raises:
+        OSError: if a file cannot be removed, which would stand beside new results; the list stays as it was.
     """
     folders: set[Path] = set()
     for name in noted_files(out):
         path = out / name
-        if path != keep:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        if path != keep and not path.is_dir():
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                if os.path.lexists(path):
+                    raise
         folders.update(each for each in path.parents if out in each.parents and each not in keep.parents)
     for each in sorted(folders, key=lambda folder: -len(folder.parts)):
         with contextlib.suppress(OSError):
