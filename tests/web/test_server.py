@@ -85,6 +85,26 @@ def test_the_lines_are_those_of_detect(
     assert [each["regions"] for each in sent] == [each["regions"] for each in theirs]
 
 
+def test_what_the_card_tracked_is_what_is_reported(
+    client: Any, desk: Desk, view: dict[str, Any], drives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = desk.detectors[0].model
+    tracking = {"min_hits": 3, "max_age": 5, "every": 1, "rate": 10.0}
+    monkeypatch.setattr(
+        model, "card", replace(model.card, calibration={**model.card.calibration, "tracking": tracking})
+    )
+    body = (drives / "drive.mp4").read_bytes()
+    sent = client.post(f"/detect?threshold={THRESHOLD}&name=drive.mp4", content=body).text.splitlines()
+    kept = client.get(f"/api/views/{view['key']}/export/jsonl?threshold={THRESHOLD}").text.splitlines()
+    for lines in (sent, kept):
+        settings = json.loads(lines[0])["settings"]
+        assert (settings["min_hits"], settings["max_age"], settings["every"]) == (3, 5, 1)
+    other = client.get(f"/api/views/{view['key']}/export/jsonl?threshold={THRESHOLD}&min_hits=4").text.splitlines()
+    assert json.loads(other[0])["settings"]["min_hits"] == 4
+    picture = client.post("/detect?name=a.png", content=(drives / "photo0.png").read_bytes())
+    assert picture.status_code == 200  # a picture has no tracks
+
+
 def test_levels_say_which_frames_alarm_at_any_threshold(client: Any, view: dict[str, Any]) -> None:
     levels = [each["levels"][0] for each in view["frames"]]
     for threshold in (min(levels), float(np.median(levels)), 1.0, max(levels)):
@@ -208,21 +228,3 @@ def test_the_interface_is_described_and_counted(client: Any) -> None:
     text = client.get("/metrics").text
     assert 'oddroad_requests_total{route="/openapi.json",status="200"}' in text
     assert "oddroad_kept_bytes" in text
-
-
-def test_what_the_card_tracked_is_what_is_reported(
-    client: Any, desk: Desk, view: dict[str, Any], drives: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = desk.detectors[0].model
-    tracking = {"min_hits": 3, "max_age": 5, "every": 1, "rate": 10.0}
-    monkeypatch.setattr(
-        model, "card", replace(model.card, calibration={**model.card.calibration, "tracking": tracking})
-    )
-    body = (drives / "drive.mp4").read_bytes()
-    sent = client.post(f"/detect?threshold={THRESHOLD}&name=drive.mp4", content=body).text.splitlines()
-    kept = client.get(f"/api/views/{view['key']}/export/jsonl?threshold={THRESHOLD}").text.splitlines()
-    for lines in (sent, kept):
-        settings = json.loads(lines[0])["settings"]
-        assert (settings["min_hits"], settings["max_age"], settings["every"]) == (3, 5, 1)
-    picture = client.post("/detect?name=a.png", content=(drives / "photo0.png").read_bytes())
-    assert picture.status_code == 200  # a picture has no tracks

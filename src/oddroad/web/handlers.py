@@ -132,11 +132,11 @@ def setting_of(desk: Desk, call: Call, view: View) -> tuple[Setting, str]:
     card = desk.detectors[number].model.card
     own = Tracking.of(card.calibration)
     age, hits = call.whole("max_age", own.max_age), call.whole("min_hits", own.min_hits, 1)
-    threshold = desk.threshold(call, number, hits)
+    threshold = desk.threshold(call, number)  # of the card's hits, as the page shows it
     setting = Setting(number, threshold.value, area_of(call), desk.roi(call), age)
     asked = Settings(
         min_area=setting.min_area, roi=setting.roi, min_hits=hits, max_age=age, every=view.every,
-        threshold=threshold.value if call.query.get("threshold") else None, threshold_meaning=threshold.meaning,
+        threshold_meaning=threshold.meaning,
     )  # fmt: skip
     return setting, said(threshold.meaning, completed(asked, card)[1])
 
