@@ -18,12 +18,15 @@ import torch
 
 from oddroad.errors import InputError
 from oddroad.learn.checkpoints.format import load_network, save_checkpoint
-from oddroad.learn.data.validation import OBJECTS, Validation
+from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Preprocessing
 from oddroad.learn.resynthesis.ensemble import MAPS, best_weights, grid, judged
 from oddroad.learn.resynthesis.generator import shares
 from oddroad.learn.resynthesis.methods import ENSEMBLE, SHARPNESS, SynBoost
 from oddroad.types import IGNORE, OUTLIER
+
+OBJECTS = "coco128-seg"
+"""Folder of COCO pictures below the data root, whose held-out classes are pasted."""
 
 
 def main() -> None:
