@@ -21,7 +21,8 @@ NEVER_ONE = (
     "{len(drives)} drives calibrated", "{len(voids)} void outputs", "{size} things", "{self.damaged} frames are",
     "{len(models)} detectors", "{len(found)} sources are listed", "{in_100(",
     "{len(self.views)} sources are being", "{height} pixels", "{found['warm_up_frames']} frames",
-    "{len(bench.images)} training scenes", "{published} images",
+    "{len(bench.images)} training scenes", "{published} images", "{len(samples)} images of",
+    "{len(names)} detectors; name", "{most} bytes that",
     "{ending} files", "{counts.read or 'its'} frames", "{bench.RENDERED} frames", "{100 * self.cost(candidate)} points",
     "{image.dtype} values",
 )  # fmt: skip

@@ -19,10 +19,11 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.conftest import write_clip
@@ -225,7 +226,14 @@ def test_every_view_is_accessible_and_fits(page: Any, theme: str, width: int) ->
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
+    """Serves files without a word, and remembers which."""
+
+    served: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Send a file; it counts once it is sent."""
+        super().do_GET()
+        self.served.append(self.path)
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""
@@ -244,7 +252,9 @@ def test_without_a_server_and_without_a_network_it_finds_what_python_finds(
     pages = opened(context, f"http://127.0.0.1:{serving.server_port}/")
     page = next(pages)
     page.get_by_text("drop files here").wait_for()
-    page.wait_for_load_state("networkidle")
+    needed, end = {"/detector1.onnx", "/detector2.onnx", "/runtime/ort-wasm-simd-threaded.wasm"}, time.monotonic() + 120
+    while not needed <= set(Quiet.served) and time.monotonic() < end:
+        page.wait_for_timeout(200)
     context.set_offline(True)
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path, frame in zip(paths, frames, strict=False):

@@ -12,7 +12,7 @@ import numpy as np
 
 from oddroad.datasets.class_map import ClassMap, map_file, read_class_map
 from oddroad.datasets.samples import LABEL_ENDINGS, NO_IMAGE, NO_LABEL, Samples, visible
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.kinds import IMAGE_ENDINGS
 from oddroad.io.layouts import holds_labels
 from oddroad.types import MaskCodes, Sample
@@ -111,9 +111,9 @@ def paired(home: Path, given: ClassMap) -> Samples:
         samples.append(Sample(stem.as_posix(), image, mask, IDENTITY, sequence=drive, codes=codes))
     if not samples:
         raise InputError(
-            f"none of {len(without)} images in '{images}' has a mask of the same name in '{labels[0]}', which holds "
-            f"{len(masks)} (such as '{next(iter(masks), '')}'; 'mask_suffix' in the class map says what names of masks "
-            "have behind)"
+            f"none of {counted(len(without), 'image')} in '{images}' has a mask of the same name in '{labels[0]}', "
+            f"which holds {len(masks)} (such as '{next(iter(masks), '')}'; 'mask_suffix' in the class map says what names "
+            "of masks have behind)"
         )
     unused = [str(each.relative_to(labels[0])) for each in masks.values() if each not in used]
     return Samples(samples, {NO_LABEL: without, NO_IMAGE: unused})

@@ -105,7 +105,7 @@ def take_own_inventory(root: Path, name: str, split: str) -> OwnInventory:
         looked = list(threads.map(look_at, samples))
     problems = [each for each in looked if isinstance(each, str)]
     if len(problems) > SHOWN:
-        problems = [*problems[:SHOWN], f"and {len(problems) - SHOWN} more files"]
+        problems = [*problems[:SHOWN], f"and {counted(len(problems) - SHOWN, 'more file')}"]
     good = [each for each in looked if not isinstance(each, str)]
     pixels = dict.fromkeys(given.classes, 0)
     lacking: Counter[int] = Counter()

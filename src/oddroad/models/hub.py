@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.redaction import redact
 from oddroad.models.reference import Reference
 from oddroad.models.web_source import OFFLINE, SILENT, Fetched, Limits, check_address, download, is_loopback, offline
@@ -200,8 +200,8 @@ def pull(found: Repository, file: HubFile, target: Path, limits: Limits) -> Fetc
     fetched = download(address, target, limits, headers, file.bytes)
     if (file.bytes is not None and fetched.bytes != file.bytes) or (file.sha256 and fetched.sha256 != file.sha256):
         raise InputError(
-            f"'hf:{found.name}/{file.path}' is not what its repository states ({fetched.bytes} bytes, sha256:"
-            f"{fetched.sha256[:12]}); it is not used"
+            f"'hf:{found.name}/{file.path}' is not what its repository states ({counted(fetched.bytes, 'byte')}, "
+            f"sha256:{fetched.sha256[:12]}); it is not used"
         )
     return fetched
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted
 from oddroad.io.redaction import redact
 
 REDIRECTS = 5
@@ -226,7 +226,7 @@ def save(answer: Any, target: Path, limits: Limits, until: float, shown: str, mo
             digest.update(chunk)
             opened.write(chunk)
     if length is not None and done < length:
-        raise InputError(f"'{shown}' broke off after {done} of {length} bytes; fetch it again")
+        raise InputError(f"'{shown}' broke off after {done} of {counted(length, 'byte')}; fetch it again")
     if not done:
         raise InputError(f"'{shown}' sent an empty file")
     return Fetched(digest.hexdigest(), done, answer.geturl())

@@ -131,7 +131,8 @@ class View:
             levels.append(level_of(heat, detector.min_area, inside))
             statistics.append(None if self.entry.live else frame_statistics(frame.image, heat))
         stages |= {"model": (middle - began) * 1e3, "regions": (time.perf_counter() - middle) * 1e3}
-        maps, roads = [low for low, _ in found], [road for _, road in found]
+        maps: list[np.ndarray | None] = [low for low, _ in found]
+        roads = [road for _, road in found]
         return Judged(frame, picture, maps, roads, levels, statistics, stages)
 
     def frames(self) -> Iterator[tuple[Frame, float]]:
