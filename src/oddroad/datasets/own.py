@@ -112,8 +112,8 @@ def paired(home: Path, given: ClassMap) -> Samples:
     if not samples:
         raise InputError(
             f"none of {counted(len(without), 'image')} in '{images}' has a mask of the same name in '{labels[0]}', "
-            f"which holds {len(masks)} (such as '{next(iter(masks), '')}'; 'mask_suffix' in the class map says what names "
-            "of masks have behind)"
+            f"which holds {len(masks)} (such as '{next(iter(masks), '')}'; 'mask_suffix' in the class map says what "
+            "names of masks have behind)"
         )
     unused = [str(each.relative_to(labels[0])) for each in masks.values() if each not in used]
     return Samples(samples, {NO_LABEL: without, NO_IMAGE: unused})
