@@ -39,8 +39,10 @@ def evaluate(
     Run again after an interruption, with the same model, options and images, it goes on where it stopped.
 
     Args:
-        model: "default", an oddroad .onnx file or checkpoint, or a folder of saved maps (.npy, or SMIYC's .hdf5).
-        data: names of data sets, each optionally with its split: road_anomaly camvid:val.
+        model: "default", an oddroad .onnx file or checkpoint, an address or hf:ORG/NAME, or a folder of saved maps
+            (.npy, or SMIYC's .hdf5).
+        data: names of data sets, each optionally with its split: road_anomaly camvid:val; of your own, a folder below
+            --root with a class map.
         root: folder at or below which the sets lie; for "folder" the set itself.
         scores: which of the model's scores; by default its own.
         protocol: native: maps are enlarged to the labels, as the benchmarks do. network: images and labels are

@@ -35,7 +35,8 @@ def web(
     Args:
         source: what the page may open: images, folders, globs, videos, a camera's number, addresses of streams, driving
             logs; nothing else on this machine can be reached. Pictures and clips can be dropped onto the page, too.
-        model: oddroad .onnx files, "default", "accurate" or "default-fp32": one, or two to be shown side by side.
+        model: oddroad .onnx files, "default", "accurate" or "default-fp32", addresses or hf:ORG/NAME: one, or two to be
+            shown side by side.
         score: which of their scores; by default their first.
         engine: what runs the networks.
         host: address to listen at; by default this machine alone. Elsewhere, every request needs the token.

@@ -17,7 +17,8 @@ from oddroad.learn.checkpoints.format import read_checkpoint
 from oddroad.learn.data.crops import Crops
 from oddroad.learn.data.cutouts import CutOut
 from oddroad.learn.data.objects import relabelled
-from oddroad.recipe import Outliers, Scenes
+from oddroad.learn.training import claim
+from oddroad.recipe import Outliers, Recipe, Scenes
 from oddroad.types import IGNORE, OUTLIER
 
 RECIPE = {
@@ -102,6 +103,18 @@ def test_other_classes_are_another_run(trained: Path, capsys: pytest.CaptureFixt
     assert "'mine' and 'four' have different classes" in capsys.readouterr().err
     assert main(["train", *given, "--recipe.network.classes", "5"]) == 2
     assert "network.classes is 5, and the class map has 3 classes" in capsys.readouterr().err
+
+
+def test_a_run_of_before_a_key_existed_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mine = claim.Claim.of(Recipe(), None, (), None, "data")
+    held = mine.plain()
+    del held["recipe"]["outliers"]["validation"]
+    monkeypatch.setattr(claim, "claimed", lambda out: held)
+    assert claim.check_claim(tmp_path, mine, 0) == []
+    held = mine.plain()
+    held["recipe"]["outliers"]["validation"] = [["mine", 1.0]]
+    with pytest.raises(ValueError, match=r"outliers\.validation is"):
+        claim.check_claim(tmp_path, mine, 0)
 
 
 def test_objects_take_the_classes_of_the_map(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from oddroad.errors import InputError
 from oddroad.files import sha256_of, write_whole
 from oddroad.learn.training.checkpoints import states_of
-from oddroad.recipe import Recipe, differing_keys
+from oddroad.recipe import Recipe, differing_keys, typed
 
 NAME = "run.json"
 """The file in a run's folder that says what the run is made of."""
@@ -115,6 +115,7 @@ def check_claim(out: Path, claim: Claim, reached: int) -> list[int]:
     if held is None:
         return []
     before = list(held.pop("schedules", []))
+    held["recipe"] = with_later_keys(held["recipe"])
     mine = claim.plain()
     differing = [key for key in differing_keys(held, mine) if key not in ("init_from.name", "teacher.name")]
     if not differing:
@@ -133,6 +134,14 @@ def check_claim(out: Path, claim: Claim, reached: int) -> list[int]:
         f"'{out}' holds another run: {'; '.join(told[:4])}{more}; choose another folder with --out, or give what that "
         "run was started with"
     )
+
+
+def with_later_keys(recipe: Any) -> Any:
+    """The plain values of a recipe, with those keys at their defaults that came after it was written."""
+    try:
+        return json.loads(json.dumps(typed(Recipe, recipe, "").to_dict()))
+    except InputError:  # of a later version, or damaged: it differs, and the message names the keys
+        return recipe
 
 
 def write_claim(out: Path, claim: Claim, before: Sequence[int]) -> None:
