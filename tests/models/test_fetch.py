@@ -143,6 +143,16 @@ class TestFetch:
             find_model(f"{server.address}/other.onnx")
         assert not list((store / "partial").iterdir())
 
+    def test_a_changed_file_is_refused_when_pinned(
+        self, server: Any, store: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server.files["lite.onnx"] = find_model("accurate").read_bytes()
+        assert main(["info", f"{server.address}/lite.onnx@sha256:{DIGEST}"]) == 2
+        err = capsys.readouterr().err
+        assert "it was changed, and is not used" in err
+        assert err.count("\n") == 1
+        assert not kept(store)
+
     def test_passwords_are_sent_and_hidden(self, server: Any, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
         given = server.address.replace("http://", "http://me:geheim@")
         assert main(["models", "fetch", f"{given}/locked/lite.onnx"]) == 0
