@@ -6,7 +6,7 @@
 # DATA holds cityscapes_small, coco128-seg, the benchmarks, weights/erfnet_cityscapes_20.pth (ERFNet in its authors' layout)
 # and video/udacity_solidWhiteRight.mp4 for a picture. The features are ImageNet's efficientnet_lite0 from the package index; VGG19
 # with weights of your own: VGG19=vgg19.pth and recipes/resynthesis/full_*.yaml. GENERATOR and METHOD replace the
-# recipes' steps: 4 and 4 to see it work. 20 + 15 minutes on one core. A run that was stopped goes on where it was.
+# recipes' steps: 4 and 4 to see it work. 20 + 15 minutes on one core; METHOD 500 and more is better than the recipes'. A run that was stopped goes on where it was.
 set -eu
 data=$1 out=$2 first=${3:-} second=${4:-}
 here=$(dirname "$0") python=${PYTHON:-python}
@@ -31,20 +31,21 @@ train() { # NAME START STEPS EVERY
         --init-from "$2" --validate-every "$4" --validation-scenes 20 --save-every 100 ${3:+--recipe.optim.steps "$3"}
 }
 train generator "$out/start.ckpt" "$first" "${first:-250}"
-train image_resynthesis "$out/generator/model.ckpt" "$second" "${second:-480}"
-train synboost "$out/generator/model.ckpt" "$second" "${second:-250}"
-train synthcp "$out/generator/model.ckpt" "$second" "${second:-220}"
-[ -f "$out/synboost.ckpt" ] ||
-    step $python "$here/resynthesis_weights.py" "$out/synboost/model.ckpt" "$out/synboost.ckpt" --root "$data" --table "$out/weights.json"
+train image_resynthesis "$out/generator/model.ckpt" "$second" "${second:-180}"
+train synboost "$out/generator/model.ckpt" "$second" "${second:-110}"
+train synthcp "$out/generator/model.ckpt" "$second" "${second:-80}"
+[ -f "$out/synboost.ckpt" ] || step $python "$here/resynthesis_weights.py" "$out/synboost/model.ckpt" "$out/synboost.ckpt" \
+    --root "$data" --scenes 30 --pixels 20000 --step 0.1 --table "$out/weights.json"
 for method in image_resynthesis synthcp; do
     [ -n "${DRY:-}" ] || [ -f "$out/$method.ckpt" ] || cp "$out/$method/model.ckpt" "$out/$method.ckpt"
 done
-[ -f "$out/failures.json" ] || step $python "$here/resynthesis_failures.py" "$out/synthcp.ckpt" --root "$data" --json "$out/failures.json"
+[ -f "$out/failures.json" ] ||
+    step $python "$here/resynthesis_failures.py" "$out/synthcp.ckpt" --root "$data" --scenes 30 --json "$out/failures.json"
 [ -f "$out/resynthesis.jpg" ] || step $python "$here/resynthesis_pictures.py" "$out/resynthesis.jpg" \
     --networks "$out/image_resynthesis.ckpt" "$out/synthcp.ckpt" "$out/synboost.ckpt" --rendered 2 --video "$data/video/udacity_solidWhiteRight.mp4"
 for method in synboost image_resynthesis synthcp; do
+    [ -f "$out/$method.json" ] || step $python -m oddroad.cli evaluate "$out/$method.ckpt" --scores resynthesis msp --size 512x1024 \
+        --data road_obstacle21 road_anomaly --root "$data" --work "$out/maps" --json "$out/$method.json"
     [ -f "$out/$method.onnx" ] ||
         step $python -m oddroad.cli export "$out/$method.ckpt" --scores resynthesis msp --size 512x1024 --out "$out/$method.onnx"
-    [ -f "$out/$method.json" ] || step $python -m oddroad.cli evaluate "$out/$method.onnx" --scores resynthesis msp \
-        --data road_anomaly road_obstacle21 --root "$data" --work "$out/maps" --json "$out/$method.json"
 done
