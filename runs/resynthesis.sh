@@ -4,9 +4,10 @@
 #   sh runs/resynthesis.sh DATA OUT [GENERATOR] [METHOD]
 #
 # DATA holds cityscapes_small, coco128-seg, the benchmarks, weights/erfnet_cityscapes_20.pth (ERFNet in its authors' layout)
-# and video/udacity_solidWhiteRight.mp4 for a picture. The features are ImageNet's efficientnet_lite0 from the package index; VGG19
-# with weights of your own: VGG19=vgg19.pth and recipes/resynthesis/full_*.yaml. GENERATOR and METHOD replace the
-# recipes' steps: 4 and 4 to see it work. 20 + 15 minutes on one core; METHOD 500 and more is better than the recipes'. A run that was stopped goes on where it was.
+# and video/udacity_solidWhiteRight.mp4 for a picture. The features are ImageNet's efficientnet_lite0 from the package index; for
+# VGG19 with weights of your own see runs/resynthesis_start.py and recipes/resynthesis/full_*.yaml. GENERATOR and METHOD replace
+# the recipes' steps: 4 and 4 to see it work; the recipes' own are few, for a short night. 20 + 15 minutes on one core. A run that
+# was stopped goes on where it was.
 set -eu
 data=$1 out=$2 first=${3:-} second=${4:-}
 here=$(dirname "$0") python=${PYTHON:-python}
