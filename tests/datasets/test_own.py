@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,16 @@ class TestClassMap:
         assert yaml.classes == table.classes == ("road", "car")
         assert yaml.codes == table.codes == {7: 0, 8: 0, 26: 1, 0: IGNORE, 9: UNNAMED, 50: OUTLIER}
         assert not yaml.colours
+
+    @pytest.mark.parametrize("page", ["training.md", "research/commercial.md"])
+    def test_those_of_the_docs_are_read(self, tmp_path: Path, page: str) -> None:
+        text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text()
+        maps = [
+            each for each in re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE) if "classes:" in each
+        ]
+        assert maps
+        for each in maps:
+            assert read_class_map(write_map(tmp_path, each)).classes[0] == "road"
 
     def test_colours_in_all_spellings(self, tmp_path: Path) -> None:
         found = read_class_map(write_map(tmp_path, 'classes: {road: "#804080", car: "0, 0, 142"}\nignore: rest'))
