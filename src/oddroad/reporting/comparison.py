@@ -108,7 +108,8 @@ def whole_sheet(methods: Mapping[str, Mapping[tuple[str, str], Sequence[float]]]
     places = [(name, figure) for name in datasets for figure in FIGURES]
     costs = [("", name) for name in COSTS if any(("", name) in each for each in methods.values())]
     titles = [f"{short(name)} {HEADS[figure]}" for name, figure in places] + [COSTS[name][0] for _, name in costs]
-    rows, numbers = [], {"method": list(methods)}
+    rows: list[list[str]] = []
+    numbers: dict[str, list[Any]] = {"method": list(methods)}
     for method, own in methods.items():
         seeds = max(map(len, own.values()))
         cells = [spread(own.get(place, [])) for place in places]
