@@ -351,3 +351,12 @@ class TestDamage:
         found, report = self.statuses(path)
         assert len(found) == 221
         assert (report.damaged, report.lost, report.gaps, report.skipped) == ({}, {}, [], [])
+
+
+def test_every_release_of_pyav_is_asked_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    from oddroad.io.video_file import any_metadata
+
+    monkeypatch.setattr(av, "__version__", "18.1.0")
+    assert any_metadata() == {"metadata_errors": "replace"}
+    monkeypatch.setattr(av, "__version__", "19.0.2")
+    assert any_metadata() == {}

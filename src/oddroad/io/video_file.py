@@ -77,6 +77,13 @@ class FrameMaker:
         return Frame(pixels, self.source, number, round(time, 4), utc=utc, status=status, reason=reason)
 
 
+def any_metadata() -> dict[str, Any]:
+    """What makes ``av.open`` take texts that are no UTF-8; PyAV before 19 has to be told, later ones take them."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 def open_container(place: str, timeout: float | None = None) -> Any:
     """An open av.container.InputContainer of a file or an address.
 
@@ -94,7 +101,7 @@ def open_container(place: str, timeout: float | None = None) -> Any:
     options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
     form = "apng" if "://" not in place and starts_png(Path(place)) else None  # else a still one is made of it
     try:
-        return av.open(address, format=form, options=options, timeout=timeout, metadata_errors="replace")
+        return av.open(address, format=form, options=options, timeout=timeout, **any_metadata())
     except av.error.FileNotFoundError:
         raise InputError(f"no such file: '{shown}'") from None
     except (av.error.FFmpegError, ValueError) as error:

@@ -19,6 +19,7 @@ from oddroad.io.sources import Source
 from oddroad.io.video_file import (
     ASSUMED_RATE,
     LOSSY,
+    any_metadata,
     cut_short,
     nominal_rate,
     open_container,
@@ -55,7 +56,7 @@ def open_video(address: str) -> Any:
     if not is_remote(address):
         return open_container(address)
     try:
-        return av.open(open_file(address), metadata_errors="replace")
+        return av.open(open_file(address), **any_metadata())
     except (av.error.FFmpegError, ValueError):
         raise InputError(
             f"'{address}' is not a video that can be read: it is cut off, damaged or of an unknown format"
