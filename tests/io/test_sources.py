@@ -121,7 +121,7 @@ class TestSources:
             save(tmp_path / name, scene(0))
         report = ReadReport()
         assert [each.name for each in find_sources([str(tmp_path)], report=report)] == [photo]
-        assert report.notes == [f"'{tmp_path}': left out 1 of 2 files: 1 labels"]
+        assert report.notes == [f"'{tmp_path}': left out 1 of 2 files: 1 label"]
         assert find_sources([str(tmp_path / label)])[0].path == tmp_path / label  # named, it is read
 
     def test_a_photo_of_a_mask_is_a_photo(self, tmp_path: Path) -> None:
@@ -141,9 +141,7 @@ class TestSources:
     def test_a_folder_of_labels_alone_says_so(self, tmp_path: Path) -> None:
         (tmp_path / "masks").mkdir()
         save(tmp_path / "masks" / "a.png", scene(0))
-        with pytest.raises(
-            InputError, match=r"holds no image and no video to read \(.*left out 1 of 1 files: 1 labels"
-        ):
+        with pytest.raises(InputError, match=r"holds no image and no video to read \(.*left out 1 of 1 file: 1 label"):
             find_sources([str(tmp_path)])
         assert len(find_sources([str(tmp_path / "masks")])) == 1
 

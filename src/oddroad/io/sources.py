@@ -195,11 +195,13 @@ def readable(files: Iterable[tuple[Path, tuple[str, ...], str]], where: str, rep
         elif (kind := kind_of(path)) is None:
             left["neither image nor video"] += 1
         elif kind == "image" and is_label(parts, stems):
-            left["labels"] += 1
+            left["label"] += 1
         else:
             kept.append(Source(kind, str(path), name, named=False))
     if left:
-        counts = ", ".join(f"{number} {why}" for why, number in left.most_common())
+        counts = ", ".join(
+            counted(number, why) if why == "label" else f"{number} {why}" for why, number in left.most_common()
+        )
         report.note(
             f"'{where}': left out {sum(left.values())} of {counted(sum(left.values()) + len(kept), 'file')}: {counts}"
         )
