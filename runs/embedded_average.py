@@ -1,4 +1,4 @@
-"""Average the weights of checkpoints that were fine-tuned from one start, and measure their batch norms anew.
+"""Average the weights of checkpoints that were fine-tuned from one start; batch norms are measured anew, or averaged.
 
 Run as ``python runs/embedded_average.py DATA OUT CHECKPOINT CHECKPOINT ... [--shares 0.5 0.5]``. Source: Wortsman et
 al., "Model soups", ICML 2022; the statistics of batch norm as in Izmailov et al., "Averaging Weights
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--shares", type=float, nargs="+", help="of each checkpoint; by default the same")
-    parser.add_argument("--crops", type=int, default=400, help="training crops for the batch norms")
+    parser.add_argument("--crops", type=int, default=400, help="training crops for the batch norms; 0 averages them")
     given = parser.parse_args()
     shares = given.shares or [1 / len(given.checkpoints)] * len(given.checkpoints)
     if len(shares) != len(given.checkpoints) or abs(sum(shares) - 1) > 1e-6:
@@ -53,9 +53,10 @@ def main() -> None:
         for name, own in states[0].items()
     }
     network.load_state_dict(mixed)
-    scenes, outliers = about["recipe"]["scenes"], about["recipe"]["outliers"]
-    crops = Crops(given.data, Scenes(**scenes), Outliers(**outliers), given.crops, seed=11)
-    update_bn(batches(crops, about["normalisation"]), network)
+    if given.crops:
+        scenes, outliers = about["recipe"]["scenes"], about["recipe"]["outliers"]
+        crops = Crops(given.data, Scenes(**scenes), Outliers(**outliers), given.crops, seed=11)
+        update_bn(batches(crops, about["normalisation"]), network)
     parts = [
         {"file": path.parent.name, "sha256": sha256_of(path), "share": round(share, 4)}
         for path, share in zip(given.checkpoints, shares, strict=True)

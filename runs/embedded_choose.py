@@ -3,10 +3,10 @@
 Run as ``python runs/embedded_choose.py CHECKPOINT DATA [--size HxW] [--json FILE]``. No benchmark is read. Sets:
 objects of classes that training never saw (931 cut-outs and those of the COCO pictures), with shadows and varied edges,
 pasted on small validation scenes ("small") and on sharp ones of two cameras ("sharp"), there also small and on the
-road ("far") and in bad weather ("weather"), and rendered drives ("rendered"); and all but the last once more with the
-road as the only known thing ("small road" and so on), as sets of obstacles have it. Prints AP and FPR95 of each score
-on each, mean IoU on the known pixels of the first two, and the median score of known and of odd pixels (the colours of
-the pictures); the last line is JSON.
+road ("far"), so on mended roads of two surfaces ("mended"), and in bad weather ("weather"), and rendered drives
+("rendered"); and all but the last once more with the road as the only known thing ("small road" and so on), as sets of
+obstacles have it. Prints AP and FPR95 of each score on each, mean IoU on the known pixels of the first two, and the
+median score of known and of odd pixels (the colours of the pictures); the last line is JSON.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def main() -> None:
         "sharp": pasted(Validation(given.data, HELD_OUT_OBJECTS, sharp, SIZE, varied=1.0)),
         "far": pasted(Validation(given.data, HELD_OUT_OBJECTS, sharp, SIZE, heights=FAR, varied=1.0)),
         "weather": pasted(Validation(given.data, HELD_OUT_OBJECTS, sharp, SIZE, varied=1.0, weather=-1)),
+        "mended": pasted(Validation(given.data, HELD_OUT_OBJECTS, sharp, SIZE, heights=FAR, varied=1.0, roads=True)),
         "rendered": rendered(given.frames),
     }
     found: dict[str, Any] = {"size": given.size, "scenes": 2 * given.scenes, "sets": {}}

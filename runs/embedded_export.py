@@ -23,9 +23,6 @@ LICENCE = (
     "(research), with cut-outs of COCO, product photos, animals and ImageNet (research, non-commercial); the code "
     "around them is Apache-2.0"
 )
-START = "; it started from ERFNet's published weights (Eromera/erfnet_pytorch, CC BY-NC 4.0: non-commercial)"
-"""What a file of ``erfnet_lite`` says too."""
-
 WORDS = {
     "small": "held-out objects pasted on small validation scenes",
     "small road": "those small scenes with road as the only in-distribution class",
@@ -35,6 +32,8 @@ WORDS = {
     "far road": "the same with road as the only in-distribution class",
     "weather": "held-out objects pasted on sharp validation scenes in fog, rain, at night, in a low sun, with drops",
     "weather road": "the same in bad weather with road as the only in-distribution class",
+    "mended": "small held-out objects on mended roads of two surfaces in sharp validation scenes",
+    "mended road": "the same mended roads with road as the only in-distribution class",
     "rendered": "rendered drives",
 }
 """What runs/embedded_choose.py calls its sets."""
@@ -48,15 +47,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--scores", nargs="+", required=True, help="the first is the default")
     parser.add_argument("--size", default="512x1024", help="HxW that the network sees")
-    parser.add_argument(
-        "--name", default="oddroad-lite", help="of the detector; that of the float32 version ends in -fp32"
-    )
+    parser.add_argument("--name", default="oddroad-default", help="of the detector")
     parser.add_argument("--quantiser", default="auto", help="for --int8: nncf, onnxruntime, or the better of both")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in INT8; folder of the data sets")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
-    about["licence"] = LICENCE + (START if about["network"] == "erfnet_lite" else "")
+    about["licence"] = LICENCE
     measured = {
         f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
             name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores
@@ -87,7 +84,7 @@ def main() -> None:
             given.out,
             weight_storage="int8",
             classes=True,
-            name=f"{given.name}-fp32",
+            name=given.name,
             **options,
         )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB; {card.parity}")

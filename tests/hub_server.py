@@ -219,6 +219,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The address of a server on this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # whoever stops reading is no fault of the server
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -264,7 +264,7 @@ def test_json_is_printed_or_written(
         main.main([*words, "--json", "to/a.json"])
     assert capsys.readouterr().out == ""
     assert (tmp_path / "to" / "a.json").read_text() == printed
-    assert json.loads(printed)["name"] == {"info": "oddroad-lite", "data": "folder"}[words[0]]
+    assert json.loads(printed)["name"] == {"info": "oddroad-default", "data": "folder"}[words[0]]
 
 
 def test_json_never_overwrites_a_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     """A rendered scene with things on the road, as a file and as an array (H, W, 3)."""
-    image = next(iter(drive(seed=7, frames=1))).image
+    image = next(iter(drive(seed=1, frames=1))).image
     path = tmp_path_factory.mktemp("picture") / "scene.ppm"
     path.write_bytes(b"P6\n%d %d\n255\n" % (image.shape[1], image.shape[0]) + image.tobytes())
     return path, image
@@ -62,15 +62,15 @@ def test_regions_are_those_of_python(program: Path, picture: tuple[Path, np.ndar
     path, image = picture
     model = Model("default-fp32", "openvino")
     counts = set[int]()
-    for threshold in (None, 2.0, 0.5):
+    for threshold in (None, 0.0, -0.25, -1.0):
         expected = model.detect(image, threshold=threshold)
         done = call(program, find_model("default-fp32"), path, *([] if threshold is None else [threshold]))
         assert done.returncode == 0, done.stderr
         same(done.stdout.splitlines(), expected)
         counts.add(len(expected))
-    assert max(counts) > 2
-    apart = find(model(image), model.threshold(), None)  # the card joins parts of one object
-    assert len(model.detect(image)) < len(apart)
+    assert max(counts) > 1
+    apart = find(model(image), -0.25, None)  # the card joins parts of one object
+    assert len(model.detect(image, threshold=-0.25)) < len(apart)
     assert len(counts) > 1
 
 

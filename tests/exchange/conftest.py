@@ -17,7 +17,7 @@ SIZE = (60, 80)
 
 
 RUN = {
-    "type": "run", "schema_version": 1, "oddroad": "0.1.0", "model": "oddroad-lite", "model_sha256": "0" * 64,
+    "type": "run", "schema_version": 1, "oddroad": "0.1.0", "model": "oddroad-default", "model_sha256": "0" * 64,
     "engine": "onnxruntime", "score": "energy", "threshold": 1.0, "threshold_meaning": "1.0", "settings": {},
     "sources": ["media"], "started": "2026-01-31T12:00:00Z",
 }  # fmt: skip

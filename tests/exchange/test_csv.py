@@ -19,7 +19,7 @@ def test_a_line_a_region_and_a_line_a_frame(results_file: Path, tmp_path: Path) 
     assert (row["index"], row["time"], row["utc"]) == ("1", "0.1", "2026-01-31T12:00:00.100000001Z")
     assert [int(row[key]) for key in ("x0", "y0", "x1", "y1", "area")] == [10, 22, 40, 28, 120]
     assert (float(row["peak"]), float(row["mean"]), row["track_id"], row["track_hits"]) == (3.0, 2.5, "1", "3")
-    assert (row["model"], row["score"], row["threshold"]) == ("oddroad-lite", "energy", "1.0")
+    assert (row["model"], row["score"], row["threshold"]) == ("oddroad-default", "energy", "1.0")
     assert rows[0]["track_id"] == ""
     with (tmp_path / "found.frames.csv").open(newline="", encoding="utf-8") as opened:
         frames = list(csv.DictReader(opened))

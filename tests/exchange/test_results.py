@@ -76,7 +76,7 @@ def test_everything_is_read(results_file: Path, lines: Lines) -> None:
     results = read_results(results_file.parent)
     assert results.files == [results_file]
     (run,) = results.runs
-    assert (run.model, run.score, run.threshold, run.oddroad) == ("oddroad-lite", "energy", 1.0, "0.1.0")
+    assert (run.model, run.score, run.threshold, run.oddroad) == ("oddroad-default", "energy", 1.0, "0.1.0")
     assert [each.name for each in results.frames] == [
         "town/a.jpg", "town/a.png", "drive.mp4#0", "drive.mp4#1", "drive.mp4#2", "drive.mp4#3",
     ]  # fmt: skip

@@ -30,7 +30,7 @@ def test_one_core_and_onnxruntime_alone(clip: Path, tmp_path: Path) -> None:
     words = ["detect", str(clip), "--out", str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", ALONE, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert " on onnxruntime with 1 threads, 1 frame at a time, in " in done.stdout
+    assert " on onnxruntime with 1 thread, 1 frame at a time, in " in done.stdout
     lines = (tmp_path / "out" / "detections.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines[1:-1]] == list(range(8))
     assert (tmp_path / "out" / "overlay" / "drive.mp4").stat().st_size > 1000

@@ -50,8 +50,8 @@ class TestPush:
         assert repo.private
         assert len(repo.commits) == 1
         files = repo.commits[0][1]
-        assert set(files) == {"oddroad-lite.onnx", "model.safetensors", "README.md"}
-        assert files["oddroad-lite.onnx"] == DEFAULT
+        assert set(files) == {"oddroad-default.onnx", "model.safetensors", "README.md"}
+        assert files["oddroad-default.onnx"] == DEFAULT
         header = yaml.safe_load(files["README.md"].decode().split("---")[1])
         assert header["license"] == "cc-by-nc-4.0"
         assert header["pipeline_tag"] == "image-segmentation"
@@ -59,7 +59,7 @@ class TestPush:
         assert "Terms: research and non-commercial use" in files["README.md"].decode()
         assert main(["models", "fetch", "hf:org/mine", "--out", str(tmp_path / "out"), "--name", "mine"]) == 0
         assert (tmp_path / "out" / "model.safetensors").read_bytes() == checkpoint.read_bytes()
-        assert (tmp_path / "out" / "oddroad-lite.onnx").read_bytes() == DEFAULT
+        assert (tmp_path / "out" / "oddroad-default.onnx").read_bytes() == DEFAULT
         assert (tmp_path / "out" / "README.md").read_bytes() == files["README.md"]
         from huggingface_hub import hf_hub_download
 
@@ -98,7 +98,7 @@ class TestPull:
         put(hub)
         assert main(["info", "hf:org/lite"]) == 0
         out, err = lines(capsys)
-        assert out[0] == "oddroad-lite"
+        assert out[0] == "oddroad-default"
         assert f"hf:org/lite@sha256:{DIGEST}" in err
         asked = len(hub.asked)
         assert main(["info", "hf:org/lite"]) == 0
@@ -149,7 +149,7 @@ class TestPull:
         assert f"    hf:org/lite/lite.onnx@sha256:{DIGEST}" in lines(capsys)[0]
         assert main(["models"]) == 0
         out, _ = lines(capsys)
-        assert any(line.startswith("far: fetched, 3.6 MB, int8") for line in out)
+        assert any(line.startswith("far: fetched, 3.5 MB, int8") for line in out)
 
     def test_private_repositories_need_the_token_which_stays_hidden(
         self, hub: Hub, monkeypatch, capsys: pytest.CaptureFixture[str]
@@ -184,7 +184,7 @@ class TestPull:
     def test_sizes_are_bounded_before_the_first_byte(self, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
         put(hub)
         assert main(["models", "fetch", "hf:org/lite", "--max-size", "1"]) == 2
-        assert "is larger than 1 MB (1.5 MB); pass a larger --max-size" in lines(capsys)[1]
+        assert "is larger than 1 MB (3.5 MB); pass a larger --max-size" in lines(capsys)[1]
         assert not any("resolve" in each for each in hub.asked)
 
     def test_servers_that_cannot_be_asked(self, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:

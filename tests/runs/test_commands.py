@@ -19,7 +19,6 @@ from oddroad.cli import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {
-    "accurate.sh": ["DATA", "OUT"],
     "commercial.sh": ["DATA", "OUT"],
     "comparison.sh": ["DATA", "OUT", "RESULTS"],
     "embedded.sh": ["DATA", "OUT"],

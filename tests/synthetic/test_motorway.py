@@ -92,15 +92,15 @@ def test_what_is_out_of_the_picture_changes_nothing() -> None:
 def test_the_demo_writes_a_video_a_sheet_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import av
 
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--frames", "4"]) == 0
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--frames", "12"]) == 0
     values = json.loads((tmp_path / "demo" / "demo.json").read_text())
-    assert values["frames"] == values["frames_with_a_thing"] == 4
+    assert values["frames"] == values["frames_with_a_thing"] == 12
     assert values["frames_with_a_thing_found"] >= 1
     assert values["regions_elsewhere"] == 0
     assert 0 < values["prevalence"] < 0.05
     assert 0.5 < values["ap"] <= 1
     assert 0 <= values["fpr95"] < 0.2
-    assert len(list(read(find_sources([str(tmp_path / "demo" / "demo.mp4")])))) == 4
+    assert len(list(read(find_sources([str(tmp_path / "demo" / "demo.mp4")])))) == 12
     with av.open(str(tmp_path / "demo" / "demo.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
     assert read_image(tmp_path / "demo" / "contact_sheet.jpg").shape[1] == 3 * 640

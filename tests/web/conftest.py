@@ -35,7 +35,7 @@ def drives(tmp_path_factory: pytest.TempPathFactory, frames: list[Frame]) -> Pat
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, drives: Path, model: Model) -> Iterator[Desk]:
     """A desk with the embedded detector."""
-    made = Desk.of([str(drives)], [Detector("oddroad-lite", model)], tmp_path_factory.mktemp("desk"), Limits())
+    made = Desk.of([str(drives)], [Detector("oddroad-default", model)], tmp_path_factory.mktemp("desk"), Limits())
     yield made
     made.views.close_all()
 

@@ -143,7 +143,7 @@ def test_a_threshold_is_set_and_what_it_marks_is_taken_away(page: Any, tmp_path:
     page.locator("#hits").fill("8")
     playwright.expect(page.locator("#legend")).to_contain_text("min_hits 8")
     page.get_by_label("The difference").check()
-    playwright.expect(page.locator("figcaption")).to_contain_text("orange where oddroad-lite finds it rarer")
+    playwright.expect(page.locator("figcaption")).to_contain_text("orange where oddroad-default finds it rarer")
     look(page, "difference")
 
 

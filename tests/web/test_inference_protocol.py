@@ -20,7 +20,7 @@ from oddroad.web.inference_protocol import HEAD
 
 pytest.importorskip("starlette", reason="of the extra 'web'")
 
-INFER = "/v2/models/oddroad-lite/infer"
+INFER = "/v2/models/oddroad-default/infer"
 
 
 def request_of(image: np.ndarray, **more: Any) -> dict[str, Any]:
@@ -32,10 +32,10 @@ def request_of(image: np.ndarray, **more: Any) -> dict[str, Any]:
 def test_the_server_says_what_it_is_and_has(client: Any) -> None:
     assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
     assert client.get("/v2/health/ready").json() == {"ready": True}
-    about = client.get("/v2/models/oddroad-lite").json()
+    about = client.get("/v2/models/oddroad-default").json()
     assert about["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [1, -1, -1, 3]}]
     assert [each["name"] for each in about["outputs"]] == ["outlier_head", "classes"]
-    for path in ("/v2/models/other", "/v2/models/oddroad-lite/versions/7"):
+    for path in ("/v2/models/other", "/v2/models/oddroad-default/versions/7"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.json()["error"]
@@ -129,14 +129,14 @@ def test_tritons_client_as_it_is(desk: Desk, model: Model, frames: list[Frame], 
     with running(desk) as address, http.InferenceServerClient(address) as triton:
         assert triton.is_server_live()
         assert triton.is_server_ready()
-        assert triton.is_model_ready("oddroad-lite")
+        assert triton.is_model_ready("oddroad-default")
         assert triton.get_server_metadata()["name"] == "oddroad"
-        assert triton.get_model_metadata("oddroad-lite")["platform"].startswith("oddroad_")
+        assert triton.get_model_metadata("oddroad-default")["platform"].startswith("oddroad_")
         given = http.InferInput("image", [1, *image.shape], "UINT8")
         given.set_data_from_numpy(image[None], binary_data=binary)
         outputs = [http.InferRequestedOutput("outlier_head", binary_data=binary)]
         for wanted in (outputs, None):  # without outputs the client asks for all of them in binary
-            found = triton.infer("oddroad-lite", [given], outputs=wanted).as_numpy("outlier_head")
+            found = triton.infer("oddroad-default", [given], outputs=wanted).as_numpy("outlier_head")
             assert np.array_equal(found[0], model(image))
         with pytest.raises(http.InferenceServerException if hasattr(http, "InferenceServerException") else Exception):
             triton.infer("no-such-model", [given])

@@ -25,8 +25,8 @@ from oddroad.roi import GROUND, Roi
 from oddroad.types import Region
 
 EMBEDDED = {
-    "default": "oddroad-lite.onnx",
-    "default-fp32": "oddroad-lite-fp32.onnx",
+    "default": "oddroad-default.onnx",
+    "default-fp32": "oddroad-default-fp32.onnx",
     "accurate": "oddroad-accurate.onnx",
 }
 """Detectors of the package, name -> file in ``oddroad/inference/weights``: see the README there."""

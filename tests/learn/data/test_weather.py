@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from oddroad.learn.data.cameras import bonnet, concrete, ego_vehicle, lines, vary_camera, wiper
+from oddroad.learn.data.cameras import bonnet, ego_vehicle, vary_camera, wiper
 from oddroad.learn.data.cutouts import CutOut
 from oddroad.learn.data.pasting import Placement, cast_shadow, known_patch, relit
+from oddroad.learn.data.road_surfaces import concrete, lines, painted_signs, repairs, resurfaced, shade
 from oddroad.learn.data.weather import KINDS, drops, fog, low_sun, night, rain, weathered
 from oddroad.types import IGNORE, OUTLIER, UNNAMED
 
@@ -55,8 +56,8 @@ def test_the_own_bonnet_is_known(scene):
     assert ego_vehicle(label) is label
 
 
-def test_painted_lines_and_concrete_stay_on_the_road_and_keep_labels(scene):
-    for draw in (lines, concrete):
+def test_roads_of_other_kinds_stay_on_the_road_and_keep_labels(scene):
+    for draw in (lines, concrete, resurfaced, repairs, painted_signs):
         changed = False
         for seed in range(5):
             image, label = (each.copy() for each in scene)
@@ -65,6 +66,17 @@ def test_painted_lines_and_concrete_stay_on_the_road_and_keep_labels(scene):
             assert (image == scene[0])[scene[1] != 0].all()
             changed |= bool((image != scene[0]).any())
         assert changed
+
+
+def test_shade_darkens_the_ground_and_spares_what_is_odd(scene):
+    for seed in range(5):
+        image, label = (each.copy() for each in scene)
+        shade(image, label, np.random.default_rng(seed))
+        assert (image <= scene[0]).all()
+        assert (image == scene[0])[label == OUTLIER].all()
+        assert (image[:30] == scene[0][:30]).all()
+        assert (label == scene[1]).all()
+        assert (image < scene[0])[50:].any()
 
 
 def test_bonnet_and_wiper_are_in_distribution_where_they_hide_something(scene):

@@ -177,7 +177,38 @@ def test_being_unsure_of_what_is_odd_costs_less(name: str) -> None:
     assert LOSSES[name](Outputs(unsure, **rest), labels) < LOSSES[name](Outputs(sure, **rest), labels)
 
 
-@pytest.mark.parametrize("name", ["outlier_head", "dense_hybrid", "pebal", "deep_gambler"])
+def test_a_small_object_weighs_as_much_as_a_large_one() -> None:
+    """Outlier pixels alone would let the large one decide; one window holds one object here."""
+    labels = torch.zeros(1, 64, 256, dtype=torch.int64)
+    labels[:, 22:42, 20:40] = OUTLIER
+    labels[:, 30:35, 200:205] = OUTLIER
+    logit = torch.zeros(1, 64, 256)
+    logit[:, :, :128] = 4.0  # the large one is found
+    half = outlier.outlier_objects(Outputs(logit[:, None], outlier=logit), labels, window=0.64, most=2000.0)
+    good, bad = (torch.nn.functional.softplus(torch.tensor(value)) for value in (-4.0, 0.0))
+    assert half.item() == pytest.approx((good + bad).item() / 2, rel=1e-3)
+    bounded = outlier.outlier_objects(Outputs(logit[:, None], outlier=logit), labels, window=0.64, most=1.0)
+    assert bounded.item() == pytest.approx((400 * good + 25 * bad).item() / 425, rel=1e-3)
+
+
+def test_the_hardest_known_pixels_count_away_from_objects() -> None:
+    labels = torch.zeros(1, 40, 100, dtype=torch.int64)
+    labels[:, 10:20, 10:20] = OUTLIER
+    labels[:, :, 95:] = IGNORE
+    logit = torch.full((1, 40, 100), -9.0)
+    logit[:, 10:24, 10:24] = 7.0  # the object and its edge
+    logit[:, 5, 97] = 7.0
+    logit[:, 30, 50:70] = 3.0  # 20 of 4000 pixels: half of one in a hundred
+    given = Outputs(logit[:, None], outlier=logit)
+    found = outlier.outlier_hardest(given, labels, share=0.005, margin=0.22)
+    assert found.item() == pytest.approx(torch.nn.functional.softplus(torch.tensor(3.0)).item(), rel=1e-4)
+    assert outlier.outlier_hardest(given, labels, share=0.01, margin=0.22) < found
+    assert outlier.outlier_hardest(given, labels, share=0.005, margin=0.0) > found
+
+
+@pytest.mark.parametrize(
+    "name", ["outlier_head", "outlier_objects", "outlier_hardest", "dense_hybrid", "pebal", "deep_gambler"]
+)
 def test_a_missing_output_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"the loss {name} needs an out"):
         LOSSES[name](Outputs(torch.zeros(1, 19, 4, 4)), torch.zeros(1, 4, 4).long())

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from oddroad.learn.data.crops import as_tensors
 from oddroad.learn.data.objects import Objects
 from oddroad.learn.data.pasting import with_objects
+from oddroad.learn.data.road_surfaces import painted_signs, repairs, resurfaced
 from oddroad.learn.data.scenes import Scene, SceneList
 from oddroad.learn.data.weather import KINDS, weathered
 from oddroad.types import CITYSCAPES_CLASSES
@@ -31,6 +32,7 @@ class Validation(Dataset):
         heights: of the objects in pixels of the stored scene, all on the road; None for those of all distances.
         varied: share of the objects with a shadow, and with a light and an edge that vary.
         weather: index of ``weather.KINDS`` that lies over every image, -1 for each in turn; None for none.
+        roads: every road is one of two surfaces, mended and painted on, see ``road_surfaces``.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Validation(Dataset):
         heights: tuple[float, float] | None = None,
         varied: float = 0.0,
         weather: int | None = None,
+        roads: bool = False,
     ):
         self.size, self.clean, self.heights, self.varied, self.weather = size, clean, heights, varied, weather
+        self.roads = roads
         names: Sequence[str] = CITYSCAPES_CLASSES
         if isinstance(scenes, int):
             scenes = SceneList(root, sets, "val", scenes)
@@ -63,6 +67,9 @@ class Validation(Dataset):
         objects = [] if self.objects is None else [self.objects.draw(rng) for _ in range(int(rng.integers(1, 4)))]
         on_road = 0.8 if self.heights is None else 1.0
         image, label = with_objects(scene, objects, on_road, rng, self.heights, self.varied)
+        if self.roads:
+            for change in (resurfaced, repairs, painted_signs):
+                change(image, label, rng)
         rows, columns = self.size
         way = cv2.INTER_AREA if image.shape[0] > rows else cv2.INTER_LINEAR
         image = cv2.resize(image, (columns, rows), interpolation=way)

@@ -71,6 +71,58 @@ def outlier_cross_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     return mean_where(F.softplus(torch.where(outliers, -logit, logit)), outliers | inliers)
 
 
+def odd_side(labels: Tensor, share: float) -> int:
+    """The odd number of pixels nearest to a share of the labels' height."""
+    return 2 * round((share * labels.shape[1] - 1) / 2) + 1 if share * labels.shape[1] > 1 else 1
+
+
+def outlier_objects(outputs: Outputs, labels: Tensor, window: float = 0.25, most: float = 20.0) -> Tensor:
+    """Binary cross-entropy of the outlier logit on outlier pixels, small objects weighing about as much as large ones.
+
+    A pixel weighs 1 over the share of outlier pixels in the window around it, at most ``most``: pixels alone let one
+    cow outweigh fifty tyres. It says nothing of in-distribution pixels; give it beside a loss that does.
+
+    Args:
+        outputs: outlier (N, h, w).
+        labels: (N, H, W).
+        window: side of the neighbourhood as a share of the labels' height.
+        most: bound of a pixel's weight.
+
+    Raises:
+        InputError: if the network has no outlier head.
+    """
+    logit = outlier_logit(outputs, labels, "outlier_objects")
+    outliers, _ = outlier_and_inlier(labels)
+    side = odd_side(labels, window)
+    share = F.avg_pool2d(outliers.float()[:, None], side, 1, side // 2)[:, 0]
+    weight = (1 / share.clamp(min=1 / most)) * outliers
+    return (weight * F.softplus(-logit)).sum() / weight.sum().clamp(min=1)
+
+
+def outlier_hardest(outputs: Outputs, labels: Tensor, share: float = 0.005, margin: float = 0.06) -> Tensor:
+    """Binary cross-entropy of the outlier logit on each image's hardest in-distribution pixels.
+
+    A threshold without false alarms is set by the few in-distribution pixels that score highest, which a mean over all
+    of them does not see. Source: the online hard example mining of Shrivastava et al., 2016, on one side alone.
+
+    Args:
+        outputs: outlier (N, h, w).
+        labels: (N, H, W).
+        share: of the pixels of an image that count, the highest scores first.
+        margin: side of the square around an outlier or ignored pixel in which no pixel counts, as a share of the rows.
+
+    Raises:
+        InputError: if the network has no outlier head.
+    """
+    logit = outlier_logit(outputs, labels, "outlier_hardest")
+    near = (labels == OUTLIER) | (labels == IGNORE)
+    side = odd_side(labels, margin)
+    near = F.max_pool2d(near.float()[:, None], side, 1, side // 2)[:, 0] > 0
+    scores = logit.masked_fill(near, float("-inf")).flatten(1)
+    highest = scores.topk(max(int(share * scores.shape[1]), 1), dim=1).values
+    return mean_where(F.softplus(highest), highest.isfinite())
+
+
 def vos(outputs: Outputs, labels: Tensor) -> Tensor:
     """Binary cross-entropy of the energy taken as the log-odds of "anomaly", every valid pixel weighing the same.
 
