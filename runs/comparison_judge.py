@@ -26,7 +26,7 @@ from oddroad.datasets import DATASETS, completeness, read_image, read_label
 from oddroad.files import sha256_of
 from oddroad.io.images import resize_area, resize_nearest
 from oddroad.learn.checkpoints.format import load_network
-from oddroad.learn.data.validation import OBJECTS, Validation
+from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Detector
 from oddroad.learn.networks.wrapped import Ensemble, McDropout, Odin
 from oddroad.learn.outputs import Outputs
@@ -34,6 +34,7 @@ from oddroad.learn.post_hoc import LogitSample, bare_detector
 from oddroad.learn.scores import FITTED, SCORES
 from oddroad.learn.tensor_ops import resize
 from oddroad.metrics import ComponentMetric, PixelMetric, SemanticMetric
+from oddroad.recipe import Outliers
 from oddroad.types import ANOMALY, OUTLIER
 
 SIZE = (256, 512)
@@ -90,7 +91,7 @@ class Images:
                     break
             frames[name] = found
         pasted = []
-        for image, label in Validation(root, ((OBJECTS, 1.0),), scenes, SIZE, sets=(SCENES,)):
+        for image, label in Validation(root, Outliers().validation, scenes, SIZE, sets=(SCENES,)):
             pasted.append((image.permute(1, 2, 0).contiguous().numpy(), label.numpy() == OUTLIER))
         return cls(frames, labelled(root, "val", scenes), labelled(root, "train", fits), pasted)
 
