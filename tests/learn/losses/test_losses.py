@@ -118,10 +118,13 @@ class TestContract:
     def outputs(self) -> tuple[Outputs, list[Tensor]]:
         draw = torch.Generator().manual_seed(1)
         logits = (3 * torch.randn(2, 19, 6, 8, generator=draw)).requires_grad_()
-        rest = [torch.randn(2, 6, 8, generator=draw).requires_grad_() for _ in range(2)]
+        rest = [torch.randn(2, 6, 8, generator=draw).requires_grad_() for _ in range(3)]
         queries = torch.randn(2, 24, 20, generator=draw).requires_grad_()
         masks = torch.randn(2, 24, 6, 8, generator=draw).requires_grad_()
-        outputs = Outputs(logits, outlier=rest[0], void=rest[1], auxiliary=(logits * 0.5,))
+        iou = torch.rand(2, 19, generator=draw)
+        outputs = Outputs(
+            logits, outlier=rest[0], void=rest[1], auxiliary=(logits * 0.5,), failure=rest[2], iou=iou.requires_grad_()
+        )
         deep = ((queries * 0.5, masks * 0.5),)
         return outputs._replace(queries=queries, masks=masks, deep=deep), [logits, *rest, masks]
 
@@ -134,6 +137,11 @@ class TestContract:
         assert torch.isfinite(value)
         assert value.ndim == 0
         if name in ("pebal", "mask_matching"):  # blur and smoothness; points between pixels: both reach over neighbours
+            return
+        if name == "failure_iou":  # of a number for each class of the image
+            assert outputs.iou is not None
+            assert outputs.iou.grad is not None
+            assert (outputs.iou.grad != 0).any()
             return
         for leaf in leaves:
             if leaf.grad is not None:
