@@ -44,8 +44,9 @@ def run(code: list[str], where: Path) -> subprocess.CompletedProcess[str]:
 def test_it_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     done = run(cells(), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "[1] (6, (270, 480, 3), dtype('uint8'))" in done.stdout
-    assert "'ap':" in done.stdout
+    assert "[1] (5, (540, 960, 3), dtype('uint8'))" in done.stdout
+    assert "box (" in done.stdout, "the detector finds what it is shown"
+    assert "'ap': 0.9" in done.stdout
     assert "bytes" in done.stdout
     assert list(tmp_path.iterdir()) == [], "a notebook that shows how to begin leaves nothing behind"
 
