@@ -396,3 +396,28 @@ def test_a_thread_that_dies_of_the_disk_or_of_memory_is_one_line(
     monkeypatch.setitem(command.VERBS, "info", verb)
     assert main(["info"]) == 2
     assert ("No space left" in text) != ("not enough memory" in text) if (text := one_line(capsys)) else False
+
+
+class TestVideo:
+    def test_what_the_library_does_not_say_is_counted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from oddroad.io import video_writer
+
+        video = video_writer.VideoWriter(tmp_path / "a.mp4", 10)
+        for number in range(3):
+            video.write(scene(number, (48, 64)))
+        monkeypatch.setattr(video_writer, "packets_in", lambda path: 2)
+        with pytest.raises(InputError, match="2 of 3 frames reached the disk"):
+            video.close()
+
+    def test_after_a_failure_nothing_more_is_given_to_the_library(self, tmp_path: Path) -> None:
+        from oddroad.io.video_writer import VideoWriter
+
+        video = VideoWriter(tmp_path / "a.mp4", 10)
+        for number in range(2):
+            video.write(scene(number, (48, 64)))
+        plain, video.stream = video.stream, type("Broken", (), {"encode": failing})
+        with pytest.raises(InputError, match="No space left on device"):
+            video.write(scene(2, (48, 64)))
+        video.stream = plain
+        video.close()
+        assert video.container is None

@@ -300,7 +300,7 @@ class Bench:
     def judge(self, ran: Ran) -> list[str]:
         """What is wrong with a run that met a fault."""
         wrong: list[str] = []
-        lines = ran.said.splitlines()
+        lines = [line for line in ran.said.splitlines() if not line.startswith("libpng ")]  # it prints lines of its own
         if ran.hung:
             return [f"hangs: {ran.said[-200:]}"]
         if ran.code < 0:
@@ -319,7 +319,7 @@ class Bench:
         """What is wrong with the results as a run has left them."""
         left = contents(self.out)
         if ran.code == 0:
-            return differences(left, self.after, "after exit 0")
+            return differences(*self.compared(left), "after exit 0")
         if self.verb.prefix:
             kept = {name: prefix_of(lines) for name, lines in self.before.items() if name.endswith(".jsonl")}
             lost = [name for name, lines in kept.items() if prefix_of(left.get(name, []))[: len(lines)] != lines]
@@ -341,10 +341,11 @@ class Bench:
         second = self.go(words)
         if second.code:
             return [f"the rerun ends with {second.code}: {second.said[-300:]}"]
-        found, wanted = contents(self.out), self.after
-        if self.verb.prefix:
-            found, wanted = resumed(found), resumed(wanted)
-        return differences(found, wanted, "after the rerun")
+        return differences(*self.compared(contents(self.out)), "after the rerun")
+
+    def compared(self, found: Contents) -> tuple[Contents, Contents]:
+        """What is there and what should be, as far as they have to be the same."""
+        return (resumed(found), resumed(self.after)) if self.verb.prefix else (found, self.after)
 
 
 def resumed(found: Contents) -> Contents:

@@ -141,7 +141,7 @@ def verbs(folder: Path, learn: bool = True) -> dict[str, Verb]:
             touch=interrupted, keeps=(), prefix=True,
         ),
         Verb("evaluate", evaluate("max_logit"), evaluate("outlier_head") if learn else None),
-        Verb("calibrate", calibrate("alarms=6/hour"), calibrate("alarms=60/hour")),
+        Verb("calibrate", calibrate("no-alarms"), calibrate("0.7")),
         Verb("report", report("one"), report("one", "two")),
         Verb("results coco", results("coco", "d.json"), results("coco", "d.json", pictured)),
         Verb("results csv", results("csv", "d.csv"), results("csv", "d.csv", pictured)),

@@ -203,8 +203,21 @@ def interruptible() -> Iterator[None]:
             signal.signal(each, handler)
 
 
+LAST_WORDS = b"oddroad: there is not enough memory, not even to say for what\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code, see ``EXIT_CODES``."""
+    try:
+        return command(arguments)
+    except MemoryError:  # while saying what is wrong
+        with contextlib.suppress(OSError):
+            os.write(2, LAST_WORDS)
+        return BAD_INPUT
+
+
+def command(arguments: Sequence[str] | None) -> int:
+    """As ``main``, where there is memory to say what is wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     groups = {name.split()[0] for name in VERBS if " " in name}
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError
-from oddroad.io.video_writer import VideoWriter
+from oddroad.io.video_writer import VideoWriter, packets_in
 
 FILES = ".oddroad-files"
 """List of the files that a run has written to a folder, relative to it, a line each, as JSON where a name has other
@@ -233,15 +233,9 @@ def frames_in(path: Path) -> int:
     Raises:
         OSError: if it cannot be put back.
     """
-    import av
-
     if set_aside(path).is_file():
         set_aside(path).replace(path)
-    try:
-        with av.open(f"file:{path}") as container:
-            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_corrupt)
-    except (OSError, IndexError, av.error.FFmpegError):  # one that was cut off is InvalidDataError, no OSError
-        return 0
+    return packets_in(path)
 
 
 def carry_over(path: Path, video: VideoWriter, earlier: Earlier) -> VideoWriter:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, counted, why
 
 TICKS = 90_000
 """Time stamps a second."""
@@ -45,6 +45,7 @@ class VideoWriter:
         self.began = 0.0
         self.count = 0
         self.pending: Any = None
+        self.failed = False
         self.last_duration = max(round(TICKS / rate), 1)
         self.durations: dict[int, int] = {}
 
@@ -59,9 +60,10 @@ class VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:
+            said = why(error) if isinstance(error, OSError) else error.strerror
             raise InputError(
-                f"cannot write the video '{self.path}': {error.strerror}; choose another folder with --out"
+                f"cannot write the video '{self.path}': {said}; choose another folder with --out"
             ) from None
         stream = self.container.add_stream("libx264", rate=Fraction(self.rate).limit_denominator(1001))
         stream.width, stream.height = self.size
@@ -112,35 +114,60 @@ class VideoWriter:
 
     def encode(self, frame: Any) -> None:
         """Encode a frame, or None for the end, and write what comes out."""
+        import av
+
         if frame is not None:
             self.durations[frame.pts] = self.last_duration
         try:
             for packet in self.stream.encode(frame):
                 packet.duration = self.durations.pop(packet.pts, self.last_duration)
                 self.container.mux(packet)
-        except OSError as error:
-            raise InputError(
-                f"cannot write the video '{self.path}': {error.strerror}; what was written before plays: free some "
-                "space, or choose another folder with --out"
-            ) from None
+        except (OSError, av.error.FFmpegError) as error:
+            raise self.unwritten(error) from None
+
+    def unwritten(self, error: Any) -> InputError:
+        """What to raise where the library could not write; nothing more is written then."""
+        self.failed = True
+        said = why(error) if isinstance(error, OSError) else error.strerror
+        return InputError(f"cannot write the video '{self.path}': {said}; what was written before plays")
 
     def close(self) -> None:
-        """Finish the file; where there is no room for a second copy it stays a fragmented MP4, which plays as well."""
+        """Finish the file; where there is no room for a second copy it stays a fragmented MP4, which plays as well.
+
+        After a failure nothing more is given to the container: the library can crash when it is written to again.
+        """
         import av
 
         if self.container is None:
             return
-        container, self.container = self.container, None
-        try:
-            self.container = container
+        if not self.failed:
             self.encode(self.pending)
             self.encode(None)
-        finally:
-            self.container = None
-            with contextlib.suppress(OSError):
-                container.close()
+        container, self.container = self.container, None
+        if self.failed:
+            return
+        try:
+            container.close()  # writes the last frame
+        except (OSError, av.error.FFmpegError) as error:
+            raise self.unwritten(error) from None
+        if (there := packets_in(self.path)) < self.count:  # the library does not say that the last ones are missing
+            raise InputError(
+                f"cannot write the video '{self.path}': {there} of {counted(self.count, 'frame')} reached the disk, "
+                "which is full or failing; what was written before plays"
+            )
         with contextlib.suppress(OSError, av.error.FFmpegError):
             index_first(self.path)
+
+
+def packets_in(path: Path) -> int:
+    """Number of whole packets that a video holds; 0 where it cannot be read."""
+    import av
+
+    try:
+        with av.open(f"file:{path}") as container:
+            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_corrupt)
+    except (OSError, IndexError, av.error.FFmpegError):  # one that was cut off is InvalidDataError, no OSError
+        return 0
 
 
 def index_first(path: Path) -> None:
