@@ -435,8 +435,6 @@ def judge(samples: list[Sample], server: StreamServer, reader: Reader) -> dict[s
     warm = samples[len(samples) // 10 :]
     tenth = max(len(warm) // 10, 1)
     first, last = (float(np.median([each.resident for each in part])) for part in (warm[:tenth], warm[-tenth:]))
-    spans = np.array_split(np.array([(each.frames, each.processor) for each in warm]), 4)
-    per_frame = [1e3 * (part[-1][1] - part[0][1]) / max(part[-1][0] - part[0][0], 1) for part in spans if len(part) > 1]
     figures = {
         "seconds": samples[-1].seconds,
         "frames": found["sent"],
@@ -449,7 +447,7 @@ def judge(samples: list[Sample], server: StreamServer, reader: Reader) -> dict[s
         "open files": [min(each.files for each in warm), max(each.files for each in warm)],
         "threads": [min(each.threads for each in warm), max(each.threads for each in warm)],
         "ms of latency": quarters(reader.latency),
-        "ms of processor time a frame": [round(each, 3) for each in per_frame],
+        "ms of processor time a frame": round(1e3 * samples[-1].processor / max(found["read"], 1), 2),
         "account": found,
     }
     whole = found["judged"] + found["damaged"] == found["lines of frames"] and not found["wrong"]
