@@ -8,11 +8,12 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from oddroad.errors import InputError, why
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextlib.contextmanager
@@ -56,9 +57,12 @@ def write_whole(path: Path, data: Any, what: str) -> None:
 def npy_bytes(array: np.ndarray) -> bytes:
     """An array as the bytes of a .npy file. (NumPy, writing to a file itself, says nothing of a full disk but a count.)
 
+    >>> import numpy as np
     >>> np.load(io.BytesIO(npy_bytes(np.arange(3))))
     array([0, 1, 2])
     """
+    import numpy as np
+
     held = io.BytesIO()
     np.save(held, array)
     return held.getvalue()

@@ -172,7 +172,9 @@ def parse(verb: str, arguments: Sequence[str]) -> Callable[[], Any]:
             raise
         said = one_line(errors.getvalue())
         if said.startswith("Required options"):
-            said = f"'oddroad {verb}' needs {', '.join(name for name in required(signature) if f'{name} ' in said)}"
+            # names are indented less than their help, which may speak of other options
+            listed = set(re.findall(r"^[│|]? {3,6}(\S+)", errors.getvalue(), re.MULTILINE))
+            said = f"'oddroad {verb}' needs {', '.join(name for name in required(signature) if name in listed)}"
         raise InputError(f"{said} ('oddroad {verb} --help' explains)") from None
     return bound[0]
 
