@@ -23,6 +23,7 @@ from oddroad.learn.resynthesis.generator import shares
 from oddroad.learn.resynthesis.methods import SHARPNESS
 from oddroad.learn.scores import SCORES
 from oddroad.synthetic.scenes import drive
+from oddroad.types import ANOMALY
 
 WIDTH = 320
 """Pixels of a picture; its height is half of it."""
@@ -49,8 +50,9 @@ def main() -> None:
     given = parser.parse_args()
     images = [read_image(each) for each in given.images]
     if given.rendered:
-        frames = list(drive(seed=11, frames=8 * given.rendered, size=(360, 720)))
-        images += [each.image for each in frames[4::8]]
+        frames = drive(seed=11, frames=12 * given.rendered, size=(360, 720))
+        most = sorted(frames, key=lambda each: -int((each.label == ANOMALY).sum()))
+        images += [each.image for each in most[:: max(len(most) // (3 * given.rendered), 1)][: given.rendered]]
     if given.video is not None:
         images.append(middle(given.video))
     if not images:
