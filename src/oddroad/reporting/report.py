@@ -141,7 +141,7 @@ def fill(
     everything: Sequence[dict[str, Any]],
     results: Sequence[dict[str, Any]],
     names: Sequence[str],
-    trained: bool,
+    drawn: bool,
 ) -> list[str]:
     """Write tables, figures and page of results to a folder; the names of the files.
 
@@ -151,7 +151,7 @@ def fill(
         everything: all results.
         results: those to show, each once.
         names: of their methods.
-        trained: whether there are folders of runs.
+        drawn: whether the learning curves are drawn.
     """
     written: list[Path] = []
     trained = [each for each in everything if "seed" in each]
@@ -162,7 +162,7 @@ def fill(
     sections += seed_tables([each for each in trained if "method" not in each], out, written)
     sections += result_tables(results, names, out, written)
     sections += figure_sections(results, names, out, written)
-    if trained:
+    if drawn:
         written.append(figures.learning_curves(curves, out / "learning_curves.png"))
         sections.append(Section("Learning curves", picture=written[-1], alt="loss and mean IoU over the steps"))
     runs = [each for each in everything if each.get("temperature", "1") == "1"]
