@@ -14,7 +14,7 @@ from fabricated import training_root, write_pair
 
 from oddroad.errors import InputError
 from oddroad.learn.checkpoints.format import read_checkpoint
-from oddroad.learn.training import fit as fit_module
+from oddroad.learn.training import module
 from oddroad.learn.training.claim import NAME, Claim, check_claim, data_digest, write_claim
 from oddroad.learn.training.fit import fit
 from oddroad.recipe import Network, Optimiser, Outliers, Recipe, Scenes
@@ -125,7 +125,7 @@ def test_a_failed_start_claims_nothing(
         with pytest.raises(InputError, match=message):
             fit(**options)
         assert not out.exists()
-    monkeypatch.setattr(fit_module.Training, "training_step", lambda *_: 1 / 0)
+    monkeypatch.setattr(module.Training, "training_step", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit(replace(small(1), seed=5), root, out, 99)
     monkeypatch.undo()
