@@ -195,7 +195,7 @@ PAGES = {
     "contributing.md": lambda: copied("CONTRIBUTING.md", SITE),
     "changelog.md": lambda: copied("CHANGELOG.md", SITE),
     "security.md": lambda: copied("SECURITY.md", SITE),
-    "model-card.md": lambda: copied("src/oddroad/inference/weights/README.md", {}),
+    "model-card.md": lambda: copied("src/oddroad/inference/weights/README.md", {"../../../../docs/": ""}),
     "research/log.md": lambda: copied("LOG.md", {"docs/research/": "", "docs/": "../"}),
 }
 """Page below docs/ -> what makes it."""

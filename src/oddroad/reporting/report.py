@@ -154,12 +154,12 @@ def fill(
         drawn: whether the learning curves are drawn.
     """
     written: list[Path] = []
-    trained = [each for each in everything if "seed" in each]
+    seeded = [each for each in everything if "seed" in each]
     sections = [
         Section(title, put(sheet, name, out, written), note=note)
-        for name, title, sheet, note in comparison_sheets([each for each in trained if "method" in each])
+        for name, title, sheet, note in comparison_sheets([each for each in seeded if "method" in each])
     ]
-    sections += seed_tables([each for each in trained if "method" not in each], out, written)
+    sections += seed_tables([each for each in seeded if "method" not in each], out, written)
     sections += result_tables(results, names, out, written)
     sections += figure_sections(results, names, out, written)
     if drawn:
