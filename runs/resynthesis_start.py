@@ -4,7 +4,8 @@
     python runs/resynthesis_start.py ERFNET.ckpt OUT.ckpt --vgg19 vgg19.pth
 
 ENCODER is an oddroad checkpoint of efficientnet_lite0: ImageNet's weights by 'oddroad convert', or recipes/starts/
-embedded.ckpt, which has seen pasted objects. vgg19.pth is a state dict of torchvision's vgg19, which oddroad does not distribute.
+embedded.ckpt, which has seen pasted objects. vgg19.pth is a state dict of torchvision's vgg19, which oddroad does not
+distribute.
 """
 
 from __future__ import annotations
