@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from oddroad.card_format import check_card
 from oddroad.errors import InputError
+from oddroad.files import load_json
 
 CARD_KEY = "oddroad"
 """Key of the card in the metadata of an ONNX file."""
@@ -179,13 +181,13 @@ class Card:
             InputError: if the text is no card, or one of a newer version.
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"the card is not JSON ({error})") from None
+            values = load_json(text)
+        except ValueError as error:
+            raise InputError(f"the card is not JSON ({str(error)[:120]})") from None
         if not isinstance(values, dict):
             raise InputError(f"the card is a JSON {type(values).__name__}; expected an object")
         version = values.get("format")
-        if not isinstance(version, int):
+        if not isinstance(version, int) or isinstance(version, bool):
             raise InputError("the card does not state its format")
         if version < CARD_FORMAT:
             raise InputError(
@@ -201,9 +203,8 @@ class Card:
         if missing := sorted(required - values.keys()):
             raise InputError(f"the card lacks {', '.join(missing)}")
         values = {key: value for key, value in values.items() if key in known}
+        check_card(values)
         for key in ("scores", "classes"):
-            if not isinstance(values[key], list) or not all(isinstance(each, str) for each in values[key]):
-                raise InputError(f"{key} of the card is {values[key]!r}; expected a list of names")
             values[key] = tuple(values[key])
         if values["size"] is not None:
             values["size"] = tuple(values["size"])

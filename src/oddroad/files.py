@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,18 @@ def npy_bytes(array: np.ndarray) -> bytes:
     held = io.BytesIO()
     np.save(held, array)
     return held.getvalue()
+
+
+def load_json(text: str | bytes) -> Any:
+    """JSON values of a text that may be damaged or made to do harm.
+
+    Raises:
+        ValueError: if it is no JSON, is nested too deeply to be read, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("objects and lists are nested too deeply") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -277,8 +278,8 @@ def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -
     path = find_recipe(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe '{path}' is not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 13th month, among others
+        raise InputError(f"recipe '{path}' is not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(values, dict):
         raise InputError(f"recipe '{path}' holds {in_words(values)}; expected keys and values")
     for name, value in changes.items():
@@ -338,7 +339,7 @@ def typed(kind: Any, value: Any, key: str) -> Any:
     try:
         number = not isinstance(value, bool) and kind in (int, float)
         found = kind(value) if number and isinstance(value, (int, float, str)) else value  # YAML 1.1 reads 1e-3 as text
-    except ValueError:
+    except (ValueError, OverflowError):  # .inf is no whole number, and one of 400 digits no float
         found = None
     if type(found) is not kind or (kind is int and found != float(value)) or (kind is float and found != found):
         raise InputError(f"'{key}' is {in_words(value)}; expected {type_words(kind)}")
@@ -359,10 +360,15 @@ def typed_dataclass(kind: Any, value: Any, key: str) -> Any:
     return kind(**{name: typed(types[name], given, f"{prefix}{name}") for name, given in value.items()})
 
 
+SHORT = reprlib.Repr(maxlevel=3, maxlist=6, maxdict=6, maxtuple=6, maxstring=60, maxlong=40, maxother=60)
+"""Writes values for messages."""
+
+
 def in_words(value: Any) -> str:
     """A value of YAML for a message: "the text 'fast'"."""
     kinds = {str: "the text", bool: "the truth value", int: "the number", float: "the number", list: "the list"}
-    return f"{kinds[type(value)]} {value!r}" if type(value) in kinds else "nothing" if value is None else f"{value!r}"
+    short = SHORT.repr(value)  # lists that hold one another over and over are endless in full
+    return f"{kinds[type(value)]} {short}" if type(value) in kinds else "nothing" if value is None else short
 
 
 def type_words(kind: Any) -> str:

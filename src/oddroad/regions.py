@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -245,6 +246,21 @@ def run_lengths(counts: str) -> np.ndarray:
     for start in (1, 2):  # from the fourth on, the difference to the last but one
         numbers[start::2] = np.cumsum(numbers[start::2])
     return numbers
+
+
+def checked_lengths(counts: str, size: tuple[int, int]) -> np.ndarray:
+    """The numbers (n,) int64 of a code that comes from elsewhere; see ``run_lengths``.
+
+    Raises:
+        ValueError: if it is no code of a mask of this size (H, W), or of an empty one.
+    """
+    if not re.fullmatch("([P-o]{0,7}[0-O])+", counts):  # a letter from P on says that the number goes on
+        raise ValueError("no run-length code")
+    lengths = run_lengths(counts)
+    ends = np.cumsum(lengths)
+    if lengths.min() < 0 or ends[-1] != size[0] * size[1] or ends.max() != ends[-1] or not lengths[1::2].any():
+        raise ValueError("a run-length code of another size, or of nothing")
+    return lengths
 
 
 def decode_rle(counts: str, size: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ import numpy as np
 
 from oddroad.errors import InputError
 from oddroad.io.headers import PNG
-from oddroad.io.images import decode, resize_nearest
-from oddroad.regions import decode_rle, encode_rle
+from oddroad.io.images import MAX_PIXELS, decode, resize_nearest
+from oddroad.regions import checked_lengths, decode_rle, encode_rle
 
 GROUND = ("road", "sidewalk")
 """Names of the classes that ``road`` consists of, beside what lies between them."""
@@ -68,9 +69,10 @@ class Roi:
         text = text.strip()
         if text in ("all", "road"):
             return cls(text)
-        path = Path(text)
-        if path.is_file() or path.suffix.lower() == ".png":
-            return read_mask(path)
+        if len(text) < 4096 and "\0" not in text:  # no system has longer paths
+            path = Path(text)
+            if os.path.isfile(text) or path.suffix.lower() == ".png":
+                return read_mask(path)
         return read_polygon(text)
 
     @classmethod
@@ -87,11 +89,15 @@ class Roi:
             if values["kind"] == "road":
                 return cls("road")
             if values["kind"] == "polygon":
-                return cls("polygon", tuple((float(x), float(y)) for x, y in values["points"]))
+                points = tuple((float(x), float(y)) for x, y in values["points"])
+                if len(points) >= 3 and all(0 <= each <= 1 for point in points for each in point):
+                    return cls("polygon", points)
             if values["kind"] == "mask":
-                height, width = values["size"]
-                return cls("mask", size=(int(height), int(width)), counts=str(values["counts"]), name=values["name"])
-        except (KeyError, TypeError, ValueError):
+                height, width = (int(each) for each in values["size"])
+                if min(height, width) > 0 and height * width <= MAX_PIXELS:
+                    checked_lengths(str(values["counts"]), (height, width))
+                    return cls("mask", size=(height, width), counts=str(values["counts"]), name=str(values["name"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
             pass
         raise InputError(f"the card's region of interest is {str(values)[:80]}; upgrade with 'pip install -U oddroad'")
 
@@ -159,6 +165,7 @@ def read_polygon(text: str) -> Roi:
         InputError: if it is none, reaches out of the picture, or has no area.
     """
     corners, _, behind = text.partition("@")
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
     try:
         points = [(float(x), float(y)) for x, y in (each.split(",") for each in corners.replace(";", " ").split())]
         high, wide = (float(each) for each in behind.strip().split("x")) if behind else (1.0, 1.0)
@@ -166,7 +173,7 @@ def read_polygon(text: str) -> Roi:
     except ValueError:
         finite, points, high, wide = False, [], 1.0, 1.0
     if not finite or not points:
-        raise InputError(f"--roi '{text}' is not understood; expected {FORMS}")
+        raise InputError(f"--roi '{shown}' is not understood; expected {FORMS}")
     if outside := [(x, y) for x, y in points if not (0 <= x <= wide and 0 <= y <= high)]:
         hint = (
             f"that picture is {high:g} high and {wide:g} wide"
@@ -176,7 +183,7 @@ def read_polygon(text: str) -> Roi:
         raise InputError(f"--roi: the corner {outside[0][0]:g},{outside[0][1]:g} lies outside of the picture; {hint}")
     shares = tuple((round(x / wide, 6), round(y / high, 6)) for x, y in points)
     if len(points) < 3 or cv2.contourArea(cv2.convexHull(np.array(shares, np.float32))) < 1e-4:
-        raise InputError(f"--roi '{text}' has no area; a polygon takes three corners or more")
+        raise InputError(f"--roi '{shown}' has no area; a polygon takes three corners or more")
     return Roi("polygon", shares)
 
 

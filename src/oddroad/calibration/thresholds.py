@@ -39,6 +39,10 @@ from oddroad.errors import InputError, counted
 FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"
 
 
+LONGEST = 100
+"""Letters of a threshold."""
+
+
 @dataclass(frozen=True)
 class Threshold:
     """A value and what it means.
@@ -141,9 +145,18 @@ def threshold_for(card: Card, text: str, score: str | None = None, min_hits: int
         min_hits: of tracks that are reported, for alarms an hour; the Card's if None.
 
     Raises:
-        InputError: if the text is not understood, the detector is not calibrated, or the calibration is too small.
+        InputError: if the text is not understood, the detector is not calibrated, the calibration is too small, or
+            the Card lacks a part of it.
     """
-    score = score or card.scores[0]
+    try:
+        return looked_up(card, text, score or card.scores[0], min_hits)
+    except (KeyError, OverflowError, ZeroDivisionError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"holds impossible numbers ({error})"
+        raise InputError(f"the calibration in the card of '{card.name}' {what}; calibrate it anew") from None
+
+
+def looked_up(card: Card, text: str, score: str, min_hits: int | None) -> Threshold:
+    """See ``threshold_for``."""
     kind, value = parse_threshold(text)
     if kind == "fpr":
         return by_pixels(card, score, value)
@@ -171,6 +184,8 @@ def parse_threshold(text: str) -> tuple[str, float]:
         InputError: if the text is not understood.
     """
     text = text.strip()
+    if len(text) > LONGEST:
+        raise InputError(f"threshold '{text[:40]}...' is not understood; expected {FORMS}")
     if text == "no-alarms":
         return text, 0.0
     if match := re.fullmatch(r"fpr=([^%]+)(%?)", text):
@@ -199,9 +214,9 @@ def parse_speed(text: str) -> float:
     Raises:
         InputError: if it is none.
     """
-    match = re.fullmatch(r"\s*([\d.]+) ?km/h\s*", text)
+    match = re.fullmatch(r"\s*([\d.]+) ?km/h\s*", text[:LONGEST])
     if match is None or not (match[1].count(".") < 2 and match[1] != "." and float(match[1]) > 0):
-        raise InputError(f"--speed '{text}'; expected a speed such as 90km/h")
+        raise InputError(f"--speed '{text[:40]}'; expected a speed such as 90km/h")
     return float(match[1])
 
 
@@ -289,5 +304,10 @@ def probability(card: Card, score: str, heat: np.ndarray) -> np.ndarray:
     Raises:
         InputError: if the detector was not calibrated for this score.
     """
-    shares, values = np.asarray(calibration_of(card, score)["quantiles"], np.float64).T
+    kept = calibration_of(card, score).get("quantiles")
+    if kept is None:
+        raise InputError(
+            f"the calibration in the card of '{card.name}' lacks the quantiles of '{score}'; calibrate anew"
+        )
+    shares, values = np.asarray(kept, np.float64).T
     return np.interp(heat, values, shares).astype(np.float32)

@@ -5,7 +5,6 @@ Every loader takes the folder that holds the sets, finds its own below it, and m
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from oddroad.datasets.samples import (
     visible,
 )
 from oddroad.errors import InputError, counted
+from oddroad.files import load_json
 from oddroad.io.kinds import IMAGE_ENDINGS
 from oddroad.io.layouts import holds_labels, is_label
 from oddroad.types import ANOMALY, KNOWN, Sample
@@ -236,7 +236,7 @@ def classes_file(path: Path) -> np.ndarray:
         return READY
     meaning = {"known": KNOWN, "anomaly": ANOMALY}
     try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
+        given = load_json(path.read_text(encoding="utf-8-sig"))
         pairs = [(int(raw), meaning[kind]) for kind, values in given.items() for raw in values]
         if len(dict(pairs)) < len(pairs) or any(raw < 0 for raw, _ in pairs):
             raise ValueError
@@ -258,7 +258,7 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, tuple[str, flo
         return {}
     found: dict[str, tuple[str, float | None]] = {}
     try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
+        given = load_json(path.read_text(encoding="utf-8-sig"))
         pairs = []
         for key, each in given.items():
             frames, fps = (each["frames"], float(each["fps"])) if isinstance(each, dict) else (each, None)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.images import decode, resize_nearest
+from oddroad.io.images import MAX_PIXELS, decode, resize_nearest
 from oddroad.io.images import read_image as read_image_file
 from oddroad.types import IGNORE, MaskCodes, Sample
 
@@ -51,13 +51,20 @@ def read_numbers(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise InputError(
+                    f"label '{path}' has {opened.width} x {opened.height} pixels, more than the limit of "
+                    f"{MAX_PIXELS / 1e6:g} megapixels; scale it down"
+                )
             if opened.mode in INDEXED:
                 numbers = np.asarray(opened)
                 bits = grey_bits(path) if opened.mode == "L" else 8
                 return numbers.astype(np.uint8) if opened.mode == "1" else numbers // (255 // (2**bits - 1))
     except FileNotFoundError:
         raise InputError(f"no label file '{path}'") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises errors of many kinds on damaged files
         raise InputError(f"label '{path}' is no readable image ({' '.join(str(error).split())[:120]})") from None
     pixels = decode(path, cv2.IMREAD_UNCHANGED)
     colours = pixels[..., :3] if pixels.ndim == 3 else pixels[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from oddroad.datasets import DATASETS
 from oddroad.errors import InputError, pick
 from oddroad.evaluation.predictors import Predictor
+from oddroad.io.images import MAX_PIXELS
 from oddroad.types import Sample
 
 SMIYC_NAMES = {
@@ -36,20 +38,41 @@ def read_map(path: Path) -> np.ndarray:
         InputError: if it is damaged, or no map; says what the file holds.
     """
     try:
-        arrays = {"": np.load(path, allow_pickle=False)} if path.suffix == ".npy" else read_arrays(path)
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, TypeError, SyntaxError, MemoryError) as error:
+        arrays = {"": read_npy(path)} if path.suffix == ".npy" else read_arrays(path)
+    except (ModuleNotFoundError, InputError):
+        raise
+    except Exception as error:  # NumPy and h5py raise errors of many kinds on damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"'{path}' is no readable map, it is damaged or something else ({reason})") from None
     if len(arrays) != 1:
         names = ", ".join(list(arrays)[:4]) or "none"
         raise InputError(f"'{path}' holds {len(arrays)} arrays ({names}); expected a single map (H, W)")
     (values,) = arrays.values()
-    if not isinstance(values, np.ndarray):
-        raise InputError(f"'{path}' holds several arrays or none (an .npz by its content); expected one map (H, W)")
     flat = values.squeeze() if values.ndim > 2 else values
     if flat.ndim != 2 or 0 in flat.shape:
         raise InputError(f"'{path}' holds {values.dtype} of shape {values.shape}; expected one map (H, W)")
     return as_floats(flat, path)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file; if its header says more than the file holds, no memory is taken for it.
+
+    Raises:
+        InputError: if it holds several arrays, or fewer numbers than it says.
+        Exception: of many kinds, if it is damaged.
+    """
+    with path.open("rb") as opened:
+        if opened.read(2) == b"PK":
+            raise InputError(f"'{path}' holds several arrays or none (an .npz by its content); expected one map (H, W)")
+        opened.seek(0)
+        version = np.lib.format.read_magic(opened)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read is not None:
+            shape, _, kind = read(opened)
+            there = path.stat().st_size - opened.tell()
+            if min(shape, default=0) < 0 or kind.itemsize * math.prod(shape) > there:
+                raise ValueError(f"its header says {shape} of {kind}, and {there} bytes follow")
+        return np.load(path, allow_pickle=False)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -60,6 +83,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     def look(name: str, each: object) -> None:
         if isinstance(each, h5py.Dataset) and each.shape is not None and each.ndim:
+            if each.external or each.is_virtual:
+                raise ValueError(f"the numbers of '{name}' lie in another file")
+            if each.size > MAX_PIXELS:
+                raise ValueError(f"'{name}' has {each.size} numbers, more than the limit of {MAX_PIXELS}")
             found[name] = each[()]
 
     with h5py.File(path, "r") as opened:

@@ -6,7 +6,6 @@ The schema is ``oddroad/io/schema/detections.schema.json``; a test holds both to
 from __future__ import annotations
 
 import json
-import math
 import re
 from datetime import datetime
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from oddroad.errors import counted
 from oddroad.io.reading import Gap
-from oddroad.regions import run_lengths
+from oddroad.regions import checked_lengths
 from oddroad.types import Region
 
 SCHEMA_VERSION = 1
@@ -24,6 +23,10 @@ SCHEMA_VERSION = 1
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|\+00:00)", re.ASCII)
 """A time in UTC by ISO 8601."""
+
+
+LARGEST = 1e300
+"""The largest number that is taken; larger whole numbers cannot become floats."""
 
 
 REQUIRED = object()
@@ -54,8 +57,9 @@ def take(values: dict[str, Any], key: str, kind: str, default: Any = REQUIRED, l
     types = {"text": str, "whole number": int, "number": (int, float), "list": list, "object": dict}[kind]
     if not isinstance(value, types) or isinstance(value, bool):
         raise LineError(f"'{key}' is {shown(value)}; expected a {kind}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise LineError(f"'{key}' is {value}; expected a finite number")
+    if isinstance(value, (int, float)) and not abs(value) <= LARGEST:  # NaN is not, either
+        told = value if isinstance(value, float) else shown(value)
+        raise LineError(f"'{key}' is {told}; expected a finite number")
     if least is not None and value is not None and (len(value) if isinstance(value, str) else value) < least:
         raise LineError(f"'{key}' is {shown(value)}; expected at least {least}{' letters' if kind == 'text' else ''}")
     return value
@@ -63,7 +67,7 @@ def take(values: dict[str, Any], key: str, kind: str, default: Any = REQUIRED, l
 
 def shown(value: Any) -> str:
     """A value for a message, cut where it is long."""
-    text = json.dumps(value)
+    text = "a very large number" if isinstance(value, int) and abs(value) >= 10**60 else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -96,8 +100,10 @@ def run_of(values: dict[str, Any]) -> tuple[str, str, str, float]:
             f"has schema_version {version}, and this oddroad reads up to {SCHEMA_VERSION}; "
             "upgrade with: pip install --upgrade oddroad"
         )
-    take(values, "settings", "object", None)
-    take(values, "sources", "list", None)
+    for key, kind in (("settings", "object"), ("sources", "list"), ("engine", "text"), ("model_sha256", "text"),
+                      ("threshold_meaning", "text")):  # fmt: skip
+        take(values, key, kind, None)
+    take(values, "part", "whole number", None, least=1)
     take_utc(values, "started")
     words = [take(values, key, "text") for key in ("oddroad", "model", "score")]
     return words[0], words[1], words[2], float(take(values, "threshold", "number"))
@@ -182,13 +188,13 @@ def extent(counts: str, size: tuple[int, int]) -> tuple[int, list[int]]:
         LineError: if it is no code of a mask of this size (H, W), or of an empty one.
     """
     height, width = size
-    message = f"'counts' {shown(counts)} is no run-length code of {width} x {height} pixels, some of them inside"
-    if not re.fullmatch("([P-o]{0,7}[0-O])+", counts):  # a letter from P on says that the number goes on
-        raise LineError(message)
-    lengths = run_lengths(counts)
+    try:
+        lengths = checked_lengths(counts, size)
+    except ValueError:
+        raise LineError(
+            f"'counts' {shown(counts)} is no run-length code of {width} x {height} pixels, some of them inside"
+        ) from None
     ends = np.cumsum(lengths)
-    if lengths.min() < 0 or ends[-1] != height * width or ends.max() != ends[-1] or not lengths[1::2].any():
-        raise LineError(message)
     inside = lengths[1::2] > 0
     first, last = ends[:-1:2][inside], ends[1::2][inside] - 1
     x0, x1 = int(first[0]) // height, int(last[-1]) // height + 1

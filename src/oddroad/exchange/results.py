@@ -255,7 +255,7 @@ def parsed(line: bytes) -> dict[str, Any]:
 
     try:
         values = json.loads(line, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise LineError("is not JSON; expected one JSON object a line") from None
     if not isinstance(values, dict):
         raise LineError(f"is {type(values).__name__}; expected one JSON object a line")

@@ -8,6 +8,7 @@ from typing import Any
 
 from oddroad.card import Card
 from oddroad.errors import InputError
+from oddroad.files import load_json
 from oddroad.inference.host_resize import CLASSES, LOGITS
 
 ENDINGS = {".param": "ncnn", ".tflite": "litert"}
@@ -33,7 +34,7 @@ def read_beside(path: Path) -> tuple[Card, list[str]]:
     """
     place = card_file(path)
     try:
-        about: Any = json.loads(place.read_text())
+        about: Any = load_json(place.read_text())
         card = Card.from_json(json.dumps(about["card"]))
         outputs = [str(each["name"]) for each in about["outputs"]]
     except OSError:

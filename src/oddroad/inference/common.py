@@ -9,7 +9,7 @@ from oddroad.errors import InputError
 from oddroad.inference.board_files import ENDINGS, read_beside
 from oddroad.inference.host_resize import CLASSES, LOGITS
 from oddroad.inference.integrity import check_digest
-from oddroad.inference.onnx_graph import metadata, output_names
+from oddroad.inference.onnx_graph import has_data_outside, metadata, output_names
 
 
 def read_head(path: Path) -> tuple[Card, list[str]]:
@@ -22,9 +22,13 @@ def read_head(path: Path) -> tuple[Card, list[str]]:
         return read_beside(path)
     data = path.read_bytes()
     try:
-        text, outputs = metadata(data).get(CARD_KEY), output_names(data)
+        text, outputs, outside = metadata(data).get(CARD_KEY), output_names(data), has_data_outside(data)
     except (ValueError, IndexError) as error:
         raise InputError(f"model '{path}' cannot be loaded, it is damaged or no ONNX file ({error})") from None
+    if outside:
+        raise InputError(f"model '{path}' has weights in other files; 'oddroad export' writes one file")
+    if len(set(outputs)) < len(outputs):
+        raise InputError(f"model '{path}' has two outputs of one name; export it again")
     if text is None:
         raise InputError(f"model '{path}' is an ONNX file without an oddroad card; 'oddroad export' writes those")
     try:

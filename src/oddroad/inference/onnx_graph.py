@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+WEIGHTS, OUTSIDE = 5, 13
+"""Fields of a graph and of its weights: a tensor, and where its numbers lie if not in the file."""
+
 GRAPH, METADATA, NODE, OUTPUT, NAME, READS, MAKES, OPERATION, KEY, VALUE = 7, 14, 1, 12, 1, 1, 2, 4, 1, 2
 """Numbers of the fields: graph and metadata of a model, a node and an output of a graph, the name of an output, the
 names of the values that a node reads and makes, its operation, key and value of an entry of the metadata."""
@@ -20,13 +23,14 @@ FIXED = {1: 8, 5: 4}
 def number_at(data: bytes, place: int) -> tuple[int, int]:
     """A number of variable length, seven bits a byte, the lowest first, and the place behind it."""
     value = shift = 0
-    while True:
+    while shift < 70:  # ten bytes hold all 64 bits
         byte = data[place]
         place += 1
         value |= (byte & 127) << shift
         shift += 7
         if byte < 128:
             return value, place
+    raise ValueError("not a protocol buffer: a number of more than 64 bits")
 
 
 def as_number(value: int) -> bytes:
@@ -79,6 +83,17 @@ def texts(data: bytes, start: int, end: int, wanted: int) -> list[str]:
     return [data[value:stop].decode() for number, _, value, stop in fields(data, start, end) if number == wanted]
 
 
+def has_data_outside(data: bytes) -> bool:
+    """Whether weights of an ONNX file lie in other files, whose places it names.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
+    tensors = [found for graph in graphs for found in fields(data, *graph) if found[0] == WEIGHTS]
+    return any(number == OUTSIDE for _, _, start, end in tensors for number, *_ in fields(data, start, end))
+
+
 def output_names(data: bytes) -> list[str]:
     """Names of the outputs of an ONNX file.
 
@@ -86,8 +101,8 @@ def output_names(data: bytes) -> list[str]:
         ValueError: if it is none.
     """
     graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
-    if not graphs:
-        raise ValueError("a protocol buffer, but without a graph")
+    if len(graphs) != 1:  # of several, others would read the sum
+        raise ValueError(f"a protocol buffer, but with {len(graphs)} graphs and not one")
     return [texts(data, start, end, NAME)[0] for inner, _, start, end in fields(data, *graphs[0]) if inner == OUTPUT]
 
 

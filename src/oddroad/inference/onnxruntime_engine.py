@@ -128,7 +128,12 @@ def onnxruntime_engine(
             return prepared[names]
 
     def run(images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        return session_for(tuple(names)).run(list(names), {"image": images})
+        session = session_for(tuple(names))
+        try:
+            return session.run(list(names), {"image": images})
+        except Exception as error:  # ONNX Runtime raises a class of its own for each kind of fault in a graph
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"model '{path}' cannot judge a picture {images.shape}: {reason}") from None
 
     session_for(tuple(host_resize.asked(card.scores[:1])))  # what is wrong with the graph shall be said here
     return card, host_resize.around(run)

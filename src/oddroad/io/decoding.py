@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oddroad.io.headers import JPEG, end_of_jpeg
+from oddroad.io.images import MAX_PIXELS
 
 logging.getLogger("libav").addHandler(logging.NullHandler())  # its lines would be printed between ours
 
@@ -65,16 +66,19 @@ class Decoder:
         context: an av.VideoCodecContext that is not open yet.
         watched: whether packets may be missing without a trace (streams, logs, transport streams): what the decoder
             says is listened to, and it runs in one thread, so that no frame is held back and each word is heard.
+        max_pixels: pictures of more pixels are refused before memory is taken for them, also where a stream that began
+            with small ones goes on with them; they count as lost.
 
     Attributes:
         lost: packets from which no picture could be decoded.
         sent: packets decoded.
     """
 
-    def __init__(self, context: Any, watched: bool = False):
+    def __init__(self, context: Any, watched: bool = False, max_pixels: int = MAX_PIXELS):
         from av.codec.context import Flags
 
         watched = watched or context.name == "mjpeg"  # which has no flag for parts that it could not decode
+        context.options = {**context.options, "max_pixels": str(max_pixels)}
         context.flags |= Flags.output_corrupt
         context.copy_opaque = True
         context.thread_type = "SLICE" if watched else "AUTO"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError
+from oddroad.files import load_json
 from oddroad.io.video_writer import VideoWriter, packets_in
 
 FILES = ".oddroad-files"
@@ -146,20 +147,24 @@ class Earlier:
         for number, line in enumerate(data.split(b"\n")[:-1], 1):  # what follows the last line's end was cut off
             place += len(line) + 1
             try:
-                values = json.loads(line)
+                values = load_json(line)
                 kind = values["type"]
-            except (ValueError, TypeError, KeyError):
+                if found is None:
+                    if kind != "run":
+                        raise InputError(f"'{path}' does not begin with a line of a run; run without --resume")
+                    if not isinstance(values.get("settings", {}), dict):
+                        raise ValueError("settings")
+                    found = cls(path, values, length=place)
+                elif kind == "frame":
+                    found.add(frame_line(values), place)
+                elif kind == "drift":
+                    found.alarms_to_come += 1
+            except InputError:
+                raise
+            except (ValueError, TypeError, KeyError, AttributeError):
                 raise InputError(
                     f"line {number} of '{path}' is none that oddroad writes; run without --resume"
                 ) from None
-            if found is None:
-                if kind != "run":
-                    raise InputError(f"'{path}' does not begin with a line of a run; run without --resume")
-                found = cls(path, values, length=place)
-            elif kind == "frame":
-                found.add(values, place)
-            elif kind == "drift":
-                found.alarms_to_come += 1
             found.finished = kind == "summary"
         return found
 
@@ -177,7 +182,7 @@ class Earlier:
         self.counts["drift_alarms"] += self.alarms_to_come
         self.alarms_to_come = 0
         for each in values["regions"] or []:
-            self.most_tracks = max(self.most_tracks, each.get("track", {}).get("id", 0))
+            self.most_tracks = max(self.most_tracks, (each.get("track") or {}).get("id", 0))
         self.ends.append((place, self.last_index, dict(self.counts)))
         self.frames_of_last = len(self.ends)
 
@@ -223,6 +228,27 @@ class Earlier:
 def set_aside(path: Path) -> Path:
     """Where an overlay waits while its frames are carried over into a new one."""
     return path.with_name(f".{path.name}.before")
+
+
+def frame_line(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A line of type "frame", as far as a run goes on from it.
+
+    Raises:
+        ValueError: if a value is another than this package writes.
+        KeyError: if one is missing.
+    """
+    index, time, listed = values["index"], values["time"], values["regions"]
+    tracks = [each.get("track") or {} for each in listed or []]
+    good = (
+        isinstance(values["source"], str)
+        and (index is None or (isinstance(index, int) and index >= 0))
+        and (time is None or (isinstance(time, (int, float)) and abs(time) < 1e12))
+        and isinstance(listed, (list, type(None)))
+        and all(isinstance(each.get("id", 0), int) for each in tracks)
+    )
+    if not good:
+        raise ValueError("a line of a frame")
+    return values
 
 
 def frames_in(path: Path) -> int:

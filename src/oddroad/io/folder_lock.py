@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError, why
+from oddroad.files import load_json
 
 LOCK = ".oddroad.lock"
 """Name of the lock in the folder; it is gone when the run ends, and stale where the process was killed."""
@@ -95,7 +96,7 @@ def now() -> str:
 def read_lock(path: Path) -> dict[str, Any]:
     """What the file of a lock says; empty where it says nothing."""
     try:
-        found = json.loads(path.read_text())
+        found = load_json(path.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

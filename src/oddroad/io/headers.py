@@ -98,15 +98,23 @@ def size_of(data: bytes) -> tuple[int, int] | None:
             width, height = struct.unpack("<HH", data[6:10])
         elif data[:4] in TIFF:
             return size_of_tiff(data)
-        elif found := re.match(rb"P[1-6]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)", data[:2000]):
+        elif found := re.match(rb"P[1-6]\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})", data[:2000]):
             width, height = int(found[1]), int(found[2])
+        elif data[:4] == b"\x59\xa6\x6a\x95":  # Sun raster
+            width, height = struct.unpack(">II", data[4:12])
+        elif data[:3] == b"P7\n":
+            width, height = (
+                int(re.search(rb"\n%s\s+(\d+)" % word, data[:2000])[1][:9]) for word in (b"WIDTH", b"HEIGHT")
+            )
+        elif data[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 without its box
+            width, height = struct.unpack(">II", data[8:16])
         elif (at := data[:4000].find(b"ispe")) > 0:  # AVIF
             width, height = struct.unpack(">II", data[at + 8 : at + 16])
         elif (at := data[:200].find(b"ihdr")) > 0:  # JPEG 2000
             height, width = struct.unpack(">II", data[at + 4 : at + 12])
         else:
             return None
-    except struct.error:
+    except (struct.error, TypeError):  # cut off, or without a word that belongs there
         return None
     return abs(height), abs(width)
 

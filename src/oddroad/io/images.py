@@ -21,13 +21,17 @@ def decode(path: Path, how: int) -> np.ndarray:
     """Pixels of an image file as OpenCV gives them.
 
     Raises:
-        InputError: if the file is missing or damaged.
+        InputError: if the file is missing, damaged, or has more than MAX_PIXELS.
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
-    pixels = cv2.imdecode(data, how) if len(data) else None
+    check_size(data, str(path), MAX_PIXELS)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how) if data else None
+    except cv2.error:
+        pixels = None
     if pixels is None:
         raise InputError(f"'{path}' is no readable image; download it again")
     return pixels
@@ -108,12 +112,7 @@ def decode_image(
     """
     if not data:
         raise InputError(f"'{name}' is empty")
-    size = size_of(data)
-    if size is not None and size[0] * size[1] > max_pixels:
-        raise InputError(
-            f"'{name}' has {size[1]} x {size[0]} = {size[0] * size[1] / 1e6:.0f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:g}; scale it down"
-        )
+    check_size(data, name, max_pixels)
     end = end_of(data)
     if end is None:
         raise InputError(f"'{name}' is cut off: its last part is missing")
@@ -136,6 +135,28 @@ def decode_image(
             f"'{name}' holds {image.dtype} values, of which the range is not known; save it with 8 or 16 bits"
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def check_size(data: bytes, name: str, max_pixels: int) -> None:
+    """Refuse a picture before it is decoded if it has too many pixels, or none can say how many.
+
+    Args:
+        data: the bytes of the file.
+        name: what they are called in errors.
+        max_pixels: that it may have.
+
+    Raises:
+        InputError: if it is too large, or of a format whose size is not known here: a small file of it could fill the
+            memory.
+    """
+    size = size_of(data)
+    if size is None and data:
+        raise InputError(f"'{name}' is not an image that can be read: its header does not say how large it is")
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"'{name}' has {size[1]} x {size[0]} = {size[0] * size[1] / 1e6:.0f} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:g}; scale it down"
+        )
 
 
 def to_eight_bits(image: np.ndarray, note: Callable[[str], None] | None = None, least: int = 8) -> np.ndarray:

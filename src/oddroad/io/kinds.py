@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddroad.io.headers import JPEG, PNG, TIFF, end_of_jpeg, is_animated
+from oddroad.io.images import MAX_PIXELS
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"}
 """Endings whose files are taken as images even where their first bytes are damaged, so that this is said."""
@@ -84,10 +85,12 @@ def holds_video(path: Path, pictures: int = 1) -> bool:
     from av.stream import Disposition
 
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
             moving = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
             if container.format.name in ("tty", "image2", "ico") or not moving:
                 return False
+            context = moving[0].codec_context
+            context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
             found = container.decode(moving[0])
             return all(next(found, None) is not None for _ in range(pictures))
     except (av.error.FFmpegError, ValueError):

@@ -113,18 +113,33 @@ def picture(message: Message, max_pixels: int, note: Callable[[str], None], dept
     fields = parse(message)
     where = f"a picture on '{message.topic}'"
     if holds(message.kind) == "raw":
-        data = np.frombuffer(fields.data, np.uint8)
-        size = (int(fields.height), int(fields.width), int(fields.step))
-        bigendian = bool(getattr(fields, "is_bigendian", 0))
-        return raw_picture(data, size, str(fields.encoding), bigendian, where, max_pixels, note, depth), ""
-    if "compressedDepth" in str(fields.format):
-        raise InputError(f"'{message.topic}' holds depth, not pictures ({fields.format})")
-    data = bytes(fields.data)
+        try:
+            data = np.frombuffer(fields.data, np.uint8)
+            size = (int(fields.height), int(fields.width), int(fields.step))
+            encoding, bigendian = str(fields.encoding), bool(getattr(fields, "is_bigendian", 0))
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{where} is not described as it should be ({error})") from None
+        return raw_picture(data, size, encoding, bigendian, where, max_pixels, note, depth), ""
+    data, form = coded(fields, where)
+    if "compressedDepth" in form:
+        raise InputError(f"'{message.topic}' holds depth, not pictures ({form[:60]})")
     pixels, damage = decode_image(data, where, max_pixels, note), lacking(data)
-    pattern = str(fields.format).partition(";")[0].strip()
+    pattern = form.partition(";")[0].strip()
     if pattern.startswith("bayer_") and pattern in ENCODINGS:
         return cv2.cvtColor(np.ascontiguousarray(pixels[..., 0]), ENCODINGS[pattern][2]), damage
     return pixels, damage
+
+
+def coded(fields: Any, where: str) -> tuple[bytes, str]:
+    """The bytes of a coded picture or a packet, and the format that its message states.
+
+    Raises:
+        InputError: if the message has none.
+    """
+    data, form = getattr(fields, "data", None), getattr(fields, "format", None)
+    if data is None or isinstance(data, int) or form is None:
+        raise InputError(f"{where} has no data or no format")
+    return bytes(data), str(form)
 
 
 CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc", "vp9": "vp9", "av1": "av1"}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oddroad.errors import InputError
+
 NANO = 1_000_000_000
+
+LATEST = 2**63 - 1
+"""The last time that a message can have: decoders count in 64 bits with a sign."""
+
+REASONS = 3
+"""Damages of one log that are told in words."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +63,18 @@ class Log:
 
 
 def unbroken(rows: Iterator[Any], ended: list[str]) -> Iterator[Any]:
-    """The rows of a reader up to where the file is damaged; ``ended`` is told why."""
-    import sqlite3
+    """The rows of a reader up to where the file is damaged; ``ended`` is told why, the first few times.
 
-    from mcap.exceptions import McapError
-    from rosbags.rosbag1 import ReaderError
-    from rosbags.rosbag2 import ReaderError as ReaderError2
-
-    damage: list[type[Exception]] = [McapError, struct.error, sqlite3.Error, ReaderError, ReaderError2]
-    damage += [EOFError, ValueError, OSError, RuntimeError, KeyError]  # of the decompressors, and of what they bring
-    try:
-        import zstandard
-
-        damage.append(zstandard.ZstdError)
-    except ModuleNotFoundError:
-        pass
+    The readers of logs and their decompressors raise errors of every kind, MemoryError included, on damaged bytes.
+    """
     while True:
         try:
             row = next(rows, None)
-        except tuple(damage) as error:
-            ended.append(" ".join(str(error).split())[:100] or "the file ends inside a record")
+        except (ModuleNotFoundError, InputError):
+            raise
+        except Exception as error:
+            if len(ended) < REASONS:
+                ended.append(" ".join(str(error).split())[:100] or "the file ends inside a record")
             return
         if row is None:
             return

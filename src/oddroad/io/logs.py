@@ -15,7 +15,7 @@ from oddroad.errors import InputError, counted
 from oddroad.io.colours import ToRGB
 from oddroad.io.decoding import Decoder
 from oddroad.io.log_files import open_log
-from oddroad.io.log_messages import CODECS, holds, is_key, parse, picture
+from oddroad.io.log_messages import CODECS, coded, holds, is_key, parse, picture
 from oddroad.io.log_types import NANO, Log, Message
 from oddroad.io.raw_pictures import Depth
 from oddroad.io.reading import Gap, ReadOptions, ReadReport
@@ -120,15 +120,15 @@ class Pictures:
         """The frames that come out of the decoder when a packet goes in."""
         import av
 
-        fields = parse(message)
-        codec = CODECS.get(str(fields.format).lower())
+        data, form = coded(parse(message), f"a packet on '{message.topic}'")
+        codec = CODECS.get(form.lower())
         if codec is None:
-            raise InputError(f"'{message.topic}' holds video in '{fields.format}'; expected {', '.join(CODECS)}")
+            raise InputError(f"'{message.topic}' holds video in '{form[:60]}'; expected {', '.join(CODECS)}")
         if codec != self.format:
             yield from self.flush()
-            self.decoder, self.format = Decoder(av.CodecContext.create(codec, "r"), watched=True), codec
+            context = av.CodecContext.create(codec, "r")
+            self.decoder, self.format = Decoder(context, watched=True, max_pixels=self.options.max_pixels), codec
         assert self.decoder is not None
-        data = bytes(fields.data)
         packet = av.Packet(data)
         packet.dts, packet.time_base, packet.is_keyframe = message.time, Fraction(1, NANO), is_key(data, codec)
         yield from self.timed(self.decoder(packet), message.time)

@@ -75,12 +75,12 @@ def raw_picture(
     height, width, step = size
     if encoding not in ENCODINGS:
         raise InputError(f"{where} is in '{encoding}'; expected one of {', '.join(ENCODINGS)}")
-    if height * width > max_pixels:
+    if min(height, width) > 0 and height * width > max_pixels:
         raise InputError(f"{where} has {width} x {height}, more than the limit of {max_pixels / 1e6:g} megapixels")
     values, bytes_each, conversion = ENCODINGS[encoding]
     rows, row = height * 3 // 2 if encoding.startswith("nv") else height, width * values * bytes_each
-    step = step or row
-    if 0 in (height, width) or step < row or len(data) < step * (rows - 1) + row:
+    step = step if step and rows > 1 else row
+    if min(height, width) <= 0 or step < row or len(data) < step * (rows - 1) + row:
         raise InputError(
             f"{where} has {counted(len(data), 'byte')}; expected {counted(rows, 'row')} of {step} for {width} x "
             f"{height}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -128,10 +129,20 @@ def with_topics(sources: Sequence[Source], topics: Sequence[str], report: ReadRe
         if 0 < len(depth) < len(named):
             report.note(f"{source.name}: left out {', '.join(depth)}: depth, no pictures; choose it with --topic")
             named = [each for each in named if each not in depth]
-        found += [replace(source, name=f"{source.name}/{topic.strip('/')}", topic=topic) for topic in named]
+        found += [replace(source, name=f"{source.name}/{below(topic)}", topic=topic) for topic in named]
     if not found:
         raise InputError(report.skipped[-1])
     return found
+
+
+def below(topic: str) -> str:
+    """A topic as the end of a source's name, from which names of files are made: none leads out of its folder.
+
+    >>> below("/camera/front"), below("/../a/./b")
+    ('camera/front', '_/a/_/b')
+    """
+    parts = ["_" if part.strip() in (".", "..") else part for part in re.split(r"[/\\]", topic) if part]
+    return "/".join("".join(each if each.isprintable() else "_" for each in part) for part in parts) or "_"
 
 
 def is_bag(folder: Path) -> bool:

@@ -99,9 +99,11 @@ def open_container(place: str, timeout: float | None = None) -> Any:
     shown = redact(place)
     address = place if "://" in place else f"file:{place}"
     options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
+    if "://" not in place:  # a file may name others, on this machine or on the network
+        options["protocol_whitelist"] = "file"
     form = "apng" if "://" not in place and starts_png(Path(place)) else None  # else a still one is made of it
     try:
-        return av.open(address, format=form, options=options, timeout=timeout, **any_metadata())
+        container = av.open(address, format=form, options=options, timeout=timeout, **any_metadata())
     except av.error.FileNotFoundError:
         raise InputError(f"no such file: '{shown}'") from None
     except (av.error.FFmpegError, ValueError) as error:
@@ -110,6 +112,14 @@ def open_container(place: str, timeout: float | None = None) -> Any:
         raise InputError(
             f"'{shown}' is not a video that can be read: it is cut off, damaged or of an unknown format"
         ) from None
+    if "://" not in place and container.format.name in REFERRING:
+        container.close()
+        raise InputError(f"'{shown}' is a list of other files ({container.format.name}), no video; pass these")
+    return container
+
+
+REFERRING = {"hls", "concat", "dash", "imf", "sdp", "webm_dash_manifest", "image2", "rtsp"}
+"""Formats that are lists of other files: whoever gives such a one would be shown what lies elsewhere."""
 
 
 def starts_png(path: Path) -> bool:
@@ -224,7 +234,7 @@ def read_container(
     stream = pick_stream(container, source, options, report.note)
     rate = nominal_rate(stream) or ASSUMED_RATE
     report.rates[source.name] = rate
-    decoder = Decoder(stream.codec_context, watched=container.format.name in LOSSY)
+    decoder = Decoder(stream.codec_context, watched=container.format.name in LOSSY, max_pixels=options.max_pixels)
     aspect = stream.sample_aspect_ratio
     convert = ToRGB(float(aspect) if aspect else 1.0, lambda words: report.note(f"{source.name}: {words}"))
     maker, timeline, ended = FrameMaker(source.name, every, report), Timeline(rate), []

@@ -10,14 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oddroad.errors import InputError, counted
+from oddroad.files import load_json
+from oddroad.json_values import check_depth, keyed, text, whole
+from oddroad.json_values import listed as list_of
 from oddroad.mining.store import Store
-from oddroad.mining.tables import segments_part
+from oddroad.mining.tables import segments_part, segments_schema
 from oddroad.mining.worker import DONE, FINDINGS
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
 BATCH = 5000
 """Segments in one part of ``segments``."""
+
+
+MADE_OF = keyed(
+    {
+        "segments": list_of(keyed({"file": text, "rows": whole(), "bytes": whole()}, ("file", "rows", "bytes"))),
+        "findings": whole(), "parts": whole(), "models": keyed({}),
+    },
+    ("segments", "findings", "parts", "models"),
+)  # fmt: skip
+"""What the values of a manifest must be."""
 
 
 @dataclass
@@ -47,7 +60,9 @@ class Manifest:
         if data is None:
             return cls()
         try:
-            values = json.loads(data)
+            values = load_json(data)
+            MADE_OF(values, "the manifest")
+            check_depth(values, "the manifest")
             return cls(values["segments"], values["findings"], values["parts"], values["models"])
         except (ValueError, KeyError, TypeError):
             raise InputError(f"'{store.place}/{MANIFEST}' is damaged; restore it from a copy") from None
@@ -76,7 +91,10 @@ def read_part(store: Store, listed: Mapping[str, Any], columns: list[str] | None
     data = store.read(listed["file"])
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data or b""), columns=columns)
-    except (pyarrow.ArrowInvalid, OSError):
+        table.validate(full=True)
+        missing = set(columns or segments_schema().names) - set(table.column_names)
+        table = None if missing else table
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError):
         table = None
     if table is None or table.num_rows != listed["rows"]:
         found = "missing"
@@ -117,7 +135,7 @@ def fold(store: Store, known: set[str] | None = None) -> Manifest:
             data = store.read(file)
             if data is None or name_of(file) in known:
                 continue
-            record = json.loads(data)
+            record = load_json(data)
             if overruled(name_of(file), known, names):
                 dropped.append(record)
             else:
@@ -176,9 +194,13 @@ def check(store: Store, manifest: Manifest, thorough: bool = False) -> list[str]
                 wrong.append(f"{row['part']} has {counted(size, 'byte')}; expected {row['part_bytes']}")
             elif thorough:
                 data = io.BytesIO(store.read(row["part"]) or b"")
-                rows = pyarrow.parquet.read_metadata(data).num_rows
+                try:
+                    rows = pyarrow.parquet.read_metadata(data).num_rows
+                except (pyarrow.ArrowException, OSError):
+                    rows = -1
                 if rows != row["findings"]:
-                    wrong.append(f"{row['part']} has {counted(rows, 'row')}; expected {row['findings']}")
+                    there_are = counted(rows, "row") if rows >= 0 else "no readable rows"
+                    wrong.append(f"{row['part']} has {there_are}; expected {row['findings']}")
     return wrong + [f"{name} is in no segment that is done" for name in there]
 
 
@@ -207,13 +229,17 @@ def read_segments(place: str) -> Any:
     """
     import pyarrow as pa
 
-    from oddroad.mining.tables import segments_schema
-
     store = Store(place)
     manifest = Manifest.read(store)
     if not manifest.segments:
         raise InputError(f"'{place}' holds no mined archive; 'oddroad mine SOURCES --out {place}' makes one")
-    return pa.concat_tables([read_part(store, each) for each in manifest.segments]).cast(segments_schema())
+    try:
+        table = pa.concat_tables([read_part(store, each) for each in manifest.segments])
+        return table.select(segments_schema().names).cast(segments_schema())
+    except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"'{place}' is damaged: its table of segments has other columns ({str(error)[:100]})"
+        ) from None
 
 
 def read_findings(place: str, columns: list[str] | None = None, best: bool = False) -> Any:
@@ -243,7 +269,8 @@ def read_findings(place: str, columns: list[str] | None = None, best: bool = Fal
         wanted = None if columns is None else sorted({*columns, "best"} - {"day", "model"})
         try:
             table = pyarrow.parquet.read_table(io.BytesIO(data or b""), columns=wanted, partitioning=None)  # pyright: ignore[reportArgumentType]
-        except (pa.ArrowInvalid, OSError):
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError):
             table = None
         if table is None or table.num_rows != row["findings"]:
             raise InputError(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import io
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from oddroad.errors import InputError
-from oddroad.io.log_mcap import CHUNK, MAGIC, summary_of, unpacked
+from oddroad.io.log_mcap import CHUNK, MAGIC, summary_of, unpacked, whole
 from oddroad.io.log_types import Message, unbroken
 from oddroad.mining.places import open_file, stat_file
 
@@ -104,7 +103,8 @@ def opened_before(address: str, size: int, changed: str) -> McapFile:
         schemas: dict[int, tuple[str, bytes]] = {}
         note: list[str] = []
         for kind, data in records(opened, blocks, size, note):
-            learn(kind, data, schemas, channels)
+            if kind in (SCHEMA, CHANNEL):
+                next(unbroken(learned(kind, data, schemas, channels), note), None)
         return McapFile(address, blocks, channels, {}, ended or (note[0] if note else ""))
 
 
@@ -187,11 +187,7 @@ def records_in(opened: BinaryIO, block: Block) -> Iterator[tuple[int, memoryview
     """
     opened.seek(block.offset)
     data = opened.read(block.length)
-    content = unpacked(data[9:]) if block.chunk else data
-    if block.chunk and not block.cut:
-        size, check = struct.unpack_from("<QI", data, 9 + 16)
-        if len(content) != size or (check and zlib.crc32(content) != check):
-            raise ValueError(f"the chunk at byte {block.offset} is damaged")
+    content = data if not block.chunk else unpacked(data[9:]) if block.cut else whole(data[9:], block.offset)
     view, at = memoryview(content), 0
     while at + 9 <= len(view):
         length = int.from_bytes(view[at + 1 : at + 9], "little")
@@ -220,13 +216,17 @@ def records(opened: BinaryIO, blocks: list[Block], size: int, note: list[str]) -
             yield from unbroken(records_in(opened, blocks[number]), note)
 
 
-def learn(
+def learned(
     kind: int,
     data: memoryview,
     schemas: dict[int, tuple[str, bytes]],
     channels: dict[int, tuple[str, str, str, bytes]],
-) -> None:
-    """Take in the record of a schema or channel; others are left alone."""
+) -> Iterator[None]:
+    """Take in the record of a schema or channel.
+
+    Raises:
+        Exception: of many kinds, if it is damaged.
+    """
     from mcap.data_stream import ReadDataStream
     from mcap.records import Channel, Schema
 
@@ -237,6 +237,7 @@ def learn(
         channel = Channel.read(ReadDataStream(io.BytesIO(data)))
         name, text = schemas.get(channel.schema_id, ("", b""))
         channels[channel.id] = (channel.topic, name, channel.message_encoding, text)
+    yield
 
 
 def messages_in(

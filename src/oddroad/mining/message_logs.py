@@ -182,8 +182,11 @@ class SqliteLog:
         for path in self.paths:
             try:
                 with contextlib.closing(connect(path)) as database:
-                    self.topics |= dict(database.execute("SELECT name, type FROM topics").fetchall())
-            except sqlite3.Error as error:
+                    found = database.execute("SELECT name, type FROM topics").fetchall()
+                self.topics |= {
+                    name: kind if isinstance(kind, str) else "" for name, kind in found if isinstance(name, str)
+                }
+            except (sqlite3.Error, OverflowError, ValueError) as error:
                 raise InputError(f"'{path}' cannot be read: {error}") from None
 
     def cuts(self, topic: str, seconds: float) -> list[Cut]:
@@ -191,15 +194,19 @@ class SqliteLog:
         cutter = Cutter(seconds)
         for number, path in enumerate(self.paths):
             broken: list[str] = []
-            with contextlib.closing(connect(path)) as database:
-                rows = database.execute(
-                    "SELECT m.id, m.timestamp, LENGTH(m.data) FROM messages m NOT INDEXED JOIN topics t "
-                    "ON t.id = m.topic_id WHERE t.name = ? ORDER BY m.id", (topic,),
-                )  # fmt: skip
-                for row, time, size in unbroken(iter(rows), broken):
+            for row, time, size in unbroken(self.times(path, topic), broken):
+                if isinstance(time, int) and isinstance(size, int):
                     cutter.add((number, row), time, time, size)
             self.ended = self.ended or (broken[0] if broken else "")
         return cutter.all()
+
+    def times(self, path: Path, topic: str) -> Iterator[tuple[int, int, int]]:
+        """Row, time and bytes of each message of a topic in one of the files."""
+        with contextlib.closing(connect(path)) as database:
+            yield from database.execute(
+                "SELECT m.id, m.timestamp, LENGTH(m.data) FROM messages m NOT INDEXED JOIN topics t "
+                "ON t.id = m.topic_id WHERE t.name = ? ORDER BY m.id", (topic,),
+            )  # fmt: skip
 
     def messages(self, topics: Sequence[str], start: Position, broken: list[str]) -> Rows:
         """See ``MessageLog``."""
@@ -219,9 +226,9 @@ class SqliteLog:
                         (start[1] if number == start[0] else 0,),
                     )
                     for row, key, time, data in unbroken(iter(rows), broken):
-                        if key in kinds:
+                        if key in kinds and isinstance(time, int) and isinstance(data, bytes):
                             yield (number, row), Message(*kinds[key], time, "cdr", b"", data)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError, ValueError) as error:
                 broken.append(str(error))
 
 

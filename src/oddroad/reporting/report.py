@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError, why
+from oddroad.files import load_json
 from oddroad.io.folder_lock import FolderLock
 from oddroad.reporting import differences, figures, seeds
 from oddroad.reporting.comparison import comparison_sheets
 from oddroad.reporting.learning_curves import PLACE, read_curves
 from oddroad.reporting.methods import method_names
+from oddroad.reporting.result_format import check_result
 from oddroad.reporting.sheets import Sheet, as_html, comma_separated, latex, markdown
 from oddroad.reporting.tables import (
     BESIDE_HEADS,
@@ -44,12 +45,15 @@ def load_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in paths:
         try:
-            results = json.loads(path.read_text())["results"]
-            found += [{**each, **{key: each[key] for key in NEEDED}, "file": path} for each in results]
+            results = load_json(path.read_text(encoding="utf-8"))["results"]
+            rows = [{**each, **{key: each[key] for key in NEEDED}, "file": path} for each in results]
         except OSError as error:
             raise InputError(f"cannot read results '{path}': {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             raise InputError(f"'{path}' is no file of results; 'oddroad evaluate ... --json FILE' writes one") from None
+        for each in rows:
+            check_result(each, path)
+        found += rows
     if not found:
         raise InputError("no results in these files; run 'oddroad evaluate ... --json FILE' first")
     return found

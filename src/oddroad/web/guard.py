@@ -81,8 +81,7 @@ class Guard:
 
     def refusal(self, method: str, path: str, headers: dict[str, str], given: str) -> tuple[int, str] | None:
         """Status and reason where a request is refused; None where it is not."""
-        host = urlsplit(f"//{headers.get('host', '')}")
-        if not self.token and host_name(host.netloc) not in LOOPBACK:
+        if not self.token and host_name(headers.get("host", "")) not in LOOPBACK:
             return 421, "this server answers to this machine alone, by the name localhost or 127.0.0.1"
         if method not in ("GET", "HEAD") and not from_here(headers):
             return 403, "requests that change something are taken from this page and from programs, not other pages"
@@ -106,7 +105,10 @@ def from_here(headers: dict[str, str]) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    try:
+        return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    except ValueError:  # no address
+        return False
 
 
 def cookie_of(headers: dict[str, str]) -> str:

@@ -8,18 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from oddroad.errors import InputError, pick
-from oddroad.files import write_whole
+from oddroad.files import load_json, write_whole
+from oddroad.json_values import above_zero, check_depth, keyed, listed, maybe, named, refuse, text
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.networks.wrapped import Ensemble, Tempered
 from oddroad.learn.outputs import Score
 from oddroad.learn.scores import FITTED, SCORES
 
 KEY = "oddroad"
+
+
+ABOUT = {
+    "network": text, "arguments": keyed({}), "normalisation": text, "classes": listed(text, 1), "licence": maybe(text),
+    "temperature": above_zero, "scores": named(keyed({"arguments": keyed({})}, ("arguments",))),
+    "recipe": maybe(keyed({})),
+}  # fmt: skip
+"""Key of a checkpoint's metadata -> what its value must be, where it is there."""
+
+
+LARGEST_ARGUMENT = 100_000
+"""Of a whole number among the arguments of a network, such as its channels."""
 
 
 FITTED_PREFIX = "scores."
@@ -77,7 +91,25 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if about is None:
         raise InputError(f"'{path}' does not say what network it holds; 'oddroad convert' reads such files")
-    return state, json.loads(about)
+    try:
+        values = load_json(about)
+        check_about(values)
+    except ValueError as error:
+        raise InputError(f"'{path}' says of its network what cannot be right: {str(error)[:200]}") from None
+    return state, values
+
+
+def check_about(about: Any) -> None:
+    """Refuse metadata of a checkpoint of which a value is not what it should be.
+
+    Raises:
+        InputError: naming the place and what is expected there.
+    """
+    check_depth(about, "the metadata")
+    keyed(ABOUT, ("network",))(about, "the metadata")
+    for name, value in about.get("arguments", {}).items():
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_ARGUMENT:
+            refuse(value, f"argument '{name}'", f"a number up to {LARGEST_ARGUMENT}")
 
 
 def load_network(path: Path, **changes: Any) -> tuple[nn.Module, dict[str, Any]]:
@@ -96,14 +128,26 @@ def load_network(path: Path, **changes: Any) -> tuple[nn.Module, dict[str, Any]]
     make = pick(NETWORKS, about.get("network", ""), "network")
     if unknown := sorted(about["arguments"].keys() - inspect.signature(make).parameters):
         raise InputError(f"network '{about['network']}' does not take {', '.join(unknown)}")
-    network = make(**about["arguments"])
     state = {key: each for key, each in state.items() if not key.startswith(FITTED_PREFIX)}
+    try:
+        with torch.device("meta"):  # what it would take, before memory is taken for it
+            planned = sum(each.numel() for each in make(**about["arguments"]).state_dict().values())
+        held = sum(each.numel() for each in state.values())
+        if planned > 2 * held + 1_000_000:
+            raise ValueError(f"it would have {planned} numbers, and the file holds {held}")
+        network = make(**about["arguments"])
+    except InputError:
+        raise
+    except Exception as error:  # PyTorch raises errors of many kinds for arguments that make no network
+        raise InputError(
+            f"'{path}' asks for a network that cannot be made: {about['network']} with {about['arguments']} "
+            f"({' '.join(str(error).split())[:120]})"
+        ) from None
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(
-            f"the weights of '{path}' do not fit {about['network']}: {str(error).splitlines()[1]}"
-        ) from None
+        said = [*str(error).splitlines(), ""]
+        raise InputError(f"the weights of '{path}' do not fit {about['network']}: {said[1][:300]}") from None
     return network.eval(), about
 
 
@@ -129,7 +173,7 @@ def load_networks(paths: Sequence[Path], **changes: Any) -> tuple[nn.Module, dic
     names = ", ".join(path.name for path in paths)
     about = {"network": "ensemble", "origin": {"members": names}, "licence": first.get("licence", "")}
     about |= {key: first[key] for key in ("classes", "normalisation") if key in first}
-    return Ensemble(members, known=len(first["classes"])).eval(), about
+    return Ensemble(members, known=len(first.get("classes", ()))).eval(), about
 
 
 def load_scores(path: Path | None, names: Sequence[str]) -> dict[str, Score]:
@@ -158,7 +202,10 @@ def load_scores(path: Path | None, names: Sequence[str]) -> dict[str, Score]:
                 f"'oddroad calibrate {path} --scores {name} --data ...' first"
             )
         prefix = f"{FITTED_PREFIX}{name}."
-        score = FITTED[name](**about["scores"][name]["arguments"])
+        try:
+            score = FITTED[name](**about["scores"][name]["arguments"])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"the fit of '{name}' in '{path}' is damaged: {str(error)[:120]}") from None
         try:
             score.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
         except RuntimeError as error:

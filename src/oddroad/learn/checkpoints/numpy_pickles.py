@@ -7,9 +7,10 @@ pickle is refused before it is looked up.
 from __future__ import annotations
 
 import pickle
+import pickletools
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 DEEPEST = 64
 """Containers in containers that are looked through."""
+
+MOST_PARTS = 1_000_000
+"""Arrays, numbers and containers that a file may hold; one that stands in two places counts twice."""
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -123,26 +127,44 @@ def read_arrays(path: Path) -> Any:
         Exception: of many kinds, if it is damaged.
     """
     with path.open("rb") as opened:
+        check_notes(opened)
+        opened.seek(0)
         return as_tensors(ArrayUnpickler(opened, encoding="latin1").load())
 
 
-def as_tensors(held: Any, depth: int = 0) -> Any:
+def check_notes(opened: BinaryIO) -> None:
+    """Refuse a pickle that numbers its notes higher than it has words: the unpickler makes a list of that length.
+
+    Raises:
+        RefusedError: if it does.
+        Exception: of many kinds, if it is damaged.
+    """
+    for words, (opcode, value, _) in enumerate(pickletools.genops(opened)):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(value) > words:
+            raise RefusedError(f"a list of {value} notes")
+
+
+def as_tensors(held: Any, depth: int = 0, seen: list[None] | None = None) -> Any:
     """Plain containers with tensors in place of arrays.
 
     Raises:
-        RefusedError: if something else is in them, or they are nested too deeply.
+        RefusedError: if something else is in them, they are nested too deeply, or hold one another over and over.
     """
+    seen = [] if seen is None else seen
+    seen.append(None)
     if depth > DEEPEST:
         raise RefusedError(f"containers nested more than {DEEPEST} times")
+    if len(seen) > MOST_PARTS:
+        raise RefusedError(f"more than {MOST_PARTS} parts of containers")
     if isinstance(held, np.ndarray):
         if held.dtype.kind not in "biuf":
             raise RefusedError(f"an array of {held.dtype}")
         native = np.array(held, dtype=held.dtype.newbyteorder("="), order="C")
         return torch.from_numpy(native.astype(np.int64) if native.dtype.kind == "u" and native.itemsize > 1 else native)
     if isinstance(held, dict):
-        return {key: as_tensors(each, depth + 1) for key, each in held.items()}
+        return {key: as_tensors(each, depth + 1, seen) for key, each in held.items()}
     if isinstance(held, (list, tuple)):
-        return [as_tensors(each, depth + 1) for each in held]
+        return [as_tensors(each, depth + 1, seen) for each in held]
     if held is None or isinstance(held, (str, bytes, int, float, np.number, np.bool_)):
         return held
     raise RefusedError(f"a {type(held).__name__}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError
-from oddroad.files import sha256_of, write_whole
+from oddroad.files import load_json, sha256_of, write_whole
 from oddroad.learn.training.checkpoints import states_of
 from oddroad.recipe import Recipe, differing_keys, typed
 
@@ -90,7 +90,7 @@ def claimed(out: Path) -> dict[str, Any] | None:
     if not (out / "model.ckpt").is_file() and not states_of(out / "state"):
         return None
     try:
-        return json.loads((out / NAME).read_text())
+        return load_json((out / NAME).read_text())
     except (OSError, ValueError):
         raise InputError(
             f"'{out}' holds weights, but no readable {NAME} that says of which run; choose another folder with --out"

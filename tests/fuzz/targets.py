@@ -1,0 +1,15 @@
+"""The table of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuzz.files import FILES
+from fuzz.logs import LOGS
+from fuzz.pictures import PICTURES
+from fuzz.server import SERVER
+from fuzz.target import Target
+from fuzz.texts import TEXTS
+
+TARGETS: dict[str, Callable[[], Target]] = {**PICTURES, **LOGS, **FILES, **TEXTS, **SERVER}
+"""Name -> what makes the target; what it needs is loaded then."""
