@@ -60,6 +60,12 @@ docs: $(VENV)/.full
 bench: $(VENV)/.full
 	$(BIN)/python benchmarks/runtime.py
 
+# Every reader on mutated inputs: SEED="7" COUNT=10000 of each, READERS="video mcap" for some. docs/research/fuzzing.md
+SEED ?= 2026
+COUNT ?= 2000
+fuzz: $(VENV)/.full
+	PYTHONPATH=tests nice -n 10 $(BIN)/python -m fuzz $(READERS) --seed $(SEED) --count $(COUNT)
+
 # PARTS="oddroad.metrics.*" for a part; `.venv/bin/python benchmarks/mutation.py --survivors` shows what no test noticed.
 mutate: $(VENV)/.full
 	$(BIN)/$(PIP) 'mutmut>=3.8'

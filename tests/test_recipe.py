@@ -138,3 +138,21 @@ def test_differing_keys() -> None:
     other["optim"] = {**other["optim"], "lr": 3}
     assert differing_keys(one, other) == ["optim.lr", "seed"]
     assert differing_keys(one, one) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 2001-13-01", "is not YAML: month"),
+        ("seed: " + "[" * 5000, "is not YAML"),
+        ("seed: .inf", "'seed' is the number inf; expected a whole number"),
+        ("optim: {lr: " + "7" * 400 + "}", "'optim.lr' is"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nseed: [*c, *c]", "no key 'a'"),
+        ("seed: &a [*a, *a]", "'seed' is the list"),
+    ],
+)
+def test_what_only_strangers_write(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_recipe(recipe_of(text, tmp_path))
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 1000

@@ -24,6 +24,7 @@ from oddroad.detection.settings import Settings
 from oddroad.detection.summary import Summary
 from oddroad.errors import InputError, LostSource
 from oddroad.inference.model import Model
+from oddroad.io.earlier import Earlier
 from oddroad.io.folder_lock import LOCK, FolderLock
 from oddroad.io.images import read_image
 from oddroad.io.reading import Gap, ReadReport
@@ -595,3 +596,24 @@ def test_all_lines_are_of_the_schema(clip: Path, picture: Path, tmp_path: Path) 
     for line in lines(tmp_path / "out"):
         jsonschema.validate(line, schema)
     assert find_sources([str(clip)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": {}},
+        {"regions": 7},
+        {"regions": [{"track": "x"}]},
+        {"index": "x"},
+        {"time": 10**400},
+        {"regions": ["x"]},
+    ],
+)
+def test_lines_that_no_run_wrote_are_not_gone_on_with(change: dict[str, Any], tmp_path: Path) -> None:
+    frame = {"type": "frame", "source": "a.mp4", "index": 0, "time": 0.0, "status": "ok", "regions": []}
+    path = tmp_path / "detections.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in ({"type": "run"}, frame)))
+    assert Earlier.read(path) is not None
+    path.write_text("".join(json.dumps(each) + "\n" for each in ({"type": "run"}, {**frame, **change})))
+    with pytest.raises(InputError, match=r"line 2 of .* is none that oddroad writes"):
+        Earlier.read(path)

@@ -201,3 +201,31 @@ def test_a_size_does_nothing_for_saved_maps_in_protocol_native(tmp_path):
     write_set(tmp_path)
     with pytest.raises(InputError, match="--size does nothing for saved maps"):
         list(evaluate(Settings(str(tmp_path / "maps"), size=(6, 10)), ["folder"], tmp_path))
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["{'descr': '<f8', 'fortran_order': False, 'shape': (99999, 99999), }", "{'descr': '<f8', (", '"', "é", "",
+     "{'descr': '|O', 'fortran_order': False, 'shape': (2, 2), }"],
+)  # fmt: skip
+def test_a_header_that_says_what_is_not_there(head, tmp_path):
+    path = tmp_path / "a.npy"
+    text = head.encode("latin1")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
+    with pytest.raises(InputError, match="is no readable map"):
+        read_map(path)
+
+
+def test_an_archive_that_is_cut_off(tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"PK\x03\x04" + bytes(40))
+    with pytest.raises(InputError, match="several arrays or none"):
+        read_map(path)
+
+
+def test_numbers_in_another_file_are_not_read(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(range(48)))
+    with h5py.File(tmp_path / "a.hdf5", "w") as opened:
+        opened.create_dataset("value", (3, 4), "f4", external=[(str(tmp_path / "secret"), 0, 48)])
+    with pytest.raises(InputError, match="lie in another file"):
+        read_map(tmp_path / "a.hdf5")

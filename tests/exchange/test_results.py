@@ -283,3 +283,13 @@ def test_numbers_are_kept_as_they_are(results_file: Path, lines: Lines) -> None:
                 values["percentile"],
             )
             assert np.count_nonzero(decode_rle(region.counts, region.size)) == values["area"]
+
+
+@pytest.mark.parametrize("number", ["7" * 400, "7" * 5000, "1e400"])
+def test_numbers_that_no_float_holds(number: str, tmp_path: Path) -> None:
+    run = {"type": "run", "schema_version": 1, "oddroad": "1", "model": "m", "score": "e", "threshold": 4}
+    path = tmp_path / "detections.jsonl"
+    path.write_text(json.dumps(run).replace('"threshold": 4', f'"threshold": {number}') + "\n")
+    with pytest.raises(InputError, match=r"line 1: (is not JSON|'threshold' is)") as caught:
+        read_results(path)
+    assert len(str(caught.value)) < 300

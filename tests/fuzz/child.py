@@ -73,9 +73,9 @@ def main() -> None:
     at = mmap.mmap(os.open(place, os.O_RDWR), 8)
 
     from fuzz.target import judged, quietly
-    from fuzz.targets import TARGETS
+    from fuzz.targets import EVERY
 
-    target = TARGETS[name]()
+    target = EVERY[name]()
     seeds = target.seeds()
     quietly()
     counts: Counter[str] = Counter()

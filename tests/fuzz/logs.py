@@ -39,15 +39,34 @@ def mcap_seeds() -> list[bytes]:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         found.append(next(write_ros2(folder / "bag", messages(), mcap=True).glob("*.mcap")).read_bytes())
-        coded = [(CAMERA, "foxglove.CompressedImage", START + number * 10**8,
-                  {"data": jpeg(scene(number, (24, 32))), "format": "jpeg", "frame_id": "c"}) for number in range(4)]  # fmt: skip
-        video = [(VIDEO, "foxglove.CompressedVideo", START + number * 10**8,
-                  {"data": data, "format": "h264", "frame_id": "v"}) for number, data in enumerate(packets(6))]  # fmt: skip
-        for number, options in enumerate((
-            {"compression": CompressionType.NONE}, {"compression": CompressionType.NONE, "chunk_size": 2000},
-            {"compression": CompressionType.ZSTD}, {"compression": CompressionType.LZ4}, {"use_chunking": False},
-            {"compression": CompressionType.NONE, "enable_crcs": False},
-        )):  # fmt: skip
+        coded = [
+            (
+                CAMERA,
+                "foxglove.CompressedImage",
+                START + number * 10**8,
+                {"data": jpeg(scene(number, (24, 32))), "format": "jpeg", "frame_id": "c"},
+            )
+            for number in range(4)
+        ]
+        video = [
+            (
+                VIDEO,
+                "foxglove.CompressedVideo",
+                START + number * 10**8,
+                {"data": data, "format": "h264", "frame_id": "v"},
+            )
+            for number, data in enumerate(packets(6))
+        ]
+        for number, options in enumerate(
+            (
+                {"compression": CompressionType.NONE},
+                {"compression": CompressionType.NONE, "chunk_size": 2000},
+                {"compression": CompressionType.ZSTD},
+                {"compression": CompressionType.LZ4},
+                {"use_chunking": False},
+                {"compression": CompressionType.NONE, "enable_crcs": False},
+            )
+        ):
             found.append(write_json_mcap(folder / f"{number}.mcap", coded + video, **options).read_bytes())
     return found
 
@@ -160,10 +179,18 @@ def change_database(rng: Random, seeds: list[bytes]) -> bytes:
     opened = sqlite3.connect(":memory:")
     opened.deserialize(data)
     for _ in range(rng.randint(1, 3)):
-        table, column = rng.choice((
-            ("messages", "timestamp"), ("messages", "topic_id"), ("messages", "data"), ("messages", "id"),
-            ("topics", "name"), ("topics", "type"), ("topics", "id"), ("topics", "serialization_format"),
-        ))  # fmt: skip
+        table, column = rng.choice(
+            (
+                ("messages", "timestamp"),
+                ("messages", "topic_id"),
+                ("messages", "data"),
+                ("messages", "id"),
+                ("topics", "name"),
+                ("topics", "type"),
+                ("topics", "id"),
+                ("topics", "serialization_format"),
+            )
+        )
         plain = [each for each in ODD if isinstance(each, (int, float, str, type(None))) and each != 10**400]
         value = rng.choice((*plain, rng.randbytes(9), "../../x", "sensor_msgs/msg/Imu", 2**62))
         try:
@@ -250,9 +277,13 @@ def message_seeds() -> list[tuple[str, str, bytes]]:
     image = scene(1, (24, 32))
     found = []
     pictures: list[tuple[np.ndarray, str]] = [
-        (image, "rgb8"), (image[..., 0], "mono8"), (image[..., :2], "yuv422"), (image[..., 0].astype(np.uint16), "mono16"),
-        (image[..., 0], "bayer_rggb8"), (image[..., 0], "nv12"),
-    ]  # fmt: skip
+        (image, "rgb8"),
+        (image[..., 0], "mono8"),
+        (image[..., :2], "yuv422"),
+        (image[..., 0].astype(np.uint16), "mono16"),
+        (image[..., 0], "bayer_rggb8"),
+        (image[..., 0], "nv12"),
+    ]
     for each, encoding in pictures:
         message = ros_image(each, encoding)
         found.append(("sensor_msgs/msg/Image", "cdr", bytes(store.serialize_cdr(message, "sensor_msgs/msg/Image"))))

@@ -17,16 +17,82 @@ NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 1023, 4096, 32767, 32768, 65535, 6553
 """Numbers at which programs go wrong."""
 
 TEXTS = (
-    "", " ", "0", "-1", "1e309", "nan", "inf", "-inf", "1_0", "１２", "é", "\0", "\n", "\r\n", "\t", "'", '"', "\\", "../", "/",
-    "%", "%00", "=", "@", "x", "{", "}", "[", "]", "<", ">", "null", "true", "🐄", "\ud800", "9" * 30, "1.5.2", "a" * 300,
-)  # fmt: skip
+    "",
+    " ",
+    "0",
+    "-1",
+    "1e309",
+    "nan",
+    "inf",
+    "-inf",
+    "1_0",
+    "１２",
+    "é",
+    "\0",
+    "\n",
+    "\r\n",
+    "\t",
+    "'",
+    '"',
+    "\\",
+    "../",
+    "/",
+    "%",
+    "%00",
+    "=",
+    "@",
+    "x",
+    "{",
+    "}",
+    "[",
+    "]",
+    "<",
+    ">",
+    "null",
+    "true",
+    "🐄",
+    "\ud800",
+    "9" * 30,
+    "1.5.2",
+    "a" * 300,
+)
 """Words that no grammar expects."""
 
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-320, 2**31, 2**63, -(2**63) - 1, 10**400, float("nan"),
-    float("inf"), "", "x", "0", "a" * 2000, "é\n", "\0", [], {}, [[]], [None], {"": None}, [1, 2, 3], ["a", "b"],
-    {"a": 1}, [[1, 2], [3]], {"a": {"b": [1]}},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    0.5,
+    -0.0,
+    1e308,
+    1e-320,
+    2**31,
+    2**63,
+    -(2**63) - 1,
+    10**400,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "0",
+    "a" * 2000,
+    "é\n",
+    "\0",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    [1, 2, 3],
+    ["a", "b"],
+    {"a": 1},
+    [[1, 2], [3]],
+    {"a": {"b": [1]}},
+)
 """JSON values to put in the place of others."""
 
 
@@ -134,8 +200,15 @@ def change_values(rng: Random, values: Any) -> Any:
             copied = rng.choice(list(other.values()) if isinstance(other, dict) else other)
             home[key] = json.loads(json.dumps(copied))
         elif kind == 3 and isinstance(home[key], (int, float)) and not isinstance(home[key], bool):
-            home[key] = rng.choice((home[key] + 1, -home[key], home[key] * 10, float(home[key]) if abs(home[key]) < 1e300
-                                    else 0, rng.choice(NUMBERS)))  # fmt: skip
+            home[key] = rng.choice(
+                (
+                    home[key] + 1,
+                    -home[key],
+                    home[key] * 10,
+                    float(home[key]) if abs(home[key]) < 1e300 else 0,
+                    rng.choice(NUMBERS),
+                )
+            )
         elif kind == 3 and isinstance(home[key], str):
             home[key] = change_text(rng, home[key])
         else:

@@ -81,7 +81,7 @@ def read_picture(data: bytes, folder: Path) -> None:
 
 
 def compare_with_pillow(data: bytes, ours: np.ndarray) -> None:
-    """Hold a picture against Pillow's: the same size; of 8 bits without transparency the same pixels, of JPEG nearly."""
+    """Hold a picture against Pillow: the same size; of 8 bits without transparency the same pixels, of JPEG nearly."""
     from PIL import Image, ImageOps
 
     try:

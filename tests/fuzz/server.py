@@ -30,18 +30,31 @@ def request_seeds() -> list[dict[str, Any]]:
         "/api/views": {"source": "drives/a.png", "score": "red"},
         "/api/calibrations": {"detector": "red", "sources": ["drives/a.png"], "threshold": "no-alarms"},
         "/api/calibrations/curve": {"detector": "red", "threshold": 10.0},
-        "infer": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [9] * 12}],
-                  "outputs": [{"name": "red"}], "id": "1"},
-    }  # fmt: skip
+        "infer": {
+            "inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [9] * 12}],
+            "outputs": [{"name": "red"}],
+            "id": "1",
+        },
+    }
     found = []
     for each in [*ENDPOINTS]:
         body = next((held for name, held in bodies.items() if each.path.endswith(name)), values)
         query = {name: "1" for name, _ in each.query}
-        found.append({"method": each.method, "path": each.path, "query": query, "json": body,
-                      "file": picture if each.file else b""})  # fmt: skip
+        found.append(
+            {
+                "method": each.method,
+                "path": each.path,
+                "query": query,
+                "json": body,
+                "file": picture if each.file else b"",
+            }
+        )
     found += [each for each in found if each["path"].endswith("infer") or each["path"] == "/detect"] * 3
-    return [*found, {"method": "GET", "path": "/", "query": {}, "json": values, "file": b""},
-            {"method": "GET", "path": "/page/{name}", "query": {}, "json": values, "file": b""}]  # fmt: skip
+    return [
+        *found,
+        {"method": "GET", "path": "/", "query": {}, "json": values, "file": b""},
+        {"method": "GET", "path": "/page/{name}", "query": {}, "json": values, "file": b""},
+    ]
 
 
 def change_request(rng: Random, seeds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -55,12 +68,17 @@ def change_request(rng: Random, seeds: list[dict[str, Any]]) -> dict[str, Any]:
     query = {name: rng.choice((value, "0", *TEXTS)) for name, value in each["query"].items() if rng.random() < 0.7}
     headers = {}
     for name, words in (
-        ("content-encoding", ("gzip", "deflate", "br", "")), ("inference-header-content-length", ("0", "10", "-1", "99999", "x", "²")),
-        ("range", ("bytes=0-", "bytes=5-1", "bytes=a", "bytes=-99999999999")), ("content-type", ("text/plain", "multipart/form-data; boundary=x")),
-        ("cookie", ("oddroad_token=x; a", "=;=", "\xff")), ("authorization", ("Bearer", "Bearer é", "Basic x")),
-        ("origin", ("http://[", "null", "http://localhost:8321")), ("if-none-match", ("*", '"')), ("content-length", ("5",)),
+        ("content-encoding", ("gzip", "deflate", "br", "")),
+        ("inference-header-content-length", ("0", "10", "-1", "99999", "x", "²")),
+        ("range", ("bytes=0-", "bytes=5-1", "bytes=a", "bytes=-99999999999")),
+        ("content-type", ("text/plain", "multipart/form-data; boundary=x")),
+        ("cookie", ("oddroad_token=x; a", "=;=", "\xff")),
+        ("authorization", ("Bearer", "Bearer é", "Basic x")),
+        ("origin", ("http://[", "null", "http://localhost:8321")),
+        ("if-none-match", ("*", '"')),
+        ("content-length", ("5",)),
         ("host", ("localhost:x", "[::1", "localhost:99999")),
-    ):  # fmt: skip
+    ):
         if rng.random() < 0.06:
             headers[name] = rng.choice(words)
     if each["file"] and rng.random() < 0.9:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import zlib
@@ -91,7 +92,8 @@ def sheet_seeds() -> list[Any]:
     """A file of 'oddroad evaluate --json'."""
     figures = {"ap": 0.5, "fpr95": 0.1, "siou": 0.4, "ppv": 0.3, "f1_star": 0.2, "prevalence": 0.01, "miou": 0.5}
     result = {
-        "dataset": "road_anomaly21", "split": "validation", "score": "energy", "model": "m.onnx", "model_hash": "0" * 64,
+        "dataset": "road_anomaly21", "split": "validation", "score": "energy",
+        "model": "m.onnx", "model_hash": "0" * 64,
         "protocol": "p", "input_size": "384x768", "images": 10, "seconds": 1.5, "versions": {"numpy": "2.0"},
         "notes": ["a note"], "anomaly_pixels": 100, **figures, "intervals": {"ap": [0.4, 0.6]},
         "left_out": {"units": ["a", "b", "c"], "figures": {"ap": [0.5, 0.4, 0.6]}, "degrees": {"ap": 2}},
@@ -136,10 +138,8 @@ def read_small_file(data: bytes, folder: Path) -> None:
     path = folder / "a.json"
     path.write_bytes(data)
     for reader in (classes_file, lambda each: sequences_file(each, ["0001", "0002"])):
-        try:
+        with contextlib.suppress(InputError):
             reader(path)
-        except InputError:
-            pass
     read_beside(folder / "a.tflite")
 
 
@@ -150,20 +150,25 @@ def card_values() -> dict[str, Any]:
     units = {"count": 99, "block": None, "equal": 99, "best": 0.03}
     curve = [[100.0, 0.5, 0.1, 0.9, 0.2], [80.0, 3.0, 1.0, 5.0, 2.0], [60.0, 9.0, 4.0, 20.0, 9.0]]
     kept = {
-        "alarms": [[100.0, 0.0], [80.0, 0.02], [60.0, 0.1]], "units": units, "quantiles": [[0.0, -9.0], [0.5, 0.0], [1.0, 80.0]],
+        "alarms": [[100.0, 0.0], [80.0, 0.02], [60.0, 0.1]], "units": units, "quantiles": [[0.0, -9.0], [0.5, 0.0],
+        [1.0, 80.0]],
         "fpr": [[0.001, 90.0, units], [0.01, 70.0, units]],
-        "tracks": {"curves": {"3": curve}, "units": 99, "block": None, "hours": 12.0, "kilometres": 900.0, "join": 40.0},
+        "tracks": {"curves": {"3": curve}, "units": 99, "block": None, "hours": 12.0, "kilometres": 900.0,
+        "join": 40.0},
     }  # fmt: skip
     return {
-        "name": "n", "network": "erfnet", "scores": ["energy"], "size": [64, 128], "stride": 8, "classes": ["road", "car"],
-        "thresholds": {"energy": 4.0}, "threshold_meaning": "m", "temperature": 1.0, "upsample": "score", "licence": "l",
+        "name": "n", "network": "erfnet", "scores": ["energy"], "size": [64, 128], "stride": 8, "classes": ["road",
+        "car"],
+        "thresholds": {"energy": 4.0}, "threshold_meaning": "m", "temperature": 1.0, "upsample": "score",
+        "licence": "l",
         "calibration": {
             "scores": {"energy": kept}, "confidence": 0.95, "coverage": 0.95, "scope": "new-drives", "drives": 99,
             "of": "drive", "frames": 9999, "data": "calm", "date": "2026-01-01", "min_area": 10,
             "roi": {"kind": "polygon", "points": [[0, 1], [0.5, 0.5], [1, 1]]},
             "tracking": {"min_hits": 3, "every": 1, "max_age": 3, "speed": 90.0},
         },
-        "origin": {"recipe": "r"}, "parity": {"energy": 1e-5}, "measured": {"a": {"ap": 0.5}}, "weight_storage": "float32",
+        "origin": {"recipe": "r"}, "parity": {"energy": 1e-5}, "measured": {"a": {"ap": 0.5}},
+        "weight_storage": "float32",
         "precision": "float32", "quantisation": {}, "portable": True, "reference": {"energy": [[0.1, 0.2], [0.3, 0.4]]},
         "digest": "0" * 64, "format": CARD_FORMAT,
     }  # fmt: skip
@@ -200,10 +205,8 @@ def read_card_text(data: bytes, folder: Path) -> None:
         lambda: InDistribution.of(card, card.scores[0]),
         lambda: probability(card, card.scores[0], heat),
     ):
-        try:
+        with contextlib.suppress(InputError):
             work()
-        except InputError:
-            pass
 
 
 def recipe_seeds() -> list[str]:
@@ -213,7 +216,8 @@ def recipe_seeds() -> list[str]:
 
 
 WORDS = (
-    "&a", "*a", "!!python/object:os.system", "!!binary", "!!timestamp", "2001-99-99", "<<:", ".inf", ".nan", "0x1F", "0o7",
+    "&a", "*a", "!!python/object:os.system", "!!binary", "!!timestamp", "2001-99-99", "<<:", ".inf", ".nan", "0x1F",
+    "0o7",
     "1:30", "? ", "|", ">", "---", "...", "%YAML 1.1", "!!set", "!!omap", "yes", "~", "name", "sets", "optim", "losses",
     "network", "seed", "1e3", "-1", "[[[", "{{", "1_000", "crop", "scale", "steps", "lr", "objects",
 )  # fmt: skip
@@ -269,10 +273,8 @@ def read_threshold(text: str, folder: Path) -> None:
     from oddroad.card import Card
     from oddroad.errors import InputError
 
-    try:
+    with contextlib.suppress(InputError):
         parse_speed(text)
-    except InputError:
-        pass
     kind, value = parse_threshold(text)
     if not math.isfinite(value) or (kind in ("fpr", "alarms") and not 0 < value <= 1):
         raise Differs(f"'{text[:60]}' is taken as {kind} {value}")
@@ -280,10 +282,8 @@ def read_threshold(text: str, folder: Path) -> None:
         same("a number", value, float(text))
     card = Card.from_json(json.dumps(card_values()))
     for work in (lambda: check_threshold(text, card.calibration), lambda: threshold_for(card, text)):
-        try:
+        with contextlib.suppress(InputError):
             work()
-        except InputError:
-            pass
 
 
 ROIS = ("road", "all", "0,1 0.4,0.5 0.6,0.5 1,1", "0,540 400,270 560,270 960,540 @540x960", "0,10 5,0 10,10 @10x20")

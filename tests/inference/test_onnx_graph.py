@@ -14,7 +14,15 @@ from oddroad.inference import onnxruntime_engine
 from oddroad.inference.common import SESSIONS
 from oddroad.inference.host_resize import HostResize
 from oddroad.inference.model import Model, find_model
-from oddroad.inference.onnx_graph import as_number, metadata, number_at, output_names, with_outputs
+from oddroad.inference.onnx_graph import (
+    as_field,
+    as_number,
+    has_data_outside,
+    metadata,
+    number_at,
+    output_names,
+    with_outputs,
+)
 from oddroad.inference.onnxruntime_engine import onnx_session
 from oddroad.types import Frame
 
@@ -110,3 +118,20 @@ def test_sessions_are_kept_for_each_set_of_outputs(model: Model, frames: list[Fr
     together = model.outputs(image, names)
     for name in names:
         np.testing.assert_allclose(model.outputs(image, [name])[name], together[name], atol=1e-4)
+
+
+def test_weights_in_other_files_are_seen() -> None:
+    inside = as_field(8, b"w")
+    outside = inside + as_field(13, as_field(1, b"location") + as_field(2, b"secret"))
+    assert not has_data_outside(as_field(7, as_field(5, inside)))
+    assert has_data_outside(as_field(7, as_field(5, inside) + as_field(5, outside)))
+
+
+def test_two_graphs_are_no_graph() -> None:
+    with pytest.raises(ValueError, match="2 graphs and not one"):
+        output_names(as_field(7, b"") * 2)
+
+
+def test_a_number_without_an_end() -> None:
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        number_at(b"\xff" * 1000, 0)

@@ -236,3 +236,18 @@ class TestImages:
         with pytest.raises(InputError, match="is not an image"):
             read_image(tmp_path / "a.png")
         assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_whose_size_is_not_known_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdr"
+    assert cv2.imwrite(str(path), np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(InputError, match="does not say how large"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("ending", [".pam", ".ras", ".ppm", ".jp2"])
+def test_a_limit_holds_for_rare_formats_too(ending: str) -> None:
+    data = cv2.imencode(ending, scene(0, (16, 24)))[1].tobytes()
+    assert decode_image(data, "a").shape == (16, 24, 3)
+    with pytest.raises(InputError, match="24 x 16 = 0 megapixels, more than the limit"):
+        decode_image(data, "a", max_pixels=100)

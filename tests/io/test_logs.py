@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
+import sqlite3
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +24,13 @@ from log_writers import (
     write_ros1,
     write_ros2,
 )
+from mcap.writer import CompressionType
 
 from oddroad.errors import InputError
+from oddroad.io.log_mcap import unpack
+from oddroad.io.log_messages import picture
+from oddroad.io.log_types import Message
+from oddroad.io.raw_pictures import Depth
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import find_sources
 from oddroad.io.video import probe, read
@@ -428,3 +437,51 @@ class TestVideo:
         check(found, "drive/v", levels=5)
         found, _ = everything(tmp_path / "drive", ("/r",))
         check(found, "drive/r")
+
+
+class TestFromStrangers:
+    """Files that were made to do harm, or hit by a bit."""
+
+    def test_a_damaged_chunk_is_left_out_and_said(self, tmp_path: Path) -> None:
+        coded = [("/camera", "foxglove.CompressedImage", START + number * TENTH,
+                  {"data": jpeg(scene(number)), "format": "jpeg", "frame_id": "c"}) for number in range(6)]  # fmt: skip
+        path = write_json_mcap(tmp_path / "a.mcap", coded, compression=CompressionType.NONE, chunk_size=1)
+        assert len(everything(path)[0]) == 6
+        data = bytearray(path.read_bytes())
+        data[data.index(b"/9j/", data.index(b"/9j/") + 4) + 40] ^= 1  # in the second picture
+        path.write_bytes(data)
+        found, report = everything(path)
+        assert [round(each.time, 1) for each in found] == [0.0, 0.2, 0.3, 0.4, 0.5]
+        assert "is damaged" in report.skipped[0]
+
+    def test_a_topic_does_not_lead_out_of_the_folder_of_results(self, tmp_path: Path) -> None:
+        path = write_ros1(tmp_path / "a.bag", images(2, topic="/../../out/./x", first=True))
+        assert [each.name for each in find_sources([str(path)])] == ["a.bag/_/_/out/_/x"]
+
+    @pytest.mark.parametrize("column", ["timestamp", "data"])
+    def test_a_row_that_is_no_message(self, tmp_path: Path, column: str) -> None:
+        path = next(write_ros2(tmp_path / "bag", images(4)).glob("*.db3"))
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute(f"UPDATE messages SET {column} = 'x' WHERE id = 2")
+        found, report = everything(path)
+        assert len(found) == 3
+        assert "a row holds something else than a message" in report.skipped[0]
+
+    def test_a_view_in_the_place_of_a_table(self, tmp_path: Path) -> None:
+        path = next(write_ros2(tmp_path / "bag", images(4)).glob("*.db3"))
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute("ALTER TABLE topics RENAME TO inner_topics")
+            database.execute("CREATE VIEW topics AS SELECT * FROM inner_topics")
+        with pytest.raises(InputError, match="topics are no table"):
+            everything(path)
+
+    def test_a_chunk_that_says_that_it_is_huge(self) -> None:
+        with pytest.raises(ValueError, match="more than the limit"):
+            unpack(b"", b"", 2**40)
+
+    @pytest.mark.parametrize("fields", [{"height": "x"}, {"height": -1, "width": -1}, {"step": None}, {"encoding": 3}])
+    def test_a_picture_that_is_not_described(self, fields: dict) -> None:
+        good = {"data": b64encode(bytes(96 * 24)).decode(), "encoding": "rgb8", "width": 32, "height": 24, "step": 96}
+        message = Message("/t", "foxglove.RawImage", 0, "json", b"", json.dumps(good | fields).encode())
+        with pytest.raises(InputError, match=r"not described as it should be|expected"):
+            picture(message, 10**6, lambda words: None, Depth())

@@ -360,3 +360,21 @@ def test_every_release_of_pyav_is_asked_in_its_own_way(monkeypatch: pytest.Monke
     assert any_metadata() == {"metadata_errors": "replace"}
     monkeypatch.setattr(av, "__version__", "19.0.2")
     assert any_metadata() == {}
+
+
+def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "b.ts", [scene(number) for number in range(8)])
+    path = tmp_path / "a.mp4"
+    path.write_text("ffconcat version 1.0\nfile b.ts\n")
+    with pytest.raises(InputError, match=r"list of other files \(concat\)"):
+        list(read(find_sources([str(path)])))
+
+
+def test_a_video_that_grows_above_the_limit_loses_the_large_frames(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{side}.h264", [scene(each, (side, side)) for each in range(6)], format="h264")
+             for side in (64, 512)]  # fmt: skip
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(each.read_bytes() for each in parts))
+    assert {each.image.shape[0] for each in read(find_sources([str(path)]), report=ReadReport())} == {64, 512}
+    found = list(read(find_sources([str(path)]), report=ReadReport(), options=ReadOptions(max_pixels=10_000)))
+    assert {each.image.shape[0] for each in found} == {64}

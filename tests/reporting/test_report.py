@@ -14,7 +14,7 @@ from oddroad.errors import InputError
 from oddroad.reporting import seeds
 from oddroad.reporting.figures import learning_curves, of_heat, of_truth, representative_frames
 from oddroad.reporting.methods import method_names
-from oddroad.reporting.report import run_name
+from oddroad.reporting.report import load_results, run_name
 from oddroad.reporting.sheets import as_html, comma_separated, latex, markdown
 from oddroad.reporting.tables import Table, beside, measured_table, published, sheet_of, with_published
 
@@ -335,3 +335,23 @@ def test_objects_and_drives_at_both_thresholds(tmp_path, capsys):
     assert "chosen with the truth in hand" in page
     numbers = next(csv.DictReader((tmp_path / "out/drives.csv").read_text().splitlines()))
     assert float(numbers["road_anomaly21 false_alarms_per_hour"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dataset", "../x"), ("ap", "0.5"), ("ap", 10**400), ("intervals", {"ap": [1]}), ("notes", [1]),
+        ("versions", 3),
+        ("curve", {"recall": [1.0], "precision": [], "fpr": [1.0]}), ("frames", [{"name": "a/../b", "ap": 0.5}]),
+        ("left_out", {"units": ["a"], "figures": {"ap": [0.1, 0.2]}, "degrees": {"ap": 1}}), ("protocol", []),
+        ("frames_folder", "../../x"), ("deployed", 7), ("reliability", {"pixels": [1]}),
+    ],
+)  # fmt: skip
+def test_a_result_with_a_wrong_value_is_refused(key, value, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"results": [result("energy")]}))
+    assert load_results([path])
+    path.write_text(json.dumps({"results": [result("energy") | {key: value}]}))
+    with pytest.raises(InputError, match=f"holds a result in which .*{key}.*expected") as caught:
+        load_results([path])
+    assert len(str(caught.value)) < 400

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from oddroad.cli.main import main
+from oddroad.errors import InputError
 from oddroad.learn.checkpoints.numpy_pickles import RefusedError, is_pickle, read_arrays
 from oddroad.learn.checkpoints.reading import read_any
 from oddroad.learn.networks import NETWORKS
@@ -179,3 +180,20 @@ def test_a_backbone_of_the_zoo_without_its_prefix(tmp_path: Path) -> None:
     assert all(np.array_equal(done.network.state_dict()[name].numpy(), value) for name, value in own.items())
     pickled(tmp_path / "R-50.pkl", {"model": arrays, "__author__": "MSRA"})
     assert convert(tmp_path / "R-50.pkl", "mask2former").about["normalisation"] == "imagenet:bgr:0-255"
+
+
+def test_notes_with_numbers_that_nothing_writes(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02}r" + (5000).to_bytes(4, "little") + b".")
+    with pytest.raises(InputError, match="a list of 5000 notes"):
+        read_any(path)
+
+
+def test_lists_that_hold_one_another_over_and_over(tmp_path: Path) -> None:
+    held: list[Any] = [1]
+    for _ in range(40):
+        held = [held, held]
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(held, 2))
+    with pytest.raises(InputError, match="parts of containers"):
+        read_any(path)
