@@ -360,7 +360,8 @@ def typed_dataclass(kind: Any, value: Any, key: str) -> Any:
     return kind(**{name: typed(types[name], given, f"{prefix}{name}") for name, given in value.items()})
 
 
-SHORT = reprlib.Repr(maxlevel=3, maxlist=6, maxdict=6, maxtuple=6, maxstring=60, maxlong=40, maxother=60)
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 60, 60
 """Writes values for messages."""
 
 
