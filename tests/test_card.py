@@ -36,13 +36,13 @@ def test_a_good_card_is_read_and_asked() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("name", None, "name of the card is None; expected a text"),
-        ("scores", [], "scores of the card"),
+        ("name", None, "the card's name is None; expected a text"),
+        ("scores", [], "the card's scores is []"),
         ("size", [64], "expected a list of 2"),
         ("size", [60000, 60000], "at most 100000000 pixels"),
-        ("size", 7, "size of the card is 7"),
+        ("size", 7, "the card's size is 7"),
         ("stride", 0, "a whole number of 1 or more"),
-        ("thresholds/energy", float("nan"), "thresholds.energy of the card is nan; expected a finite number"),
+        ("thresholds/energy", float("nan"), "the card's thresholds.energy is nan; expected a finite number"),
         ("thresholds/energy", 10**400, "a very large number"),
         ("portable", "yes", "true or false"),
         ("calibration/confidence", 1.5, "between 0 and 1"),

@@ -95,7 +95,7 @@ def check_card(values: Mapping[str, Any]) -> None:
     check_depth(values, "the card")
     for key, check in CARD.items():
         if key in values:
-            check(values[key], f"{key} of the card")
+            check(values[key], f"the card's {key}")
     size = values.get("size")
     if size is not None and math.prod(size) > MOST_PIXELS:
-        refuse(size, "size of the card", f"at most {MOST_PIXELS} pixels")
+        refuse(size, "the card's size", f"at most {MOST_PIXELS} pixels")

@@ -30,7 +30,7 @@ def read(kind: str, folder: Path) -> None:
     if kind == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
     if kind == "fill":
-        _ = b"x" * (5 * 2**28)
+        _ = b"x" * (2**30 + 2**27)
     while kind == "hang":
         pass
 

@@ -20,7 +20,7 @@ TESTS = Path(__file__).resolve().parents[1]
 HANGS = 10.0
 """Seconds of processor time that an input may take."""
 
-WAITS = 90.0
+WAITS = 300.0
 """Seconds that it may take by the clock, on a machine that is busy."""
 
 STARTS = 240.0
@@ -129,7 +129,8 @@ class Child:
             self.process.kill()
         self.watch.close()
         assert self.process.stdout is not None
-        self.process.stdout.close()
+        for each in (self.process.stdout, self.said, self.place):
+            each.close()
         return self.process.wait()
 
 
@@ -163,14 +164,14 @@ def run_target(target: str, seed: str, first: int, last: int, seconds: float | N
             if child.number is None and not outcome.inputs and time.monotonic() - began > STARTS:
                 child.end()
                 raise RuntimeError(f"{target}: no input was read in {STARTS:g} s")
-        number, code = child.reading(), child.end()
+        number, words, code = child.reading(), child.last_words(), child.end()
         if stopped or at >= last:
             break
         if number is None:
-            raise RuntimeError(f"{target}: its process ended with {code}: {child.last_words() or 'without a word'}")
+            raise RuntimeError(f"{target}: its process ended with {code}: {words or 'without a word'}")
         skipped.add(number)
         how = "hang" if hung else "died"
         outcome.counts[how] += 1
-        outcome.add(how, child.last_words() if hung else f"with {code} at {child.last_words()}", number)
+        outcome.add(how, words if hung else f"with {code} at {words}", number)
     outcome.seconds = time.monotonic() - began
     return outcome

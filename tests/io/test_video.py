@@ -11,6 +11,7 @@ import pytest
 from videos import packets_lost, patches, scene, write_video
 
 from oddroad.errors import InputError
+from oddroad.io.decoding import Decoder
 from oddroad.io.reading import ReadOptions, ReadReport
 from oddroad.io.sources import find_sources
 from oddroad.io.video import probe, read
@@ -371,10 +372,16 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
 
 
 def test_a_video_that_grows_above_the_limit_loses_the_large_frames(tmp_path: Path) -> None:
-    parts = [write_video(tmp_path / f"{side}.h264", [scene(each, (side, side)) for each in range(6)], format="h264")
-             for side in (64, 512)]  # fmt: skip
-    path = tmp_path / "both.h264"
-    path.write_bytes(b"".join(each.read_bytes() for each in parts))
-    assert {each.image.shape[0] for each in read(find_sources([str(path)]), report=ReadReport())} == {64, 512}
-    found = list(read(find_sources([str(path)]), report=ReadReport(), options=ReadOptions(max_pixels=10_000)))
-    assert {each.image.shape[0] for each in found} == {64}
+    parts = [
+        write_video(tmp_path / f"{side}.h264", [scene(each, (side, side)) for each in range(6)], format="h264")
+        for side in (64, 512)
+    ]
+    for limit, sizes in ((1_000_000, {64, 512}), (10_000, {64})):
+        context = av.CodecContext.create("h264", "r")
+        decoder, found = Decoder(context, watched=True, max_pixels=limit), set()
+        for part in parts:
+            for packet in context.parse(part.read_bytes()):
+                found |= {frame.height for frame, _, _ in decoder(packet)}
+        found |= {frame.height for frame, _, _ in decoder(None)}
+        assert found == sizes
+        assert (decoder.lost > 0) == (limit == 10_000)

@@ -310,9 +310,15 @@ def stop(number: int, frame: Any) -> None:
 
 
 def complain(message: str, code: int = BAD_INPUT) -> int:
-    """Print an error as one line without passwords; returns the exit code."""
-    print(f"oddroad: {printable(without_secrets(message))}", file=sys.stderr)
+    """Print an error as one line without passwords, shortened in its middle where it is no line; returns the code."""
+    text = printable(without_secrets(message))
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} ... {text[-LONGEST // 4 :]}"
+    print(f"oddroad: {text}", file=sys.stderr)
     return code
+
+
+LONGEST = 3000
+"""Letters of an error that are printed."""
 
 
 ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"]+")

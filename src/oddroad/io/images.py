@@ -28,8 +28,11 @@ def decode(path: Path, how: int) -> np.ndarray:
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
     check_size(data, str(path), MAX_PIXELS)
+    end = end_of(data)
+    if end is None or (data.startswith(PNG) and damaged_png(data[:end])):  # OpenCV takes memory for what a chunk claims
+        raise InputError(f"'{path}' is cut off or damaged; download it again")
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how) if data else None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8, end), how) if data else None
     except cv2.error:
         pixels = None
     if pixels is None:

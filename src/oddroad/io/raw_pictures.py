@@ -74,7 +74,7 @@ def raw_picture(
     """
     height, width, step = size
     if encoding not in ENCODINGS:
-        raise InputError(f"{where} is in '{encoding}'; expected one of {', '.join(ENCODINGS)}")
+        raise InputError(f"{where} is in '{encoding[:40]}'; expected one of {', '.join(ENCODINGS)}")
     if min(height, width) > 0 and height * width > max_pixels:
         raise InputError(f"{where} has {width} x {height}, more than the limit of {max_pixels / 1e6:g} megapixels")
     values, bytes_each, conversion = ENCODINGS[encoding]
