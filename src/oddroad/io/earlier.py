@@ -44,7 +44,7 @@ def noted_files(out: Path) -> list[str]:
     names: list[str] = []
     for line in lines:
         with contextlib.suppress(ValueError):
-            name = str(json.loads(line) if line.startswith('"') else line.rstrip("\n"))
+            name = str(load_json(line) if line.startswith('"') else line.rstrip("\n"))
             if line.endswith("\n") and name and ".." not in Path(name).parts and not Path(name).is_absolute():
                 names.append(name)
     return names
