@@ -127,13 +127,20 @@ def read_mcap(data: bytes, folder: Path) -> None:
 
 
 def by_mcap(path: Path) -> Counter[Any] | None:
-    """The messages that mcap's own reader finds from the beginning on; None where it finds fault with the file."""
-    from mcap.reader import NonSeekingReader
+    """The messages that mcap's own reader finds; None where it finds fault with the file.
 
+    By its index where that is complete, as ours are read, else from the beginning on: records that the index does not
+    know, or knows by another name, are no fault of a reader.
+    """
+    from mcap.reader import NonSeekingReader, SeekingReader
+
+    from oddroad.io.log_mcap import whole_summary
+
+    kind = NonSeekingReader if whole_summary(path) is None else SeekingReader
     found: Counter[Any] = Counter()
     try:
         with path.open("rb") as opened:
-            for _, channel, message in NonSeekingReader(opened, validate_crcs=True).iter_messages(log_time_order=False):
+            for _, channel, message in kind(opened, validate_crcs=True).iter_messages(log_time_order=False):
                 found[channel.topic, message.log_time, hashlib.sha256(message.data).digest()] += 1
     except Exception:  # it raises many kinds
         return None
