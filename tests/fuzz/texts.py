@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import zlib
@@ -246,7 +247,7 @@ def read_recipe_file(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     recipe = read_recipe(path)
     given = yaml.safe_load(data.decode())
-    if not alike(recipe.to_dict(), given):
+    if not alike(dataclasses.asdict(recipe), given):
         raise Differs(f"a recipe that is not what the YAML says: {str(given)[:100]}")
 
 
