@@ -241,7 +241,7 @@ def classes_file(path: Path) -> np.ndarray:
         if len(dict(pairs)) < len(pairs) or any(raw < 0 for raw, _ in pairs):
             raise ValueError
         return table(dict(pairs))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         raise InputError(
             f'\'{path}\' should be like {{"known": [0], "anomaly": [1, 2]}}, values 0 to 255, each once'
         ) from None
@@ -268,7 +268,7 @@ def sequences_file(path: Path, names: Iterable[str]) -> dict[str, tuple[str, flo
         found, there = {str(name): each for name, each in pairs}, set(names)
         if not pairs or len(found) < len(pairs) or not all(isinstance(name, str) for name, _ in pairs):
             raise ValueError
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
         raise InputError(
             f'\'{path}\' should be like {{"drive 1": ["0001", "0002"]}}, or {{"drive 1": {{"fps": 10, '
             '"frames": ["0001", "0002"]}}, with names of images without ending, each once'

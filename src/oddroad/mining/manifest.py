@@ -11,8 +11,9 @@ from typing import Any
 
 from oddroad.errors import InputError, counted
 from oddroad.files import load_json
-from oddroad.json_values import check_depth, keyed, text, whole
+from oddroad.json_values import check_depth, keyed, refuse, text, whole
 from oddroad.json_values import listed as list_of
+from oddroad.json_values import name as file_name
 from oddroad.mining.store import Store
 from oddroad.mining.tables import segments_part, segments_schema
 from oddroad.mining.worker import DONE, FINDINGS
@@ -23,9 +24,18 @@ BATCH = 5000
 """Segments in one part of ``segments``."""
 
 
+def part_file(value: Any, where: str) -> None:
+    """The name of a part of ``segments``: a file in that folder, and in no other."""
+    text(value, where)
+    folder, _, file = value.partition("/")
+    if folder != SEGMENTS:
+        refuse(value, where, f"'{SEGMENTS}/NAME'")
+    file_name(file, where)
+
+
 MADE_OF = keyed(
     {
-        "segments": list_of(keyed({"file": text, "rows": whole(), "bytes": whole()}, ("file", "rows", "bytes"))),
+        "segments": list_of(keyed({"file": part_file, "rows": whole(), "bytes": whole()}, ("file", "rows", "bytes"))),
         "findings": whole(), "parts": whole(), "models": keyed({}),
     },
     ("segments", "findings", "parts", "models"),
