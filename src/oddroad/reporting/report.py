@@ -267,7 +267,9 @@ def figure_sections(
     found: list[Section] = []
     for dataset in dict.fromkeys(each["dataset"] for each in results):
         own = [(each, name) for each, name in zip(results, names, strict=True) if each["dataset"] == dataset]
-        drawn = [(each, name) for each, name in own if each.get("ap") is not None and (each.get("curve") or {}).get("recall")]
+        drawn = [
+            (each, name) for each, name in own if each.get("ap") is not None and (each.get("curve") or {}).get("recall")
+        ]
         title = short(str(dataset))
         if drawn:
             these, called = [each for each, _ in drawn], [name for _, name in drawn]
