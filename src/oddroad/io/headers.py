@@ -103,9 +103,8 @@ def size_of(data: bytes) -> tuple[int, int] | None:
         elif data[:4] == b"\x59\xa6\x6a\x95":  # Sun raster
             width, height = struct.unpack(">II", data[4:12])
         elif data[:3] == b"P7\n":
-            width, height = (
-                int(re.search(rb"\n%s\s+(\d+)" % word, data[:2000])[1][:9]) for word in (b"WIDTH", b"HEIGHT")
-            )
+            found = [re.search(rb"\n%s\s+(\d{1,9})" % word, data[:2000]) for word in (b"WIDTH", b"HEIGHT")]
+            width, height = (int(each[1]) if each is not None else 0 for each in found)
         elif data[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 without its box
             width, height = struct.unpack(">II", data[8:16])
         elif (at := data[:4000].find(b"ispe")) > 0:  # AVIF
@@ -114,7 +113,7 @@ def size_of(data: bytes) -> tuple[int, int] | None:
             height, width = struct.unpack(">II", data[at + 4 : at + 12])
         else:
             return None
-    except (struct.error, TypeError):  # cut off, or without a word that belongs there
+    except struct.error:
         return None
     return abs(height), abs(width)
 

@@ -140,7 +140,7 @@ def check_notes(opened: BinaryIO) -> None:
         Exception: of many kinds, if it is damaged.
     """
     for words, (opcode, value, _) in enumerate(pickletools.genops(opened)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(value) > words:
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and value is not None and int(value) > words:
             raise RefusedError(f"a list of {value} notes")
 
 
