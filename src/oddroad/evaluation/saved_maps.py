@@ -85,7 +85,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if isinstance(each, h5py.Dataset) and each.shape is not None and each.ndim:
             if each.external or each.is_virtual:
                 raise ValueError(f"the numbers of '{name}' lie in another file")
-            if each.size > MAX_PIXELS:
+            if (each.size or 0) > MAX_PIXELS:
                 raise ValueError(f"'{name}' has {each.size} numbers, more than the limit of {MAX_PIXELS}")
             found[name] = each[()]
 
