@@ -284,7 +284,7 @@ class Model:
 
         >>> heat, features, inside = Model().with_features(np.zeros((90, 160, 3), np.uint8))
         >>> heat.shape, [each.shape for each in features], inside
-        ((90, 160), [(64, 96, 192), (128, 48, 96)], None)
+        ((90, 160), [(64, 80, 160)], None)
 
         Args:
             image: (H, W, 3) uint8 RGB.
