@@ -24,7 +24,7 @@ NEVER_ONE = (
     "{len(bench.images)} training scenes", "{published} images", "{len(samples)} images of",
     "{len(names)} detectors; name", "{most} bytes that",
     "{ending} files", "{counts.read or 'its'} frames", "{bench.RENDERED} frames", "{100 * self.cost(candidate)} points",
-    "{image.dtype} values",
+    "{image.dtype} values", "{there} bytes follow", "{opened.height} pixels", "{expected} messages", "{size} bytes",
 )  # fmt: skip
 """What is printed with a plural all the same, as 1 is said in another way or cannot be."""
 

@@ -38,7 +38,8 @@ def share_or_one(value: Any, where: str) -> None:
 
 def counted_by_hits(value: Any, where: str) -> None:
     """Curves of alarms by the hits of a track: keys are whole numbers."""
-    named(listed(row(number, maybe(number), maybe(number), maybe(number), maybe(number)), 1), 1)(value, where)
+    one = row(number, *[maybe(number)] * 5)
+    named(listed(one, 1), 1)(value, where)
     if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in value):
         refuse(value, where, "an object whose keys are whole numbers")
 

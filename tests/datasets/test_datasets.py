@@ -231,7 +231,7 @@ def test_bad_labels_are_named(tmp_path):
         read_label(sample)
     for damage in (b"none", b"", b"\x89PNG\r\n\x1a\n", (tmp_path / "images/a.png").read_bytes()[:50]):
         (tmp_path / "masks/a.png").write_bytes(damage)
-        with pytest.raises(InputError, match=r"masks/a.png' is no readable image"):
+        with pytest.raises(InputError, match=r"masks/a.png' is (cut off or damaged|no readable image)"):
             read_label(sample)
     (tmp_path / "masks/a.png").unlink()
     with pytest.raises(InputError, match=r"no label file '.*masks/a.png'"):

@@ -208,7 +208,7 @@ class TestDetect:
 
             def __call__(self, image: np.ndarray, score: str | None = None) -> np.ndarray:
                 """The map."""
-                heat = np.zeros(image.shape[:2], np.float32)
+                heat = np.full(image.shape[:2], -9, np.float32)  # below the level that joins parts
                 heat[50:60, 50:60] = 2
                 if image[0, 0, 0] == 2:
                     heat[100:110, 200:210] = 2

@@ -111,7 +111,7 @@ def test_findings_lie_at_the_times_of_a_log(frames: list[Frame], tmp_path: Path)
             picture = CompressedImage(data=as_jpeg(frame.image), format="jpeg", frame_id="front")
             camera.log(picture, log_time=began + number * 100_000_007)
     out, found = tmp_path / "out", tmp_path / "found.mcap"
-    assert main.main(["detect", str(log), "--threshold", "0", "--save", "maps", "--out", str(out)]) == 0
+    assert main.main(["detect", str(log), "--threshold", "-3", "--save", "maps", "--out", str(out)]) == 0
     assert main.main(["results", str(out), "--to", "mcap", "--out", str(found), "--media", str(log)]) == 0
     written = messages(found)
     assert set(written) == {"/drive.mcap/camera/front/anomalies", "/drive.mcap/camera/front/image"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +27,14 @@ def sweep(out: Path, *words: str) -> dict[str, dict[str, int]]:
 
 @needs_shim
 def test_a_full_disk_a_failing_disk_and_a_kill(tmp_path: Path) -> None:
-    words = ("--rows", "disk full", "write short", "rename EIO", "--most", "1", "--memory", "1", "--kills", "1")
+    words = ("--rows", "disk full", "write short", "rename EIO", "--most", "1", "--memory", "0", "--kills", "1")
     figures = sweep(tmp_path / "figures.json", "--verbs", "detect", *words)["detect"]
     assert figures["fired"] == 3
     assert figures["finished"] == 1  # after half a write the rest follows
-    assert (figures["memory_fired"], figures["kills"]) == (2, 1)
+    assert figures["kills"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("ODDROAD_FAULTS" not in os.environ, reason="minutes: set ODDROAD_FAULTS=1, or make reliability")
 @needs_shim
 def test_every_kind_of_fault_in_every_verb_without_pytorch(tmp_path: Path) -> None:
     figures = sweep(tmp_path / "figures.json", "--most", "3", "--memory", "5", "--kills", "5")

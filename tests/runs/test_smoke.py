@@ -108,7 +108,7 @@ def test_the_embedded_detector_from_runs_to_its_card(trained: list[Path], root: 
     words = ["--size", "64x128", "--name", "tiny", "--scores", "outlier_head"]
     run("embedded_export.py", mean, choice, plain, *words)
     card = read_card(plain)
-    assert (card.name, card.weight_storage, card.precision) == ("tiny-fp32", "int8", "float32")
+    assert (card.name, card.weight_storage, card.precision) == ("tiny", "int8", "float32")
     assert "AP 50.0, FPR95 20.0" in str(card.measured)
     assert Model(plain).outputs(np.zeros((64, 128, 3), np.uint8), ["classes"])["classes"].shape == (64, 128)
     shutil.copy(plain, done)

@@ -30,8 +30,7 @@ def spoken_of(scope: str, drives: int, of: str, units: Units) -> str:
 
 def blocks(units: Units) -> str:
     """The independent blocks in words, of units that are blocks."""
-    assert units.block is not None
-    return f"{counted(units.count, 'independent block')} of up to {counted(units.block, 'frame')}"
+    return f"{counted(units.count, 'independent block')} of up to {counted(units.block or 0, 'frame')}"
 
 
 def where(calibration: Mapping[str, Any]) -> str:

@@ -251,7 +251,10 @@ def response(reply: Reply, folder: Path) -> Response:
 def asset(desk: Desk, call: Call) -> Reply:
     """A file of the page."""
     root = page_folder().resolve()
-    path = (root / (call.path.get("name") or "index.html")).resolve()
+    name = call.path.get("name") or "index.html"
+    if "\0" in name:
+        raise Refused("there is no such page", 404)
+    path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         raise Refused("there is no such page", 404)
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"

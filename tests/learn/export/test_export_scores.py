@@ -26,7 +26,7 @@ from oddroad.learn.scores import FITTED, SCORES
 from oddroad.learn.scores.distance import Mahalanobis
 from oddroad.learn.tensor_ops import pad_to_multiple
 
-ON_LOGITS = tuple(name for name in SCORES if name not in {"mutual_information", *MASK_SCORES})
+ON_LOGITS = tuple(name for name in SCORES if name not in {"mutual_information", "resynthesis", "failure", *MASK_SCORES})
 
 
 class Small(torch.nn.Module):

@@ -19,11 +19,12 @@ from oddroad.learn.scores import SCORES
 
 """Scores of mask networks, which have tests of their own."""
 
-NEEDS_NO_CLASS = {"outlier_head", "mutual_information", *MASK_SCORES}
+NEEDS_NO_CLASS = {"outlier_head", "mutual_information", "resynthesis", "failure", *MASK_SCORES}
 """Scores that do not look at the class logits."""
 
 SHIFT = {
     "msp": 0, "entropy": 0, "void": 0, "gambler": 0, "outlier_head": 0, "mutual_information": 0,
+    "resynthesis": 0, "failure": 0,
     "max_logit": -1, "energy": -1, "pebal": -1, "min_distance": -1, "dense_hybrid": -1, "joint": -1,
 }  # fmt: skip
 """What adding 1 to every logit, the void output included, adds to the score."""
@@ -45,6 +46,8 @@ def outputs_of(logits: torch.Tensor, seed: int = 0) -> Outputs:
         mutual_information=torch.rand(shape, generator=draw, dtype=logits.dtype),
         queries=3 * torch.randn(shape[0], 9, logits.shape[1] + 2, generator=draw, dtype=logits.dtype),
         masks=4 * torch.randn(shape[0], 9, *shape[1:], generator=draw, dtype=logits.dtype),
+        anomaly=torch.rand(shape, generator=draw, dtype=logits.dtype),
+        failure=torch.randn(shape, generator=draw, dtype=logits.dtype),
     )
 
 
