@@ -36,10 +36,17 @@ def share_or_one(value: Any, where: str) -> None:
         refuse(value, where, "a number up to 1")
 
 
+def curve_point(value: Any, where: str) -> None:
+    """A threshold and what was counted there: five numbers or, since alarms are counted in 100 km too, six."""
+    listed(maybe(number), 5)(value, where)
+    number(value[0], where)
+    if len(value) > 6:
+        refuse(value, where, "a list of 5 or 6")
+
+
 def counted_by_hits(value: Any, where: str) -> None:
     """Curves of alarms by the hits of a track: keys are whole numbers."""
-    one = row(number, *[maybe(number)] * 5)
-    named(listed(one, 1), 1)(value, where)
+    named(listed(curve_point, 1), 1)(value, where)
     if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in value):
         refuse(value, where, "an object whose keys are whole numbers")
 

@@ -33,7 +33,7 @@ def same(first: nn.Module, second: nn.Module) -> bool:
         return torch.equal(first(images).logits, second(images).logits)
 
 
-OURS = ("erfnet_lite", "efficientnet_lite1", "efficientnet_lite2")
+OURS = ("erfnet_lite", "efficientnet_lite1", "efficientnet_lite2", "image_resynthesis", "synthcp", "synboost")
 """Networks that nobody else has weights of, and those whose code is another's."""
 QUICK = [name for name in NETWORKS if name not in OURS and (not name.startswith("mask2") or name.endswith("_small"))]
 
