@@ -125,7 +125,7 @@ def test_the_same_map_comes_from_it(twin, frames, engine):
         found = plain.outputs(image, ["outlier_head", "classes"])
         assert np.abs(found["outlier_head"] - wanted["outlier_head"]).max() < 1e-4
         assert found["classes"].dtype == np.uint8
-        assert (found["classes"] != wanted["classes"]).mean() < 1e-2  # near ties
+        assert (found["classes"] != wanted["classes"]).mean() < 1e-3
     assert plain.outputs(image, ["logits"])["logits"].shape == (19, 80, 160)
     assert plain.low_res(image, ["outlier_head"])["outlier_head"].shape == (80, 160)
 
