@@ -10,7 +10,7 @@ import pytest
 from fuzz.texts import card_values
 
 from oddroad.calibration.thresholds import threshold_for
-from oddroad.card import Card
+from oddroad.card import Card, describe
 from oddroad.errors import InputError
 from oddroad.files import load_json
 from oddroad.roi import Roi
@@ -52,6 +52,15 @@ def test_a_good_card_is_read_and_asked() -> None:
         ("calibration/scores/energy/quantiles", [[0.5, 1.0], [0.1, 2.0]], "do not fall"),
         ("calibration/scores/energy/tracks/curves", {"x": [[1.0, 1.0, 1.0, 1.0, 1.0]]}, "keys are whole numbers"),
         ("calibration/scores/energy/tracks/hours", 0, "a number above 0"),
+        ("calibration/scores/energy/tracks/kilometres", None, "above 0, as alarms in 100 km are counted"),
+        ("calibration/scores/energy/tracks/kilometres", 0, "a number above 0"),
+        ("name", "a\x07b", "the card's name is 'a\\x07b'; expected a text without control characters"),
+        ("network", "a\nb", "a text without control characters"),
+        ("scores/0", "\x12", "a text without control characters"),
+        ("classes/1", "\x1b[31m", "a text without control characters"),
+        ("name", "x" * 10_000, "a text of at most 200 letters"),
+        ("calibration/of", "drive" * 1000, "a text of at most 200 letters"),
+        ("classes/1", ["x" * 50_000], "expected a text"),
         ("origin/deep", json.loads("[" * 60 + "]" * 60), "nested more than 32 times"),
     ],
 )
@@ -91,3 +100,31 @@ def test_a_calibration_without_a_part_says_which(key: str) -> None:
 def test_a_region_that_is_none(roi: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="region of interest"):
         Roi.of({"roi": roi})
+
+
+def test_a_calibration_in_hours_alone_needs_no_kilometres() -> None:
+    values = copy.deepcopy(card_values())
+    found = values["calibration"]["scores"]["energy"]["tracks"]
+    del found["kilometres"]
+    found["curves"] = {hits: [[*row[:3], None, None] for row in rows] for hits, rows in found["curves"].items()}
+    assert threshold_for(Card.from_json(json.dumps(values)), "alarms=6/hour").value == 80.0
+
+
+def test_a_speed_that_is_not_known_is_asked_for() -> None:
+    values = copy.deepcopy(card_values())
+    values["calibration"]["tracking"]["speed"] = None
+    curves = values["calibration"]["scores"]["energy"]["tracks"]["curves"]
+    for rows in curves.values():
+        for row in rows:
+            row[3:] = None, None
+    with pytest.raises(InputError, match="give a speed, such as 'alarms=2/100km@90km/h'"):
+        threshold_for(Card.from_json(json.dumps(values)), "alarms=2/100km")
+
+
+def test_a_card_is_shown_without_control_characters() -> None:
+    values = copy.deepcopy(card_values())
+    values |= {"licence": "a\x1b[2Jb", "origin": {"k\x07": "v\x12"}, "threshold_meaning": "m\x9b"}
+    values["thresholds"] = {"s\x01": 1.0}
+    told = describe(Card.from_json(json.dumps(values)))
+    assert told.replace("\n", "").isprintable()
+    assert "a\\x1b[2Jb" in told

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from oddroad.card_format import check_card
-from oddroad.errors import InputError
+from oddroad.errors import InputError, printable
 from oddroad.files import load_json
 
 CARD_KEY = "oddroad"
@@ -27,7 +27,7 @@ TITLE, KEY = 13, 24
 def describe(card: Card) -> str:
     """The card as a table for people; ``Card.to_json`` is the one for machines."""
     size = "the image's own" if card.size is None else f"{card.size[0]} x {card.size[1]}"
-    lines = [card.name]
+    lines = row("", card.name, 0)
     lines += row("network", card.network)
     lines += row("input", f"{size}, stride {card.stride}")
     lines += row("weights", f"stored as {card.weight_storage}, computed in {card.precision}")
@@ -50,7 +50,8 @@ def describe(card: Card) -> str:
 
 
 def row(title: str, text: str, indent: int = TITLE) -> list[str]:
-    """A title and a text that is broken into lines beside it."""
+    """A title and a text that is broken into lines beside it, none of which holds a control character."""
+    title, text = printable(title), printable(re.sub(r"\s", " ", text))
     first = f"  {title:<{indent - 2}}" if title else " " * indent
     return textwrap.wrap(text, WIDE, initial_indent=first, subsequent_indent=" " * indent, break_on_hyphens=False)
 

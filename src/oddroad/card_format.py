@@ -21,6 +21,7 @@ from oddroad.json_values import (
     row,
     share,
     text,
+    title,
     truth,
     whole,
 )
@@ -63,27 +64,37 @@ UNITS = keyed(
     {"count": whole(1), "block": maybe(whole(1)), "equal": whole(), "best": share_or_one},
     ("count", "block", "equal", "best"), only=True,
 )  # fmt: skip
-TRACKS = keyed(
+TRACK_VALUES = keyed(
     {
         "curves": counted_by_hits, "units": whole(1), "block": maybe(whole(1)), "hours": above_zero,
-        "kilometres": maybe(number), "join": maybe(number),
+        "kilometres": maybe(above_zero), "join": maybe(number),
     },
     ("curves", "units", "block", "hours"),
 )  # fmt: skip
+
+
+def tracks(value: Any, where: str) -> None:
+    """What is known of alarms; how far was driven is there where a curve counts alarms by it."""
+    TRACK_VALUES(value, where)
+    by_way = any(each is not None for curve in value["curves"].values() for point in curve for each in point[3:5])
+    if by_way and value.get("kilometres") is None:
+        refuse(value.get("kilometres"), f"{where}.kilometres", "a number above 0, as alarms in 100 km are counted")
+
+
 SCORE = keyed({
     "alarms": listed(row(number, number), 1), "units": UNITS, "fpr": listed(row(number, maybe(number), UNITS), 1),
-    "quantiles": ascending, "tracks": TRACKS, "drift": anything,
+    "quantiles": ascending, "tracks": tracks, "drift": anything,
 })  # fmt: skip
 CALIBRATION = keyed({
-    "scores": named(SCORE), "confidence": share, "coverage": share, "scope": text, "drives": whole(1), "of": text,
-    "frames": maybe(whole()), "data": text, "date": text, "min_area": maybe(whole()), "rule": text, "record": anything,
+    "scores": named(SCORE), "confidence": share, "coverage": share, "scope": title, "drives": whole(1), "of": title,
+    "frames": maybe(whole()), "data": text, "date": title, "min_area": maybe(whole()), "rule": text, "record": anything,
     "tracking": keyed({"min_hits": whole(1), "every": whole(1), "max_age": whole(), "speed": maybe(above_zero)}),
 })  # fmt: skip
 
 CARD: dict[str, Check] = {
-    "name": text, "network": text, "scores": listed(text, 1), "size": maybe(row(whole(1), whole(1))),
+    "name": title, "network": title, "scores": listed(title, 1), "size": maybe(row(whole(1), whole(1))),
     "stride": whole(1),
-    "classes": listed(text), "thresholds": named(number), "threshold_meaning": text, "calibration": CALIBRATION,
+    "classes": listed(title), "thresholds": named(number), "threshold_meaning": text, "calibration": CALIBRATION,
     "temperature": number, "upsample": text, "licence": text, "origin": anything, "parity": anything,
     "measured": anything, "weight_storage": text, "precision": text, "quantisation": anything, "portable": truth,
     "reference": named(listed(listed(number))), "digest": text,

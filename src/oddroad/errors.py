@@ -95,6 +95,29 @@ def counted(number: float, thing: str, form: str = "") -> str:
     return f"{written} {thing}" if written == "1" else f"{written} {thing}s"
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text that was given, for a message: cut where it is long.
+
+    >>> shortened("a" * 100, 10)
+    'aaaaaaa...'
+
+    Args:
+        text: of any length.
+        most: letters that are shown, with the dots.
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def printable(text: str) -> str:
+    r"""A message as one line that every terminal shows: of names with line ends, control characters or bytes that are
+    no UTF-8, those are written as Python does.
+
+    >>> printable("'a" + chr(10) + "b.png' is empty")
+    "'a\\nb.png' is empty"
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Look a name up in a table.
 
@@ -113,4 +136,4 @@ def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
-    raise InputError(f"no {kind} called '{name}'{hint} There are: {', '.join(table)}")
+    raise InputError(f"no {kind} called '{shortened(name)}'{hint} There are: {', '.join(table)}")

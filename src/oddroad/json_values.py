@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, printable, shortened
 
 Check = Callable[[Any, str], None]
 """(value, its place in the file) -> nothing; an InputError where it is another."""
+
+LONGEST = 200
+"""Letters of a name."""
 
 DEEPEST = 32
 """Objects and lists inside one another."""
@@ -21,19 +24,32 @@ def refuse(value: Any, where: str, expected: str) -> NoReturn:
     Raises:
         InputError: always.
     """
-    raise InputError(f"{where} is {shortened(value)}; expected {expected}")
+    raise InputError(f"{where} is {shown(value)}; expected {expected}")
 
 
-def shortened(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**60 else "a very large number"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def shown(value: Any, write: Callable[[Any], str] = repr) -> str:
+    """A value for a message, cut where it is long.
+
+    Args:
+        value: any.
+        write: makes the text of it.
+    """
+    return shortened("a very large number" if isinstance(value, int) and abs(value) >= 10**60 else write(value))
 
 
 def text(value: Any, where: str) -> None:
     """A text."""
     if not isinstance(value, str):
         refuse(value, where, "a text")
+
+
+def title(value: Any, where: str) -> None:
+    """A name that can be printed as it is: one line, not long, no control characters."""
+    text(value, where)
+    if printable(value) != value:
+        refuse(value, where, "a text without control characters")
+    if len(value) > LONGEST:
+        refuse(value, where, f"a text of at most {LONGEST} letters")
 
 
 def truth(value: Any, where: str) -> None:

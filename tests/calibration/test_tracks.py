@@ -16,6 +16,7 @@ from oddroad.calibration.drives import Drive
 from oddroad.calibration.fit import find_thresholds, write_card
 from oddroad.calibration.following import Following
 from oddroad.calibration.tracks import Ladder, Moment, Moments, TrackCounts, exposures, unpack
+from oddroad.card_format import check_card
 from oddroad.cli.main import main
 from oddroad.detection.tracking import Tracking
 from oddroad.errors import InputError
@@ -120,6 +121,19 @@ def test_tracks_end_with_their_piece_and_delays_are_measured() -> None:
     counts = TrackCounts([3], [1], 7)
     counts.fill(seen, whole.all, 0, max_age=2, min_area=17)
     assert counts.alarms.sum() == 0
+
+
+@pytest.mark.parametrize(("driven", "known"), [(0.0, False), (36.0, True)])
+def test_a_drive_that_stands_makes_no_card_that_cannot_be_read(driven: float, known: bool) -> None:
+    following, ladder = Following(Tracking(2, 1, 1), {"a": driven}), Ladder(0.0, 1.0)
+    following.moments, following.ladders["red"] = moments([("a", 0)] * 6), ladder
+    following.frames["red"] = [ladder.pack(np.full((20, 30), -1, np.float32), None)] * 6
+    about = {"scope": "new-drives", "confidence": 0.95, "min_area": 1}
+    values = {"quantiles": [[0.0, -1.0], [1.0, 1.0]]}
+    found = following.result("red", values, [0.0] * 6, {"a"}, about)
+    assert ("kilometres" in found) == known
+    json.dumps(found, allow_nan=False)
+    check_card({"calibration": {"scores": {"red": {"tracks": found}}}})
 
 
 def test_parts_are_joined_and_go_with_the_camera() -> None:

@@ -33,6 +33,11 @@ def test_no_words_and_help_list_the_verbs_and_the_exit_codes(
     assert max(map(len, text.splitlines())) <= 130
 
 
+def test_no_line_holds_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[2J\nb\x07")
+    assert capsys.readouterr().out == "a\\x1b[2J\nb\\x07\n"
+
+
 @pytest.mark.parametrize("word", ["-V", "--version"])
 def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([word]) == 0

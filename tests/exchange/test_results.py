@@ -123,7 +123,7 @@ WRONG: list[tuple[str, int, str, Callable[[Lines], Any], bool]] = [
      lambda x: x[0].update(started="yesterday"), True),
     ("no source", 2, "has no 'source'", lambda x: x[1].pop("source"), True),
     ("empty source", 2, "'source' is \"\"; expected at least 1 letters", lambda x: x[1].update(source=""), True),
-    ("no index", 2, "has no 'index'; expected a value or null", lambda x: x[1].pop("index"), True),
+    ("no index", 2, "has no 'index'; expected a whole number or null", lambda x: x[1].pop("index"), True),
     ("index -1", 4, "'index' is -1; expected at least 0", lambda x: x[3].update(index=-1), True),
     ("index 1.5", 4, "'index' is 1.5; expected a whole number", lambda x: x[3].update(index=1.5), True),
     ("index true", 4, "'index' is true; expected a whole number", lambda x: x[3].update(index=True), True),
@@ -169,6 +169,15 @@ WRONG: list[tuple[str, int, str, Callable[[Lines], Any], bool]] = [
     ("track 0 hits", 5, "region 1 'hits' is 0", lambda x: x[4]["regions"][0]["track"].update(hits=0), True),
     ("track without number", 5, "region 1 has no 'id'", lambda x: x[4]["regions"][0]["track"].pop("id"), True),
     ("gap without reason", 7, "has no 'reason'", lambda x: x[6].pop("reason"), True),
+    ("no track that is said", 5, "region 1 'track' is null; expected an object",
+     lambda x: x[4]["regions"][0].update(track=None), True),
+    ("a track without mean that is said", 5, "region 1 'mean' is null; expected a number",
+     lambda x: x[4]["regions"][0]["track"].update(mean=None), True),
+    ("no reason that is said", 2, "'reason' is null; expected a text", lambda x: x[1].update(reason=None), True),
+    ("no engine that is said", 1, "'engine' is null; expected a text", lambda x: x[0].update(engine=None), True),
+    ("share", 2, "'roi_share' is 1.5; expected 0 to 1", lambda x: x[1].update(roi_share=1.5), True),
+    ("time of a stage", 2, "'milliseconds' is \"3\"; expected a number",
+     lambda x: x[1].update(milliseconds={"network": "3"}), True),
     ("frame first", 1, "a line of type 'frame' before any of type 'run'", lambda x: x.pop(0), False),
 ]  # fmt: skip
 
@@ -186,6 +195,16 @@ def test_wrong_lines(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert VALIDATOR.is_valid(lines[number - 1]) == (not in_schema)
+
+
+@pytest.mark.parametrize("key", ["type", "source", "status", "utc", "regions", "index"])
+def test_a_long_value_is_shown_short(key: str, lines: Lines, tmp_path: Path) -> None:
+    lines = copy.deepcopy(lines)
+    lines[1][key] = ["x" * 50_000]
+    path = save(tmp_path / "detections.jsonl", lines)
+    with pytest.raises(InputError) as caught:
+        read_results(path)
+    assert len(str(caught.value)) < len(str(path)) + 250
 
 
 @pytest.mark.parametrize(

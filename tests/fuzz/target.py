@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -38,6 +39,16 @@ class Target:
     change: Callable[[Random, Any], Any]
     read: Callable[[Any, Path], None]
     second: str = ""
+
+
+@contextmanager
+def may_be_refused() -> Iterator[None]:
+    """What is read inside may be refused, in a message of one line."""
+    try:
+        yield
+    except InputError as error:
+        if len(str(error)) > LONGEST:
+            raise
 
 
 def judged(target: Target, given: Any, folder: Path) -> tuple[str, str]:

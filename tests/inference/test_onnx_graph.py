@@ -21,6 +21,7 @@ from oddroad.inference.onnx_graph import (
     metadata,
     number_at,
     output_names,
+    with_metadata,
     with_outputs,
 )
 from oddroad.inference.onnxruntime_engine import onnx_session
@@ -30,6 +31,26 @@ from oddroad.types import Frame
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**20, 2**40 + 5])
 def test_numbers_of_any_length(value: int) -> None:
     assert number_at(b"\xff" + as_number(value) + b"\x01", 1) == (value, 1 + len(as_number(value)))
+
+
+def test_a_text_that_is_there_twice_or_as_a_number_is_read_as_onnx_does() -> None:
+    import onnx
+
+    twice = (
+        as_field(1, b"key")
+        + as_field(2, b"one")
+        + as_field(2, b"two")
+        + as_field(1, b"\x12")
+        + as_number(1 << 3)
+        + as_number(5)
+    )
+    number = as_number(1 << 3) + as_number(0x12)  # the field of the key, but as a number
+    output = as_field(12, as_field(1, b"\x01") + as_field(1, b"name") + number)
+    data = as_field(14, twice) + as_field(14, as_field(2, b"alone")) + as_field(7, output + as_field(12, b""))
+    theirs = onnx.ModelProto.FromString(data)
+    assert metadata(data) == {each.key: each.value for each in theirs.metadata_props} == {"\x12": "two", "": "alone"}
+    assert output_names(data) == [each.name for each in theirs.graph.output] == ["name", ""]
+    assert metadata(with_metadata(data, "\x12", "new")) == {"\x12": "new", "": "alone"}
 
 
 def test_the_names_are_those_that_onnxruntime_sees() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from videos import scene
 
+from oddroad.datasets.read import read_numbers
 from oddroad.errors import InputError
 from oddroad.io.headers import has_pages
 from oddroad.io.images import decode_image, read_image, write_image
@@ -243,6 +244,44 @@ def test_a_picture_whose_size_is_not_known_is_not_decoded(tmp_path: Path) -> Non
     assert cv2.imwrite(str(path), np.zeros((8, 8, 3), np.float32))
     with pytest.raises(InputError, match="does not say how large"):
         read_image(path)
+
+
+def netpbm(kind: str, values: list[int], most: int) -> bytes:
+    """A Netpbm picture of one row and one or three channels."""
+    size = len(values) // (3 if kind in "P3 P6" else 1)
+    head = f"{kind}\n# of a camera\n{size} 1\n{most}\n"
+    if kind == "P7":
+        head = f"P7\nWIDTH {size}\nHEIGHT 1\nDEPTH 1\nMAXVAL {most}\nTUPLTYPE GRAYSCALE\nENDHDR\n"
+    if kind in ("P2", "P3"):
+        return (head + " ".join(map(str, values)) + "\n").encode()
+    return head.encode() + np.array(values, ">u2" if most > 255 else np.uint8).tobytes()
+
+
+class TestTheRangeOfNetpbmPictures:
+    """Their headers say which value is white."""
+
+    @pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6", "P7"])
+    @pytest.mark.parametrize("most", [1, 15, 100, 255, 1023, 4095])
+    def test_the_largest_value_is_white(self, kind: str, most: int) -> None:
+        values = [0, most // 3, most // 2, most]
+        given = np.repeat(values, 3).tolist() if kind in ("P3", "P6") else values
+        found = decode_image(netpbm(kind, given, most), "a")
+        np.testing.assert_allclose(found[0, :, 0], np.array(values) * 255 / most, atol=0.51)
+        assert (found == found[..., :1]).all()
+
+    def test_a_dark_picture_stays_dark(self) -> None:
+        assert decode_image(netpbm("P5", [0, 100, 200], 4095), "a").max() == 12
+
+    @pytest.mark.parametrize("kind", ["P2", "P5"])
+    @pytest.mark.parametrize("most", [18, 100, 255, 300])
+    def test_numbers_of_a_label_are_not_scaled(self, kind: str, most: int, tmp_path: Path) -> None:
+        path = tmp_path / "a.pgm"
+        path.write_bytes(netpbm(kind, [0, 7, 18], most))
+        assert read_numbers(path).tolist() == [[0, 7, 18]]
+
+    def test_a_comment_behind_the_header_is_no_picture(self) -> None:
+        with pytest.raises(InputError, match="its header does not say how large it is"):
+            decode_image(b"P5\n2 1\n255#x\n" + bytes(4), "a")
 
 
 @pytest.mark.parametrize("ending", [".pam", ".ras", ".ppm", ".jp2"])

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from videos import scene, write_video
 
 from oddroad.errors import InputError
+from oddroad.io.kinds import kind_of
 from oddroad.io.reading import ReadReport
 from oddroad.io.redaction import redact, short_name
 from oddroad.io.sources import Source, find_sources
@@ -297,3 +298,23 @@ class TestWhatIsNoSource:
         profile = np.random.default_rng(0).bytes(3000)
         first.save(tmp_path / "a.png", save_all=True, append_images=[second], duration=100, icc_profile=profile)
         assert len(list(read(find_sources([str(tmp_path / "a.png")])))) == 2
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "kind"),
+    [
+        (b"avif", b"mif1", "image"), (b"xxxx", b"avifmif1", "image"), (b"heix", b"", "image"),
+        (b"avis", b"avifmif1", None), (b"isom", b"mp42", None),
+    ],
+)  # fmt: skip
+def test_a_picture_is_one_by_any_of_its_brands(major: bytes, others: bytes, kind: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes((16 + len(others)).to_bytes(4, "big") + b"ftyp" + major + bytes(4) + others + bytes(40))
+    assert kind_of(path) == kind
+
+
+@pytest.mark.parametrize(("head", "kind"), [(b"P6\n", "image"), (b"P2#", "image"), (b"P 6", None), (b"P8\n", None)])
+def test_netpbm_pictures_by_their_first_letters(head: bytes, kind: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(head + b"4 4 255\n" + bytes(range(48)))
+    assert kind_of(path) == kind

@@ -46,7 +46,7 @@ def by_tracks(
             f"with --min-hits {hits}"
         )
     if kind == "100km" and curve[0][4] is None:
-        if "speed" not in settings:
+        if settings.get("speed") is None:
             raise InputError(
                 f"'{asked}' needs to know how far was driven, and the calibration data do not say; give a speed, such "
                 f"as '{asked}@90km/h'"

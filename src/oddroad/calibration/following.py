@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -89,7 +90,7 @@ class Following:
         )  # fmt: skip
         return {
             "units": len(exposure.lengths), "block": exposure.block, "hours": short(exposure.total), "join": join,
-            **({} if kilometres is None else {"kilometres": short(100 * driven)}),
+            **({} if math.isnan(driven) else {"kilometres": short(100 * driven)}),
             "curves": {
                 hits: [[None if each is None else float(f"{each:.9g}") for each in row] for row in rows]
                 for hits, rows in curves.items()

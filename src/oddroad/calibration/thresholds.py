@@ -34,7 +34,7 @@ from oddroad.calibration.event_rates import units_for
 from oddroad.calibration.event_thresholds import by_tracks, too_few_tracks
 from oddroad.calibration.wording import alarm_words, basis, blocks, in_100, where
 from oddroad.card import Card
-from oddroad.errors import InputError, counted
+from oddroad.errors import InputError, counted, shortened
 
 FORMS = "a number, 'no-alarms', 'alarms=1/100frames', 'alarms=6/hour', 'alarms=2/100km' or 'fpr=0.1%'"
 
@@ -185,7 +185,7 @@ def parse_threshold(text: str) -> tuple[str, float]:
     """
     text = text.strip()
     if len(text) > LONGEST:
-        raise InputError(f"threshold '{text[:40]}...' is not understood; expected {FORMS}")
+        raise InputError(f"threshold '{shortened(text)}' is not understood; expected {FORMS}")
     if text == "no-alarms":
         return text, 0.0
     if match := re.fullmatch(r"fpr=([^%]+)(%?)", text):
@@ -216,7 +216,7 @@ def parse_speed(text: str) -> float:
     """
     match = re.fullmatch(r"\s*([\d.]+) ?km/h\s*", text[:LONGEST])
     if match is None or not (match[1].count(".") < 2 and match[1] != "." and float(match[1]) > 0):
-        raise InputError(f"--speed '{text[:40]}'; expected a speed such as 90km/h")
+        raise InputError(f"--speed '{shortened(text)}'; expected a speed such as 90km/h")
     return float(match[1])
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, printable
 from oddroad.files import write_whole
 from oddroad.models.telling import telling
 
@@ -34,20 +34,19 @@ def quiet() -> bool:
     return QUIET.get()
 
 
-def printable(text: str) -> str:
-    r"""A message as one line that every terminal shows: of names with line ends, control characters or bytes that are
-    no UTF-8, those are written as Python does.
-
-    >>> printable("'a" + chr(10) + "b.png' is empty")
-    "'a\\nb.png' is empty"
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def say(text: object = "", end: str = "\n") -> None:
     """Print a message about the work, unless ``--quiet`` was given; what was asked for is printed by ``print``."""
     if not quiet():
-        print(text, end=end, flush=True)
+        print(printable_lines(str(text)), end=end, flush=True)
+
+
+def printable_lines(text: str) -> str:
+    r"""A text of several lines, each as ``printable`` makes it.
+
+    >>> printable_lines("a" + chr(7) + chr(10) + "b")
+    'a\\x07\nb'
+    """
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def one_line_an_argument(doc: str) -> str:

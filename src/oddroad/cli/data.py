@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oddroad.cli.common import JsonTo, write_json
+from oddroad.cli.common import JsonTo, printable_lines, write_json
 
 
 def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> None:
@@ -50,11 +50,11 @@ def verify_data(root: Path, data: tuple[str, ...] = (), json: JsonTo = None) -> 
         for each in own_inventories(root, name):
             found.append(each)
             if json is None:
-                print(each.describe(), flush=True)
+                print(printable_lines(each.describe()), flush=True)
     for inventory in verify(root, names) if names or not own else ():
         found.append(inventory)
         if json is None:
-            print(describe(inventory), flush=True)
+            print(printable_lines(describe(inventory)), flush=True)
     write_json(json, *map(asdict, found))
     if any(inventory.problems for inventory in found):
         raise SystemExit(1)

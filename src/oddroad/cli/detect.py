@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import EngineName, default_out, printable, progress_bar, quiet
-from oddroad.errors import InputError, counted
+from oddroad.cli.common import EngineName, default_out, progress_bar, quiet
+from oddroad.errors import InputError, counted, printable
 
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
 """Any number of words without a flag before them."""

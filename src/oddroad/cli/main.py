@@ -21,7 +21,7 @@ import tyro
 from oddroad.cli.benchmark import benchmark
 from oddroad.cli.calibrate import calibrate
 from oddroad.cli.check import check
-from oddroad.cli.common import printable, with_quiet
+from oddroad.cli.common import with_quiet
 from oddroad.cli.completion import SHELLS, completion
 from oddroad.cli.convert import convert
 from oddroad.cli.data import verify_data
@@ -49,6 +49,7 @@ from oddroad.errors import (
     PartlyFailed,
     out_of_memory,
     pick,
+    printable,
     why,
 )
 from oddroad.io.redaction import redact

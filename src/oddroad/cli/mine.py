@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from oddroad.cli.common import EngineName, Place, printable, quiet, say
-from oddroad.errors import InputError, PartlyFailed, counted
+from oddroad.cli.common import EngineName, Place, quiet, say
+from oddroad.errors import InputError, PartlyFailed, counted, printable
 
 if TYPE_CHECKING:
     from oddroad.card import Card

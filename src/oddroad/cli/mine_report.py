@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from oddroad.cli.common import printable, say
-from oddroad.errors import InputError, counted
+from oddroad.cli.common import say
+from oddroad.errors import InputError, counted, printable
 from oddroad.files import write_whole
 
 

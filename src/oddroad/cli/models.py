@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from oddroad.cli.common import JsonTo, say, write_json
+from oddroad.cli.common import JsonTo, printable_lines, say, write_json
 from oddroad.errors import InputError
 
 
@@ -31,7 +31,7 @@ def models(source: Annotated[str | None, tyro.conf.Positional] = None, json: Jso
 
     rows = listed(source)
     if json is None:
-        print(table(rows))
+        print(printable_lines(table(rows)))
     write_json(json, {"models": [asdict(each) | {"pinned": each.pinned} for each in rows]}, indent=1)
 
 

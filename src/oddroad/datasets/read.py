@@ -56,7 +56,8 @@ def read_numbers(path: Path) -> np.ndarray:
                     f"label '{path}' has {opened.width} x {opened.height} pixels, more than the limit of "
                     f"{MAX_PIXELS / 1e6:g} megapixels; scale it down"
                 )
-            if opened.mode in INDEXED:
+            scaled = opened.format == "PPM" and opened.mode != "1"  # by the range that the header names
+            if opened.mode in INDEXED and not scaled:
                 numbers = np.asarray(opened)
                 bits = grey_bits(path) if opened.mode == "L" else 8
                 return numbers.astype(np.uint8) if opened.mode == "1" else numbers // (255 // (2**bits - 1))

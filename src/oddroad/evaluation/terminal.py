@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from oddroad.errors import printable
 from oddroad.metrics.intervals import DELAYS, RATES
 
 if TYPE_CHECKING:
@@ -119,4 +120,4 @@ def print_results(results: Sequence[dict[str, Any]], console: Console | None = N
     console.print(line, soft_wrap=True)
     for each in results:
         for note in each["notes"]:
-            console.print(f"{each['dataset']} {each['score']}: {note}", soft_wrap=True)
+            console.print(printable(f"{each['dataset']} {each['score']}: {note}"), soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oddroad import json_values
 from oddroad.errors import counted
 from oddroad.io.reading import Gap
 from oddroad.regions import checked_lengths
@@ -36,27 +37,38 @@ class LineError(Exception):
     """What is wrong with a line, as the end of a sentence that begins with its file and number."""
 
 
-def take(values: dict[str, Any], key: str, kind: str, default: Any = REQUIRED, least: float | None = None) -> Any:
+def take(
+    values: dict[str, Any],
+    key: str,
+    kind: str,
+    default: Any = REQUIRED,
+    least: float | None = None,
+    null: bool = False,
+) -> Any:
     """A value of a line.
 
     Args:
         values: the line, or a part of it.
         key: its key.
         kind: "text", "whole number", "number", "list" or "object".
-        default: what it is where it is absent or null; without it, it must be there.
+        default: what it is where it is absent; without it, it must be there.
         least: the smallest number, or the smallest length of a text.
+        null: whether it may be null, which is then its value.
 
     Raises:
         LineError: if it is not there, or something else.
     """
-    value = values.get(key)
-    if value is None and default is not REQUIRED:
-        return default
+    an = "an" if kind == "object" else "a"
     if key not in values:
-        raise LineError(f"has no '{key}'; expected a {kind}")
+        if default is REQUIRED:
+            raise LineError(f"has no '{key}'; expected {an} {kind}{' or null' * null}")
+        return default
+    value = values[key]
+    if value is None and null:
+        return None
     types = {"text": str, "whole number": int, "number": (int, float), "list": list, "object": dict}[kind]
     if not isinstance(value, types) or isinstance(value, bool):
-        raise LineError(f"'{key}' is {shown(value)}; expected a {kind}")
+        raise LineError(f"'{key}' is {shown(value)}; expected {an} {kind}")
     if isinstance(value, (int, float)) and not abs(value) <= LARGEST:  # NaN is not, either
         told = value if isinstance(value, float) else shown(value)
         raise LineError(f"'{key}' is {told}; expected a finite number")
@@ -66,18 +78,17 @@ def take(values: dict[str, Any], key: str, kind: str, default: Any = REQUIRED, l
 
 
 def shown(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = "a very large number" if isinstance(value, int) and abs(value) >= 10**60 else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """A value for a message as JSON, cut where it is long."""
+    return json_values.shown(value, json.dumps)
 
 
-def take_utc(values: dict[str, Any], key: str) -> str | None:
-    """A time in UTC, or None where there is none.
+def take_utc(values: dict[str, Any], key: str, null: bool = False) -> str | None:
+    """A time in UTC, or None where there is none; ``null`` as for ``take``.
 
     Raises:
         LineError: if it is something else.
     """
-    value = take(values, key, "text", None)
+    value = take(values, key, "text", None, null=null)
     if value is None:
         return None
     try:
@@ -100,9 +111,10 @@ def run_of(values: dict[str, Any]) -> tuple[str, str, str, float]:
             f"has schema_version {version}, and this oddroad reads up to {SCHEMA_VERSION}; "
             "upgrade with: pip install --upgrade oddroad"
         )
-    for key, kind in (("settings", "object"), ("sources", "list"), ("engine", "text"), ("model_sha256", "text"),
-                      ("threshold_meaning", "text")):  # fmt: skip
+    for key, kind in (("settings", "object"), ("sources", "list"), ("engine", "text")):
         take(values, key, kind, None)
+    for key in ("model_sha256", "threshold_meaning"):
+        take(values, key, "text", None, null=True)
     take(values, "part", "whole number", None, least=1)
     take_utc(values, "started")
     words = [take(values, key, "text") for key in ("oddroad", "model", "score")]
@@ -116,13 +128,15 @@ def frame_of(values: dict[str, Any]) -> dict[str, Any]:
         LineError: if a value is wrong.
     """
     size = take(values, "height", "whole number", least=1), take(values, "width", "whole number", least=1)
-    for key in ("index", "time", "regions"):
-        if key not in values:
-            raise LineError(f"has no '{key}'; expected a value or null")
     status = take(values, "status", "text")
     if status not in ("ok", "damaged"):
         raise LineError(f'\'status\' is {shown(status)}; expected "ok" or "damaged"')
-    listed = take(values, "regions", "list", None)
+    share = take(values, "roi_share", "number", None, least=0)
+    if share is not None and share > 1:
+        raise LineError(f"'roi_share' is {share}; expected 0 to 1")
+    for each in take(values, "milliseconds", "object", {}).values():
+        take({"milliseconds": each}, "milliseconds", "number")
+    listed = take(values, "regions", "list", null=True)
     if listed is None and status == "ok":
         raise LineError(
             "'regions' is null, but the status is ok; expected a list, as only damaged frames are not judged"
@@ -132,9 +146,9 @@ def frame_of(values: dict[str, Any]) -> dict[str, Any]:
         found = tuple(numbered(region_of, each, size, number) for number, each in enumerate(listed, 1))
     return {
         "source": take(values, "source", "text", least=1),
-        "index": take(values, "index", "whole number", None, least=0),
-        "time": take(values, "time", "number", None),
-        "utc": take_utc(values, "utc"),
+        "index": take(values, "index", "whole number", least=0, null=True),
+        "time": take(values, "time", "number", null=True),
+        "utc": take_utc(values, "utc", null=True),
         "size": size,
         "status": status,
         "reason": take(values, "reason", "text", ""),
@@ -169,7 +183,7 @@ def region_of(values: dict[str, Any], size: tuple[int, int]) -> Region:
     counts = take(code, "counts", "text", least=1)
     if take(code, "size", "list") != [height, width]:
         raise LineError(f"'size' of the segmentation is {shown(code['size'])}; expected [{height}, {width}]")
-    percentile = take(values, "percentile", "number", None, least=0)
+    percentile = take(values, "percentile", "number", None, least=0, null=True)
     if percentile is not None and percentile > 1:
         raise LineError(f"'percentile' is {percentile}; expected 0 to 1")
     pixels, bounds = extent(counts, size)
@@ -225,8 +239,8 @@ def gap_of(values: dict[str, Any]) -> Gap:
     """
     return Gap(
         take(values, "source", "text", least=1),
-        take(values, "index", "whole number", None),
-        take(values, "time", "number", None),
-        take(values, "seconds", "number", None),
+        take(values, "index", "whole number", None, null=True),
+        take(values, "time", "number", None, null=True),
+        take(values, "seconds", "number", None, null=True),
         take(values, "reason", "text"),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oddroad.errors import InputError, counted
-from oddroad.exchange.lines import SCHEMA_VERSION, LineError, frame_of, gap_of, run_of
+from oddroad.exchange.lines import SCHEMA_VERSION, LineError, frame_of, gap_of, run_of, shown
 from oddroad.io.reading import Gap
 from oddroad.types import Region
 
@@ -273,5 +273,5 @@ def kind_of(values: dict[str, Any]) -> str:
         raise LineError("has no 'type'; expected a detections.jsonl of 'oddroad detect' with schema_version "
                         f"{SCHEMA_VERSION}")  # fmt: skip
     if kind not in ("run", "frame", "gap", "drift", "heartbeat", "summary"):
-        raise LineError(f"type {json.dumps(kind)}; expected run, frame, gap, drift, heartbeat or summary")
+        raise LineError(f"type {shown(kind)}; expected run, frame, gap, drift, heartbeat or summary")
     return kind

@@ -78,9 +78,27 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
         raise ValueError("not a protocol buffer")
 
 
+def parts(data: bytes, start: int, end: int, wanted: int) -> list[tuple[int, int]]:
+    """Where the values of the fields of a number begin and end in the message between two places; these are texts or
+    messages: a field of that number with another type is none that readers of the format know.
+    """
+    found = (each for each in fields(data, start, end) if each[0] == wanted)
+    return [(value, stop) for _, begin, value, stop in found if data[begin] & 7 == 2]
+
+
 def texts(data: bytes, start: int, end: int, wanted: int) -> list[str]:
     """The values of the fields of a number, which are texts, in the message between two places."""
-    return [data[value:stop].decode() for number, _, value, stop in fields(data, start, end) if number == wanted]
+    return [data[value:stop].decode() for value, stop in parts(data, start, end, wanted)]
+
+
+def text_of(data: bytes, start: int, end: int, wanted: int) -> str:
+    """The value of a field of a number, a text that a message has once: where it is there again, the last one, and
+    where it is not there, "", as the encoding of Protocol Buffers says.
+
+    >>> text_of(as_field(1, b"a") + as_field(1, b"b"), 0, 6, 1)
+    'b'
+    """
+    return (texts(data, start, end, wanted) or [""])[-1]
 
 
 def has_data_outside(data: bytes) -> bool:
@@ -89,9 +107,9 @@ def has_data_outside(data: bytes) -> bool:
     Raises:
         ValueError: if it is none.
     """
-    graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
-    tensors = [found for graph in graphs for found in fields(data, *graph) if found[0] == WEIGHTS]
-    return any(number == OUTSIDE for _, _, start, end in tensors for number, *_ in fields(data, start, end))
+    graphs = parts(data, 0, len(data), GRAPH)
+    tensors = [found for graph in graphs for found in parts(data, *graph, WEIGHTS)]
+    return any(parts(data, *tensor, OUTSIDE) for tensor in tensors)
 
 
 def output_names(data: bytes) -> list[str]:
@@ -100,10 +118,10 @@ def output_names(data: bytes) -> list[str]:
     Raises:
         ValueError: if it is none.
     """
-    graphs = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == GRAPH]
+    graphs = parts(data, 0, len(data), GRAPH)
     if len(graphs) != 1:  # of several, others would read the sum
         raise ValueError(f"a protocol buffer, but with {len(graphs)} graphs and not one")
-    return [texts(data, start, end, NAME)[0] for inner, _, start, end in fields(data, *graphs[0]) if inner == OUTPUT]
+    return [text_of(data, start, end, NAME) for start, end in parts(data, *graphs[0], OUTPUT)]
 
 
 def metadata(data: bytes) -> dict[str, str]:
@@ -112,8 +130,8 @@ def metadata(data: bytes) -> dict[str, str]:
     Raises:
         ValueError: if it is none.
     """
-    entries = [(start, end) for number, _, start, end in fields(data, 0, len(data)) if number == METADATA]
-    return {texts(data, start, end, KEY)[0]: "".join(texts(data, start, end, VALUE)) for start, end in entries}
+    entries = parts(data, 0, len(data), METADATA)
+    return {text_of(data, start, end, KEY): text_of(data, start, end, VALUE) for start, end in entries}
 
 
 def with_metadata(data: bytes, key: str, value: str) -> bytes:
@@ -130,7 +148,7 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
     found: list[bytes] = []
     placed = False
     for number, begin, start, end in fields(data, 0, len(data)):
-        if number == METADATA and texts(data, start, end, KEY) == [key]:
+        if number == METADATA and text_of(data, start, end, KEY) == key:
             found += [] if placed else [entry]
             placed = True
         else:
@@ -151,7 +169,7 @@ def with_outputs(data: bytes, names: Collection[str]) -> bytes:
         if number != GRAPH:
             found.append(data[begin:end])
             continue
-        there = {texts(data, at, to, NAME)[0] for inner, _, at, to in fields(data, start, end) if inner == OUTPUT}
+        there = {text_of(data, at, to, NAME) for inner, _, at, to in fields(data, start, end) if inner == OUTPUT}
         inside = [as_field(OUTPUT, as_field(NAME, name.encode())) for name in names if name not in there]
         found.append(as_field(GRAPH, b"".join([*needed_fields(data, start, end, set(names)), *inside])))
     return b"".join(found)
@@ -175,7 +193,7 @@ def feature_names(data: bytes, output: str) -> list[str]:
                 if inner != NODE or not needed.intersection(texts(data, at, to, MAKES)):
                     continue
                 reads = texts(data, at, to, READS)
-                if texts(data, at, to, OPERATION) == ["Conv"]:
+                if text_of(data, at, to, OPERATION) == "Conv":
                     found += [each for each in reads[:1] if each not in found]
                 else:
                     needed.update(reads)
@@ -193,7 +211,7 @@ def needed_fields(data: bytes, start: int, end: int, needed: set[str]) -> list[b
     """
     kept: list[bytes] = []
     for number, begin, value, stop in reversed(list(fields(data, start, end))):  # nodes stand behind what they read
-        if number == OUTPUT and not needed.intersection(texts(data, value, stop, NAME)):
+        if number == OUTPUT and text_of(data, value, stop, NAME) not in needed:
             continue
         if number == NODE:
             if not needed.intersection(texts(data, value, stop, MAKES)):

@@ -13,6 +13,7 @@ from typing import Any
 from oddroad.errors import InputError
 from oddroad.files import load_json
 from oddroad.io.video_writer import VideoWriter, packets_in
+from oddroad.json_values import shown
 
 FILES = ".oddroad-files"
 """List of the files that a run has written to a folder, relative to it, a line each, as JSON where a name has other
@@ -195,15 +196,15 @@ class Earlier:
         for key in ("model_sha256", "engine", "score", "threshold", "sources"):
             if self.header.get(key) != header[key]:
                 raise InputError(
-                    f"'{self.path}' was begun with another {key.replace('_', ' ')} ({self.header.get(key)!r}, now "
-                    f"{header[key]!r}); give the same, or run without --resume"
+                    f"'{self.path}' was begun with another {key.replace('_', ' ')} ({shown(self.header.get(key))}, now "
+                    f"{shown(header[key])}); give the same, or run without --resume"
                 )
         before, now = self.header.get("settings", {}), header["settings"]
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 raise InputError(
-                    f"'{self.path}' was begun with --{key.replace('_', '-')} {before.get(key)!r}, now it is "
-                    f"{now.get(key)!r}; give the same, or run without --resume"
+                    f"'{self.path}' was begun with --{key.replace('_', '-')} {shown(before.get(key))}, now it is "
+                    f"{shown(now.get(key))}; give the same, or run without --resume"
                 )
 
     def keep_last(self, count: int) -> None:

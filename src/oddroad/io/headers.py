@@ -14,6 +14,17 @@ MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker in the coded data of a JPEG: what is stuffed (00), a restart (d0 to d7) or a fill byte (ff) is none."""
 
 
+HEADER = 2000
+"""Bytes in which the header of a Netpbm picture ends."""
+
+GAP = rb"(?:\s|#[^\n]*\n)+"
+"""Between the numbers of such a header: white space and comments."""
+
+BITMAP = re.compile(rb"P[14]%s(\d{1,9})%s(\d{1,9})\s" % (GAP, GAP))
+PNM = re.compile(rb"P[2356]%s(\d{1,9})%s(\d{1,9})%s(?P<most>\d{1,5})\s" % (GAP, GAP, GAP))
+"""Headers of Netpbm pictures: width, height and, but for bitmaps, the largest value."""
+
+
 def end_of_jpeg(data: bytes) -> tuple[int | None, tuple[int, int] | None]:
     """Where the first JPEG of some bytes ends, None if it is cut off, and its (height, width), None if it lacks one.
 
@@ -98,12 +109,12 @@ def size_of(data: bytes) -> tuple[int, int] | None:
             width, height = struct.unpack("<HH", data[6:10])
         elif data[:4] in TIFF:
             return size_of_tiff(data)
-        elif found := re.match(rb"P[1-6]\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})", data[:2000]):
+        elif found := PNM.match(data[:HEADER]) or BITMAP.match(data[:HEADER]):
             width, height = int(found[1]), int(found[2])
         elif data[:4] == b"\x59\xa6\x6a\x95":  # Sun raster
             width, height = struct.unpack(">II", data[4:12])
         elif data[:3] == b"P7\n":
-            found = [re.search(rb"\n%s\s+(\d{1,9})" % word, data[:2000]) for word in (b"WIDTH", b"HEIGHT")]
+            found = [re.search(rb"\n%s\s+(\d{1,9})" % word, data[:HEADER]) for word in (b"WIDTH", b"HEIGHT")]
             width, height = (int(each[1]) if each is not None else 0 for each in found)
         elif data[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 without its box
             width, height = struct.unpack(">II", data[8:16])
@@ -116,6 +127,22 @@ def size_of(data: bytes) -> tuple[int, int] | None:
     except struct.error:
         return None
     return abs(height), abs(width)
+
+
+def range_of_pnm(data: bytes) -> tuple[int, int, int] | None:
+    """The largest value that the header of a PGM, PPM or PAM allows, and between which places it stands; else None.
+
+    >>> range_of_pnm(b"P5 7 1 # a comment" + bytes([10]) + b"100 ")
+    (100, 19, 22)
+
+    Source: the Netpbm formats, https://netpbm.sourceforge.net/doc/
+    """
+    found = PNM.match(data[:HEADER])
+    if found is None and data[:3] == b"P7\n":
+        found = re.match(
+            rb"P7\n.*?\nMAXVAL\s+(?P<most>\d{1,5})\s", data[:HEADER].partition(b"\nENDHDR")[0] + b"\n", re.S
+        )
+    return None if found is None else (int(found["most"]), *found.span("most"))
 
 
 def size_of_webp(data: bytes) -> tuple[int, int] | None:

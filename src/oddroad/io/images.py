@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.errors import InputError
-from oddroad.io.headers import PNG, damaged_png, end_of, has_pages, is_animated, size_of
+from oddroad.io.headers import PNG, damaged_png, end_of, has_pages, is_animated, range_of_pnm, size_of
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its lines would be printed between ours
 
@@ -18,7 +18,7 @@ MAX_PIXELS = 100_000_000
 
 
 def decode(path: Path, how: int) -> np.ndarray:
-    """Pixels of an image file as OpenCV gives them.
+    """Pixels of an image file as OpenCV gives them; numbers of a Netpbm picture as they stand, whatever its range.
 
     Raises:
         InputError: if the file is missing, damaged, or has more than MAX_PIXELS.
@@ -32,7 +32,7 @@ def decode(path: Path, how: int) -> np.ndarray:
     if end is None or (data.startswith(PNG) and damaged_png(data[:end])):  # OpenCV takes memory for what a chunk claims
         raise InputError(f"'{path}' is cut off or damaged; download it again")
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8, end), how) if data else None
+        pixels = cv2.imdecode(np.frombuffer(full_range(data[:end])[0], np.uint8), how) if data else None
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -122,7 +122,8 @@ def decode_image(
     if data.startswith(PNG) and damaged_png(data[:end]):
         raise InputError(f"'{name}' is damaged: its check sums are wrong; copy or download it again")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8, end), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        whole, most = full_range(data[:end])
+        image = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
     if image is None:
@@ -131,6 +132,8 @@ def decode_image(
         note("animated pictures are read as their first picture")
     if note is not None and has_pages(data):
         note("TIFFs of several pages are read as their first page")
+    if most:  # its header says what is white
+        image = ((np.minimum(image, most).astype(np.uint32) * 255 + most // 2) // most).astype(np.uint8)
     if image.dtype == np.uint16:
         image = to_eight_bits(image, note)
     if image.dtype != np.uint8:
@@ -138,6 +141,19 @@ def decode_image(
             f"'{name}' holds {image.dtype} values, of which the range is not known; save it with 8 or 16 bits"
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def full_range(data: bytes) -> tuple[bytes, int]:
+    """A picture as OpenCV reads its numbers unchanged, and the largest one that its header allows; 0 where they need
+    not be scaled by it.
+
+    OpenCV scales the numbers of Netpbm pictures that are written as text by their range, and those of others not.
+    """
+    found = range_of_pnm(data)
+    if found is None or not 0 < found[0] < 65535 or found[0] == 255:
+        return data, 0
+    most, begin, end = found
+    return b"".join((data[:begin], b"255" if most < 256 else b"65535", data[end:])), most
 
 
 def check_size(data: bytes, name: str, max_pixels: int) -> None:

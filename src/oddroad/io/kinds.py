@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from oddroad.io.headers import JPEG, PNG, TIFF, end_of_jpeg, is_animated
@@ -32,6 +33,13 @@ PNG_HEAD = 2**20
 
 FIRST_PICTURE = 2**24
 """Bytes in which the first picture of a file of JPEGs ends, if there are several."""
+
+
+NETPBM = re.compile(rb"P[1-7][\s#]")
+"""The beginning of a PBM, PGM, PPM or PAM."""
+
+STILL, SEQUENCES = {b"avif", b"heic", b"heix", b"mif1"}, {b"avis", b"hevc", b"hevx", b"msf1"}
+"""Brands of AVIF and HEIF: files of one picture, and of many."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -67,11 +75,20 @@ def kind_of(path: Path) -> str | None:
         return "video"
     if head.startswith((PNG, b"BM", *TIFF, b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) or head[8:12] == b"WEBP":
         return "image"
-    if head[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1") or (head[:1] == b"P" and head[1:3].strip().isdigit()):
+    if is_still(head) or NETPBM.match(head):
         return "image"
     if by_ending == "video" or is_text(head):
         return by_ending
     return "video" if holds_video(path) else by_ending
+
+
+def is_still(head: bytes) -> bool:
+    """Whether the first bytes are those of an AVIF or HEIF of one picture, by any of the brands that it names."""
+    if head[4:8] != b"ftyp":
+        return False
+    rest = head[16 : int.from_bytes(head[:4], "big")]
+    brands = {head[8:12], *(rest[at : at + 4] for at in range(0, len(rest), 4))}
+    return head[8:12] not in SEQUENCES and bool(brands & STILL)
 
 
 def is_text(head: bytes) -> bool:

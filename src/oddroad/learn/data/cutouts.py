@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from oddroad.datasets.samples import visible
-from oddroad.errors import InputError, counted
+from oddroad.errors import InputError, counted, shortened
 from oddroad.io.images import read_image
 from oddroad.types import OUTLIER
 
@@ -83,7 +83,9 @@ def read_outlines(path: Path) -> list[tuple[str, np.ndarray]]:
         try:
             kind, points = int(first), np.array(rest, np.float64)
         except ValueError:
-            raise InputError(f"{place} is '{short(line)}'; expected 'class x1 y1 x2 y2 ...', numbers only") from None
+            raise InputError(
+                f"{place} is '{shortened(line)}'; expected 'class x1 y1 x2 y2 ...', numbers only"
+            ) from None
         if not 0 <= kind < len(COCO):
             raise InputError(f"{place} has class {kind}; expected a COCO class from 0 to {len(COCO) - 1}")
         if len(points) % 2 or len(points) < 6:
@@ -96,11 +98,6 @@ def read_outlines(path: Path) -> list[tuple[str, np.ndarray]]:
             raise InputError(f"{place} has a coordinate of {worst:g}; expected shares of the picture from 0 to 1")
         found.append((COCO[kind], points.reshape(-1, 2).clip(0, 1)))
     return found
-
-
-def short(line: str) -> str:
-    """A line of text, cut where it is long."""
-    return line if len(line) <= 40 else f"{line[:40]}..."
 
 
 def coco_objects(folder: Path, min_area: int = 900) -> list[CutOut]:
