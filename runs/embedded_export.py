@@ -17,6 +17,7 @@ from oddroad.cli.common import parse_size
 from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.export.onnx import export
 from oddroad.learn.export.quantise import export_int8
+from oddroad.learn.networks.wrapped import Scales
 
 LICENCE = (
     "research and non-commercial use: the weights were trained on Cityscapes (non-commercial), CamVid and IDD-Lite "
@@ -50,10 +51,13 @@ def main() -> None:
     parser.add_argument("--name", default="oddroad-default", help="of the detector")
     parser.add_argument("--quantiser", default="auto", help="for --int8: nncf, onnxruntime, or the better of both")
     parser.add_argument("--int8", type=Path, metavar="DATA", help="compute in INT8; folder of the data sets")
+    parser.add_argument("--smaller", type=float, nargs="*", default=[], help="as of oddroad export")
     given = parser.parse_args()
     choice = json.loads(given.choice.read_text())
     network, about = load_network(given.checkpoint)
     about["licence"] = LICENCE
+    if given.smaller:
+        network = Scales(network, given.smaller)
     measured = {
         f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
             name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores

@@ -17,15 +17,18 @@ NETWORK_NAMES = (
     "erfnet", "erfnet_lite", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "enet", "bisenetv1",
     "bisenetv2", "ddrnet23_slim", "pidnet_s", "mask2former", "mask2anomaly", "mask2anomaly_frozen",
     "mask2anomaly_lean", "mask2former_swin", "mask2anomaly_swin", "mask2former_small", "mask2anomaly_small",
-    "image_resynthesis", "synthcp", "synboost",
+    "mask2anomaly_lite", "image_resynthesis", "synthcp", "synboost",
 )  # fmt: skip
 """The keys of NETWORKS, for help texts and completion, which do not import PyTorch."""
 
 RESYNTHESIS_NAMES = ("image_resynthesis", "synthcp", "synboost")
 """Networks that compare the image with a synthesis of it, each around a closed-set network."""
 
-PUBLISHED_NAMES = tuple(each for each in NETWORK_NAMES if each not in ("erfnet_lite", *RESYNTHESIS_NAMES))
-"""Those that others publish weights of; erfnet_lite and the networks around a network are oddroad's own."""
+OWN_NAMES = ("erfnet_lite", "mask2anomaly_lite", *RESYNTHESIS_NAMES)
+"""Networks that nobody else publishes weights of."""
+
+PUBLISHED_NAMES = tuple(each for each in NETWORK_NAMES if each not in OWN_NAMES)
+"""Those that others publish weights of."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Scenes:
         cameras: share of the crops with what unseen cameras show: bonnet, wiper, painted lines, concrete; if above 0,
             what a data set leaves out at the lower edge (the own bonnet) is known.
         surfaces: folder of close-ups of road surfaces below the data root, for grain; "" for none.
+        inscriptions: share of the crops with letters and panels on vehicles, houses and walls, known as these are.
     """
 
     sets: tuple[str, ...] = ("cityscapes_small", "camvid", "idd_lite")
@@ -93,6 +97,7 @@ class Scenes:
     weather: float = 0.0
     cameras: float = 0.0
     surfaces: str = ""
+    inscriptions: float = 0.0
 
 
 @dataclass(frozen=True)

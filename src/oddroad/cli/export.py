@@ -33,6 +33,7 @@ def export(
     quantisation_data: Path | None = None,
     quantiser: Literal["auto", "nncf", "onnxruntime"] = "auto",
     flip_tta: bool = False,
+    smaller: tuple[float, ...] = (),
     data: tuple[str, ...] = (),
     install: bool = False,
     python: Path | None = None,
@@ -61,6 +62,8 @@ def export(
         quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
         flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
+        smaller: also look at the image made smaller by these factors, such as 0.6, and average; each costs its square
+            of the time, and fewer frames without anything odd have a high score.
         data: with --for, pictures, folders or videos to compare the maps on and to take INT8 ranges from; by default a
             drive of our own with rendered things. AP always comes from that one, whose truth is known.
         install: with --for, make the environment of the converter in the user's cache folder, if it is not there; its
@@ -86,7 +89,7 @@ def export(
         if (source := given_file(checkpoint)) is not None:
             own = (
                 scores == ("max_logit",), size == "any", upsample == "score", not classes, stride is None, not flip_tta,
-                plugin is None,
+                plugin is None, not smaller,
             )  # fmt: skip
             if not all(own):
                 raise InputError(
@@ -103,6 +106,12 @@ def export(
 
         load_plugin(plugin)
     network, about = load_networks(checkpoint, **({} if stride is None else {"stride": stride}))
+    if smaller:
+        from oddroad.learn.networks.wrapped import Scales
+
+        network = Scales(network, smaller, known=len(about["classes"]))
+        words = f"mean over the image and the image made smaller by {', '.join(f'{each:g}' for each in smaller)}"
+        about["origin"] = {**about.get("origin", {}), "smaller": words}
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
     if for_ != "oddroad":

@@ -32,6 +32,7 @@ from oddroad.learn.export.parity import scene
 from oddroad.learn.export.qdq_passes import back_to_float, make_fast
 from oddroad.learn.export.quantisers import QUANTISERS, convolutions, outside
 from oddroad.learn.networks.erfnet import Downsampler
+from oddroad.learn.networks.wrapped import Scales
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
 
@@ -149,6 +150,14 @@ class TestNormalisation:
         fold_normalisation(model)
         assert len(normalisation(model.graph)[1]) == 0
         assert kinds(model)["MaxPool"] == 1
+        np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
+
+    def test_it_is_folded_where_the_image_is_made_smaller(self, folder: Path) -> None:
+        torch.manual_seed(0)
+        model = trace(Detector(Scales(First(), (0.5,)), TABLE, "imagenet", SIZE).eval())
+        before = maps(model, scene(70, 90, 0), folder)
+        fold_normalisation(model)
+        assert len(normalisation(model.graph)[1]) == 0
         np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
 
     def test_weights_that_are_stored_in_8_bits_are_left_alone(self, traced: Callable[[str], onnx.ModelProto]) -> None:

@@ -23,7 +23,7 @@ from oddroad.learn.export import onnx as exporter
 from oddroad.learn.export import parity
 from oddroad.learn.export.module_passes import constant_slopes, fold_batchnorm
 from oddroad.learn.export.onnx import export
-from oddroad.learn.networks.wrapped import Odin
+from oddroad.learn.networks.wrapped import Odin, Scales
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
 
@@ -175,6 +175,25 @@ def test_folding_keeps_the_function(tiny):
     images = torch.randn(2, 3, 24, 40)
     assert torch.allclose(tiny(images).logits, folded(images).logits, atol=1e-5)
     assert not torch.equal(tiny.first[0].weight, folded.first[0].weight), "the original must stay as it is"
+
+
+def test_a_network_that_looks_at_two_sizes_is_folded_as_one_that_looks_once(tiny, tmp_path):
+    twice = Scales(tiny, (0.5,))
+    images = torch.randn(1, 3, 32, 64)
+    folded = fold_batchnorm(twice, images)
+    assert [name for name, each in folded.named_modules() if isinstance(each, nn.BatchNorm2d)] == ["network.before"]
+    assert torch.allclose(twice(images).logits, folded(images).logits, atol=1e-5)
+    with pytest.raises(InputError, match="runs at one size only"):
+        export(twice, ABOUT, ["max_logit"], tmp_path / "a.onnx")
+    card = export(twice, ABOUT, ["max_logit"], tmp_path / "a.onnx", size=(32, 64))
+    assert all(each < 1e-4 for name, each in card.parity.items() if name.startswith(("onnxruntime", "openvino")))
+    held = onnx.load(tmp_path / "a.onnx").graph
+    weights = [each for each in held.initializer if len(each.dims) == 4 and max(each.dims) > 1]
+    assert len({each.name for each in weights}) == len(weights)
+    once = export(tiny, ABOUT, ["max_logit"], tmp_path / "b.onnx", size=(32, 64))
+    assert once.scores == card.scores
+    alone = (tmp_path / "b.onnx").stat().st_size
+    assert (tmp_path / "a.onnx").stat().st_size < 1.5 * alone, "the weights are there once"
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

@@ -32,6 +32,7 @@ GOLDEN_NAMES = {
 GAINS = {
     "erfnet": 0.8, "erfnet_lite": 0.8, "efficientnet_lite0": 1.0, "enet": 0.75, "bisenetv1": 0.9, "bisenetv2": 1.0,
     "ddrnet23_slim": 0.85, "pidnet_s": 0.7, "mask2former_small": 0.85, "mask2anomaly_small": 0.85,
+    "mask2anomaly_lite": 1.0,
 }  # fmt: skip
 PARAMETERS = {
     "erfnet": 2_064_191, "erfnet_lite": 1_383_138, "efficientnet_lite0": 3_103_059, "efficientnet_lite1": 3_867_731,
@@ -40,6 +41,7 @@ PARAMETERS = {
     "mask2anomaly_frozen": 46_376_212, "mask2anomaly_lean": 46_376_212,
     "mask2former": 44_007_700, "mask2anomaly": 46_376_212, "mask2former_swin": 47_405_966,
     "mask2anomaly_swin": 49_774_478, "mask2former_small": 5_950_468, "mask2anomaly_small": 6_000_388,
+    "mask2anomaly_lite": 3_335_524,
     "image_resynthesis": 5_973_955, "synthcp": 5_974_582, "synboost": 5_997_315,
 }  # fmt: skip
 LARGER = ("efficientnet_lite1", "efficientnet_lite2")
@@ -47,7 +49,7 @@ AROUND = tuple(METHODS)
 QUICK = [
     name
     for name in NETWORKS
-    if name not in (*LARGER, *AROUND) and (not name.startswith("mask2") or name.endswith("_small"))
+    if name not in (*LARGER, *AROUND) and (not name.startswith("mask2") or name.endswith(("_small", "_lite")))
 ]
 """All but networks of full size whose code is that of the small ones, and those around a network; see also
 test_mask2former.py and learn/resynthesis/."""

@@ -11,9 +11,10 @@ from golden import golden, golden_weight, needs_golden
 from torch import nn
 
 from oddroad.errors import InputError
-from oddroad.learn.networks.wrapped import Ensemble, Layers, McDropout, Odin, Tempered
+from oddroad.learn.networks.wrapped import Ensemble, Layers, McDropout, Odin, Scales, Tempered
 from oddroad.learn.outputs import Outputs
 from oddroad.learn.scores import SCORES
+from oddroad.learn.tensor_ops import resize
 
 
 class Small(nn.Module):
@@ -137,3 +138,52 @@ def test_layers_hands_out_inner_maps() -> None:
 def test_what_cannot_be_exported_says_why_and_what_instead(kind: type) -> None:
     assert "export" in kind.not_exportable
     assert "\n" not in kind.not_exportable
+
+
+class Judging(nn.Module):
+    """Logits, void and outlier logits at stride 4 that depend on the size of the image."""
+
+    stride = 4
+    multiple = 8
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """(N, 3, H, W) -> Outputs."""
+        maps = torch.nn.functional.avg_pool2d(images, 4)
+        grain = maps * images.shape[-1] / 48
+        return Outputs(torch.cat([maps, grain[:, :2]], 1), features=maps, outlier=grain[:, 0], void=grain[:, 1])
+
+
+def test_several_sizes_are_averaged_at_the_finest() -> None:
+    images = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    network = Judging()
+    whole, half, other = (network(each) for each in (images, resize(images, (16, 24)), resize(images, (24, 32))))
+    found = Scales(network, (0.5, 0.7))(images)  # 0.7 of 48 is nearest to 32
+    logits = (whole.logits + resize(half.logits, (8, 12)) + resize(other.logits, (8, 12))) / 3
+    assert torch.allclose(found.logits, logits, atol=1e-6)
+    for name in ("outlier", "void"):
+        first, *rest = (getattr(each, name)[:, None] for each in (whole, half, other))
+        mean = (first + sum(resize(each, (8, 12)) for each in rest)) / 3
+        assert torch.allclose(getattr(found, name), mean[:, 0], atol=1e-6)
+    assert found.features is not None
+    assert torch.equal(found.features, whole.features)
+
+
+def test_a_void_output_is_split_off_at_every_size() -> None:
+    found = Scales(Judging(), (0.5,), known=4)(torch.rand(1, 3, 32, 48))
+    assert found.logits.shape == (1, 4, 8, 12)
+    assert found.void is not None
+
+
+@pytest.mark.parametrize(("smaller", "words"), [((), "none"), ((0.5, 1.0), "0.5, 1"), ((-0.5,), "-0.5")])
+def test_other_sizes_must_be_smaller_ones(smaller: tuple[float, ...], words: str) -> None:
+    with pytest.raises(InputError, match=f"made smaller by: {words}; expected"):
+        Scales(Judging(), smaller)
+
+
+def test_a_mask_network_is_not_averaged_over_sizes() -> None:
+    class Masks(Judging):
+        def forward(self, images: torch.Tensor) -> Outputs:
+            return super().forward(images)._replace(masks=torch.zeros(1, 2, 8, 12))
+
+    with pytest.raises(InputError, match="mask network"):
+        Scales(Masks(), (0.5,))(torch.rand(1, 3, 32, 48))

@@ -18,6 +18,7 @@ from oddroad.learn.data.appearance import surfaces_of, vary
 from oddroad.learn.data.cameras import ego_vehicle, vary_camera
 from oddroad.learn.data.class_balance import balanced, named_in
 from oddroad.learn.data.cutouts import CutOut
+from oddroad.learn.data.inscriptions import inscriptions
 from oddroad.learn.data.objects import Objects
 from oddroad.learn.data.pasting import draw, known_patch, with_objects
 from oddroad.learn.data.photometric import distortions
@@ -138,6 +139,9 @@ class Crops(Dataset):
             image = vary(image, label, self.textures or [scene.image], rng, self.painted)
         if self.scenes.cameras and rng.random() < self.scenes.cameras:
             image, label = vary_camera(image, label, rng)
+        if self.scenes.inscriptions and rng.random() < self.scenes.inscriptions:
+            image = image.copy()
+            inscriptions(image, label, rng)
         if self.scenes.weather and rng.random() < self.scenes.weather:
             image = weathered(image, rng)
         if self.scenes.photometric:

@@ -109,9 +109,9 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
     """Divide the first convolution's weights by the colours' deviation instead of every pixel. In place, and exactly.
 
     The mean stays: the convolution extends the image by zeros, which stand for the mean colour. A mean of zero goes.
-    A maximum may be taken before the convolution. Where something else reads the normalised image, or the weights,
-    nothing is changed. A graph that runs on the mirror image too has two divisions, and one convolution's weights for
-    both.
+    A maximum may be taken before the convolution, or the image made smaller. Where something else reads the normalised
+    image, or the weights, nothing is changed. A graph that runs on the mirror image too has two divisions, and one
+    convolution's weights for both.
 
     Args:
         model: the graph.
@@ -124,7 +124,7 @@ def fold_normalisation(model: onnx.ModelProto, fixed: Collection[str] = ()) -> N
             bypass(graph, node)
     drop_unread(model)
     after = [each for node in divide for each in readers(graph, node.output[0])]
-    pools = [node for node in after if node.op_type == "MaxPool"]
+    pools = [node for node in after if node.op_type in ("MaxPool", "Resize")]
     after = [node for node in after if node not in pools] + [
         each for node in pools for each in readers(graph, node.output[0])
     ]

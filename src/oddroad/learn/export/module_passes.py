@@ -29,7 +29,7 @@ def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
             if folded is not None:
                 setattr(parent, key, folded())
     made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensors are kept so that no address is used twice
-    pairs: dict[nn.Module, nn.Module] = {}
+    pairs: dict[nn.Module, list[nn.Module]] = {}
     calls: dict[nn.Module, int] = {}
 
     def after_convolution(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
@@ -39,7 +39,7 @@ def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
     def before_norm(module: nn.Module, given: tuple[Tensor, ...]) -> None:
         calls[module] = calls.get(module, 0) + 1
         if id(given[0]) in made:
-            pairs[module] = made[id(given[0])][0]
+            pairs.setdefault(module, []).append(made[id(given[0])][0])
 
     hooks = []
     for each in network.modules():
@@ -52,8 +52,9 @@ def fold_batchnorm(network: nn.Module, images: Tensor) -> nn.Module:
     for hook in hooks:
         hook.remove()
     merged: dict[nn.Module, nn.Module] = {}
-    for norm, convolution in pairs.items():
-        if calls[norm] == 1 and calls[convolution] == 1:
+    for norm, (convolution, *others) in pairs.items():
+        # where a network runs at several sizes, each time the same two together
+        if calls[norm] == calls[convolution] == 1 + len(others) and set(others) <= {convolution}:
             transposed = isinstance(convolution, nn.ConvTranspose2d)
             merged[convolution] = torch.nn.utils.fuse_conv_bn_eval(convolution, norm, transposed)  # pyright: ignore
             merged[norm] = nn.Identity()

@@ -44,6 +44,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "mask2anomaly_swin": partial(Mask2Former, global_mask=True, backbone="swin_tiny"),
     "mask2former_small": partial(Mask2Former, **SMALL),
     "mask2anomaly_small": partial(Mask2Former, global_mask=True, **SMALL),
+    "mask2anomaly_lite": partial(Mask2Former, global_mask=True, **{**SMALL, "backbone": "efficientnet_lite0"}),
     **{method: partial(resynthesised, method) for method in METHODS},
 }
 """Each is called with ``classes``, ``outlier``, ``auxiliary`` and, where asked for, ``isomax``; it has ``stride`` (of

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from oddroad.errors import InputError
 from oddroad.learn.mask_ops import semantic_map
 from oddroad.learn.networks.ddrnet import DDRNet
+from oddroad.learn.networks.efficientnet_lite import Encoder
 from oddroad.learn.outputs import Outputs, crop_outputs
 from oddroad.learn.tensor_ops import pad_to_multiple
 
@@ -110,10 +111,16 @@ def light() -> nn.Module:
     return body
 
 
+def lite() -> nn.Module:
+    """EfficientNet-Lite0's encoder: maps at strides 4, 8, 16 and 32."""
+    return Encoder("lite0")
+
+
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "resnet50": resnet50,
     **{name: lambda name=name: swin(name) for name in SWIN},
     "ddrnet23_slim": light,
+    "efficientnet_lite0": lite,
 }
 
 
@@ -166,6 +173,9 @@ class Mask2Former(nn.Module):
         if backbone not in BACKBONES:
             raise InputError(f"no backbone called '{backbone}'; choose from: {', '.join(BACKBONES)}")
         encoder = BACKBONES[backbone]()
+        channels = (
+            [encoder.channels[each] for each in (4, 8, 16, 32)] if isinstance(encoder, Encoder) else encoder.channels
+        )
         self.multiple = int(getattr(encoder, "multiple", 32))
         self.auxiliary, self.frozen = auxiliary, frozen
         config = Mask2FormerConfig(
@@ -181,7 +191,7 @@ class Mask2Former(nn.Module):
         )
         model = parts.Mask2FormerPreTrainedModel(config)
         model.pixel_level_module = nn.Module()
-        model.pixel_level_module.decoder = parts.Mask2FormerPixelDecoder(config, encoder.channels)
+        model.pixel_level_module.decoder = parts.Mask2FormerPixelDecoder(config, channels)
         model.transformer_module = parts.Mask2FormerTransformerModule(hidden, config)
         model.post_init()
         decoder = model.transformer_module.decoder
@@ -209,7 +219,9 @@ class Mask2Former(nn.Module):
     def backbone(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) -> maps at strides 4, 8, 16 and 32."""
         encoder = self.model.pixel_level_module.encoder
-        return encoder.stages(images)[:4] if isinstance(encoder, DDRNet) else tuple(encoder(images).feature_maps)
+        if isinstance(encoder, DDRNet):
+            return encoder.stages(images)[:4]
+        return tuple(encoder(images).values() if isinstance(encoder, Encoder) else encoder(images).feature_maps)
 
     def forward(self, images: Tensor) -> Outputs:
         """(N, 3, H, W) normalised -> Outputs at ceil(H / 4) x ceil(W / 4); any size."""

@@ -1,4 +1,4 @@
-"""Networks around a network: ODIN, MC dropout, ensembles, temperature, and inner layers.
+"""Networks around a network: ODIN, MC dropout, ensembles, several sizes, temperature, and inner layers.
 
 Each has the signature of a network, ``(N, 3, H, W) normalised -> Outputs``, and its ``stride``. Where several members
 or samples are averaged, the logits are the logarithm of the mean probability, so that every score on logits keeps its
@@ -10,6 +10,7 @@ left out for a network without such an output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from oddroad.errors import InputError
 from oddroad.learn.outputs import Outputs, split_void
+from oddroad.learn.tensor_ops import resize
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -213,6 +215,74 @@ class Ensemble(nn.Module):
             outputs = network(images)
             accumulator.add((outputs if self.known is None else split_void(outputs, self.known)).logits)
         return accumulator.outputs()
+
+
+class Scales(NetworkWrapper):
+    """The mean of what a network says of the image and of smaller forms of it; exports as one graph of one size.
+
+    Logits, void and the outlier head's logit are averaged at the stride of the image itself; features and the like are
+    those of the image. A pixel that only one of the sizes takes for odd stands out less, one that all do stays: what a
+    threshold without false alarms must lie above sinks more than what it must find.
+
+    Args:
+        network: gives logits, and perhaps void and outlier logits; no masks.
+        smaller: height and width of the other forms, as shares of the image's; brought to the network's multiples.
+        known: number of closed-set classes.
+
+    Raises:
+        InputError: if there is no other form, or a share is not between 0 and 1.
+    """
+
+    fixed_size = True
+    """The other forms' sizes are numbers in the graph."""
+
+    def __init__(self, network: nn.Module, smaller: Sequence[float], known: int | None = None):
+        super().__init__(network, known)
+        if not smaller or not all(0 < each < 1 for each in smaller):
+            given = ", ".join(f"{each:g}" for each in smaller) or "none"
+            raise InputError(f"image made smaller by: {given}; expected one share or more between 0 and 1, such as 0.5")
+        self.smaller = tuple(smaller)
+        self.multiple = math.lcm(self.stride, int(getattr(network, "multiple", 1)))
+
+    def forward(self, images: Tensor) -> Outputs:
+        """(N, 3, H, W) -> Outputs of the means.
+
+        Raises:
+            InputError: if the network gives masks, whose queries have no counterpart at another size.
+        """
+        height, width = (int(each) for each in images.shape[-2:])
+        first = self.inner(images)
+        if first.masks is not None:
+            raise InputError(
+                "the queries of a mask network are others at another size of the image; leave the smaller ones out"
+            )
+        found = [first]
+        for share in self.smaller:
+            size = self.near(share * height), self.near(share * width)
+            found.append(self.inner(resize(images, size)))
+        fine = int(first.logits.shape[-2]), int(first.logits.shape[-1])
+
+        def mean(maps: Sequence[Tensor]) -> Tensor:
+            """Of maps (N, C, h, w)."""
+            total = maps[0]
+            for each in maps[1:]:
+                total = total + resize(each, fine)
+            return total / len(maps)
+
+        def single(maps: Sequence[Tensor | None]) -> Tensor | None:
+            """Of maps (N, h, w), if all have one."""
+            there = [each[:, None] for each in maps if each is not None]
+            return mean(there)[:, 0] if len(there) == len(found) else None
+
+        return first._replace(
+            logits=mean([each.logits for each in found]),
+            outlier=single([each.outlier for each in found]),
+            void=single([each.void for each in found]),
+        )
+
+    def near(self, side: float) -> int:
+        """The multiple nearest to a side, and one at least."""
+        return max(1, round(side / self.multiple)) * self.multiple
 
 
 class Layers(NetworkWrapper):
