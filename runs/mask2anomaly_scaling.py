@@ -4,8 +4,8 @@
 
 START is a checkpoint of efficientnet_lite0, whose encoder both begin with (recipes/starts/embedded.ckpt: it has seen
 road scenes and pasted objects); pixel decoder, queries, pyramid and heads are random. Stage one (known classes) goes
-on from step to step, its learning rate falling to the end of each length; from each of them stage two (pasted objects) is
-trained anew: mask_contrastive for the masks, the outlier head for the pixels. Judged after both stages on held-out
+on from length to length, its learning rate falling to the end of each; from each of them stage two (pasted objects)
+is trained anew: mask_contrastive for the masks, the outlier head for the pixels. Judged after both stages on held-out
 objects pasted on validation scenes and on the benchmarks that are there (nothing is chosen on them), seen at 384x768.
 A run that was stopped goes on where it was.
 """
