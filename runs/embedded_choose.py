@@ -25,6 +25,7 @@ from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.data.sharp_scenes import sharp_scenes
 from oddroad.learn.data.validation import Validation
 from oddroad.learn.detector import Detector
+from oddroad.learn.networks.wrapped import Scales
 from oddroad.learn.scores import SCORES
 from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.synthetic.scenes import drive
@@ -73,10 +74,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=50, help="small scenes of each of the two sets")
     parser.add_argument("--frames", type=int, default=10, help="frames of each rendered drive")
     parser.add_argument("--scores", nargs="+", default=CANDIDATES, help="the scores to judge")
+    parser.add_argument("--smaller", type=float, nargs="*", default=[], help="as of oddroad export")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
     seen = parse_size(given.size)
     network, about = load_network(given.checkpoint)
+    network = Scales(network, given.smaller) if given.smaller else network
     names = len(about["classes"])
     scores = {name: SCORES[name] for name in given.scores}
     detector = Detector(network, scores, about["normalisation"], size=seen, classes=True).eval()
@@ -89,7 +92,8 @@ def main() -> None:
         "mended": pasted(Validation(given.data, HELD_OUT_OBJECTS, sharp, SIZE, heights=FAR, varied=1.0, roads=True)),
         "rendered": rendered(given.frames),
     }
-    found: dict[str, Any] = {"size": given.size, "scenes": 2 * given.scenes, "sets": {}}
+    size = " + ".join([given.size, *(f"{each:g}" for each in given.smaller)])
+    found: dict[str, Any] = {"size": size, "scenes": 2 * given.scenes, "sets": {}}
     medians: dict[str, list[list[float]]] = {name: [[], []] for name in scores}
     for kind, samples in sets.items():
         pixels = {name: PixelMetric() for name in scores}

@@ -5,7 +5,7 @@ Run as ``python runs/embedded_sizes.py DATA --models default --checkpoint CKPT -
 exported for each size) or a file as it is. Times are of ONNX Runtime on two threads, medians of rounds in which the
 points take turns; AP is that of the first score on sharp scenes of two cameras with held-out objects ("sharp"), on
 those with small ones on the road ("far"), and on both with the road as the only known thing. A size such as
-384x768+mirror averages with the mirror image.
+384x768+mirror averages with the mirror image, 640x1280+0.5 with the image made smaller by half.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from oddroad.learn.checkpoints.format import load_network
 from oddroad.learn.data.sharp_scenes import sharp_scenes
 from oddroad.learn.data.validation import Validation
 from oddroad.learn.export.onnx import export
+from oddroad.learn.networks.wrapped import Scales
 from oddroad.metrics import PixelMetric
 from oddroad.types import IGNORE, KNOWN
 
@@ -68,8 +69,10 @@ def main() -> None:
         for size in given.sizes:
             network, about = load_network(given.checkpoint)
             path = Path(folder) / f"{size}.onnx"
-            shape, _, mirror = size.partition("+")
-            export(network, about, [given.score], path, size=parse_size(shape), flip_tta=bool(mirror))
+            shape, _, more = size.partition("+")
+            if more not in ("", "mirror"):
+                network = Scales(network, [float(more)])
+            export(network, about, [given.score], path, size=parse_size(shape), flip_tta=more == "mirror")
             models[f"{about['network']} {size}"] = oddroad.Model(path, engine="onnxruntime", threads=2)
         took = milliseconds(models, sets["sharp"][0][0], given.rounds)
         found: dict[str, Any] = {}

@@ -23,6 +23,7 @@ from oddroad.learn.export.graph_passes import (
     deduplicate_weights,
     fold_mean_into_padding,
     fold_normalisation,
+    give_each_its_weights,
     normalisation,
     tidy,
 )
@@ -159,6 +160,22 @@ class TestNormalisation:
         fold_normalisation(model)
         assert len(normalisation(model.graph)[1]) == 0
         np.testing.assert_allclose(maps(model, scene(70, 90, 0), folder), before, atol=1e-4)
+
+    def test_each_convolution_gets_weights_of_its_own(self, folder: Path) -> None:
+        torch.manual_seed(0)
+        model = trace(Detector(Scales(First(), (0.5,)), TABLE, "imagenet", SIZE).eval())
+        before = maps(model, scene(70, 90, 0), folder)
+
+        def read() -> list[str]:
+            return [name for node in model.graph.node if node.op_type == "Conv" for name in node.input[1:]]
+
+        assert len(set(read())) == 2
+        give_each_its_weights(model)
+        assert len(set(read())) == len(read()) == 4
+        np.testing.assert_array_equal(maps(model, scene(70, 90, 0), folder), before)
+        deduplicate_weights(model)
+        assert len(set(read())) == 2
+        np.testing.assert_array_equal(maps(model, scene(70, 90, 0), folder), before)
 
     def test_weights_that_are_stored_in_8_bits_are_left_alone(self, traced: Callable[[str], onnx.ModelProto]) -> None:
         model = traced("imagenet")

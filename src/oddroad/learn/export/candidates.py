@@ -15,7 +15,7 @@ from oddroad.card import Card
 from oddroad.concurrency import available_cores
 from oddroad.errors import InputError
 from oddroad.inference.engines import ENGINES
-from oddroad.learn.export.graph_passes import deduplicate_weights, fold_mean_into_padding
+from oddroad.learn.export.graph_passes import deduplicate_weights, fold_mean_into_padding, give_each_its_weights
 from oddroad.learn.export.onnx import write
 from oddroad.learn.export.qdq_checks import check
 from oddroad.learn.export.qdq_passes import back_to_float, make_fast
@@ -124,6 +124,7 @@ class Bench:
         self, path: Path, card: Card, root: Path, size: tuple[int, int], folder: Path, say: Callable[[str], None]
     ):
         self.model, self.card, self.size, self.folder, self.say = onnx.load(path), card, size, folder, say
+        give_each_its_weights(self.model)
         fold_mean_into_padding(self.model, size)
         self.frames = calibration_sets(root, CALIBRATION_FRAMES, size)
         self.images = self.frames["scenes"]

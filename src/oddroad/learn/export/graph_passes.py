@@ -208,6 +208,28 @@ def fold_into_border(
     graph.node.insert(place + 1, across)
 
 
+def give_each_its_weights(model: onnx.ModelProto) -> None:
+    """Copy the weights and biases that several convolutions read, so that each has its own. In place, and exactly.
+
+    A network that looks at two sizes of the image has two convolutions to a weight, and a quantiser that rounds a bias
+    by the range of what comes in rounds a shared one twice.
+    """
+    graph = model.graph
+    held = {each.name: each for each in graph.initializer}
+    readers_of: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        for place, given in list(enumerate(node.input))[1:]:
+            if given not in held:
+                continue
+            readers_of[given] = number = readers_of.get(given, 0) + 1
+            if number > 1:
+                copied = onnx.TensorProto.FromString(held[given].SerializeToString())
+                copied.name = node.input[place] = f"{given}_{number}"
+                graph.initializer.append(copied)
+
+
 def deduplicate_weights(model: onnx.ModelProto) -> None:
     """Keep each value once that several initializers hold. In place, and exactly; the last step: names mean more then.
 
