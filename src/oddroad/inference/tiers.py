@@ -18,7 +18,7 @@ from oddroad.models.reference import PIN, Reference
 from oddroad.models.store import place, records
 from oddroad.models.web_source import Limits, check_address, download
 
-SPEED = {"default": "real time", "default-fp32": "slow", "accurate": "real time"}
+SPEED = {"default": "real time", "default-fp32": "slow", "accurate": "slow"}
 """Speed classes of the embedded detectors, on 960x540 video with overlays and two cores of a server: "real time" above
 25 FPS, "slow" below; the figures are on the weights' card.
 """

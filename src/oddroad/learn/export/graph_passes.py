@@ -211,8 +211,8 @@ def fold_into_border(
 def give_each_its_weights(model: onnx.ModelProto) -> None:
     """Copy the weights and biases that several convolutions read, so that each has its own. In place, and exactly.
 
-    A network that looks at two sizes of the image has two convolutions to a weight, and a quantiser that rounds a bias
-    by the range of what comes in rounds a shared one twice.
+    A network that looks at two sizes of the image has two convolutions to a weight. A bias is rounded by the range of
+    what comes in, which differs: a shared one gets two scales, of which ``qdq_repairs`` would see the first.
     """
     graph = model.graph
     held = {each.name: each for each in graph.initializer}
