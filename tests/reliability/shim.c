@@ -6,8 +6,10 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,21 @@ void fault_arm_memory(size_t least, long number, int for_good) {
 void fault_disarm(void) {
     below[0] = 0;
     memory_least = 0;
+}
+
+static void tell_where(int number) {
+    void *frames[24];
+    backtrace_symbols_fd(frames, backtrace(frames, 24), STDERR_FILENO);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* What dies says on standard error in which libraries it was: a line for each call, the innermost first. */
+void fault_tell_deaths(void) {
+    void *frames[1];
+    backtrace(frames, 1); /* loads what it needs, while there is memory */
+    const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    for (size_t each = 0; each < sizeof deaths / sizeof *deaths; each++) signal(deaths[each], tell_where);
 }
 
 long fault_count(int kind) { return counts[kind]; }

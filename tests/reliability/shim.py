@@ -56,6 +56,10 @@ class Shim:
         """Give no memory at the ``number``-th request of at least so many bytes."""
         self.calls.fault_arm_memory(ctypes.c_size_t(least), ctypes.c_long(number), int(stays))
 
+    def tell_deaths(self) -> None:
+        """Say on standard error, when this process dies, in which libraries it was: the innermost call first."""
+        self.calls.fault_tell_deaths()
+
     def disarm(self) -> None:
         """Let everything pass."""
         self.calls.fault_disarm()

@@ -23,6 +23,7 @@ from oddroad.io.earlier import FILES, Earlier, clear, frames_in, noted_files, se
 from oddroad.io.folder_lock import FolderLock
 from oddroad.io.line_file import LineFile
 from oddroad.io.reading import ReadReport
+from oddroad.io.video_writer import partial_of
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -145,6 +146,33 @@ class TestDetect:
         assert [each["index"] for each in again[1:-1]] == [0, 1, 2, 3] * 2
         assert again[-1]["frames"] == 8
         assert frames_in(out / "overlay/b.mp4") == 4
+
+    @pytest.mark.parametrize("save", [(), ("--save", "maps")], ids=["overlay", "maps"])
+    def test_stopped_between_the_last_frame_and_the_summary_the_run_is_ended(
+        self, save: tuple[str, ...], words: list[str], tmp_path: Path
+    ) -> None:
+        assert main([*words, *save]) == 0
+        path, partial = tmp_path / "out/detections.jsonl", partial_of(tmp_path / "out/overlay/b.mp4")
+        *lines, last = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines) + last[:20])
+        if not save:
+            partial.write_bytes(b"half")
+        assert main([*words, *save, "--resume"]) == 0
+        again = path.read_text().splitlines(keepends=True)
+        assert again[:-1] == lines
+        told, wanted = json.loads(again[-1]), json.loads(last)
+        assert (told["type"], told["frames"], told["with_regions"]) == ("summary", 8, wanted["with_regions"])
+        assert not partial.exists()
+        assert main([*words, *save, "--resume"]) == 0
+        assert path.read_text().splitlines(keepends=True) == again  # a run that is finished stays as it is
+
+    def test_what_a_killed_run_left_beside_an_overlay_goes_with_it(self, words: list[str], tmp_path: Path) -> None:
+        assert main(words) == 0
+        overlay = tmp_path / "out/overlay/b.mp4"
+        for each in (partial_of(overlay), set_aside(overlay)):
+            each.write_bytes(b"half")
+        assert main([*words, "--save", "maps"]) == 0
+        assert not overlay.parent.exists()
 
     def test_killed_while_frames_were_carried_over_none_is_lost(self, words: list[str], tmp_path: Path) -> None:
         assert main(words) == 0

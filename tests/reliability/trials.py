@@ -107,6 +107,7 @@ def in_child(work: Callable[[], int], log: Path, fault: Fault | None, below: Pat
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(output, 2)
             shim = Shim()
+            shim.tell_deaths()
             if fault is not None and fault.least:
                 shim.arm(below, (), 0, 0, False)
                 shim.arm_memory(fault.least, fault.number, fault.stays)

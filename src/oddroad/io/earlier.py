@@ -12,7 +12,7 @@ from typing import Any
 
 from oddroad.errors import InputError
 from oddroad.files import load_json
-from oddroad.io.video_writer import VideoWriter, packets_in
+from oddroad.io.video_writer import VideoWriter, packets_in, partial_of
 from oddroad.json_values import shown
 
 FILES = ".oddroad-files"
@@ -66,12 +66,13 @@ def clear(out: Path, keep: Path) -> None:
     folders: set[Path] = set()
     for name in noted_files(out):
         path = out / name
-        if path != keep and not path.is_dir():
-            try:
-                path.unlink(missing_ok=True)
-            except OSError:
-                if os.path.lexists(path):
-                    raise
+        for each in (path, *beside(path)):
+            if each != keep and not each.is_dir():
+                try:
+                    each.unlink(missing_ok=True)
+                except OSError:
+                    if os.path.lexists(each):
+                        raise
         folders.update(each for each in path.parents if out in each.parents and each not in keep.parents)
     for each in sorted(folders, key=lambda folder: -len(folder.parts)):
         with contextlib.suppress(OSError):
@@ -79,6 +80,22 @@ def clear(out: Path, keep: Path) -> None:
     partial = out / f"{FILES}.partial"
     partial.write_text(listed(out, keep), encoding="utf-8")
     partial.replace(out / FILES)
+
+
+def beside(path: Path) -> tuple[Path, ...]:
+    """Files that a run which was killed, or whose disk failed, can leave beside one of its files: of an overlay."""
+    return (partial_of(path), set_aside(path)) if path.suffix == ".mp4" else ()
+
+
+def drop_partial(out: Path) -> None:
+    """Remove copies of overlays that an earlier run could not finish.
+
+    Raises:
+        OSError: if one cannot be removed.
+    """
+    for name in noted_files(out):
+        for each in beside(out / name)[:1]:
+            each.unlink(missing_ok=True)
 
 
 def mend_list(out: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from oddroad.errors import InputError, why
 from oddroad.files import npy_bytes
-from oddroad.io.earlier import COUNTED, Earlier, carry_over, clear, mend_list, note_file
+from oddroad.io.earlier import COUNTED, Earlier, carry_over, clear, drop_partial, mend_list, note_file
 from oddroad.io.folder_lock import FolderLock
 from oddroad.io.images import write_image
 from oddroad.io.line_file import LineFile
@@ -134,6 +134,7 @@ class Results:
         note_file(self.out, path)
         if first is None and self.earlier is not None:
             self.earlier.cut()
+            drop_partial(self.out)
         self.lines = LineFile(path, first)
         if not self.started and (first is not None or self.earlier is None or not self.earlier.done):
             clear(self.out, path)
@@ -307,6 +308,8 @@ class Results:
             try:
                 with self.told():
                     self.close_video()
+                if summary is not None and not self.started and self.earlier is not None and self.earlier.done:
+                    self.start()  # that run had every frame, and no summary yet
                 if summary is not None and self.started:
                     self.put(summary)
             finally:

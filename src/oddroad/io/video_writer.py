@@ -170,6 +170,11 @@ def packets_in(path: Path) -> int:
         return 0
 
 
+def partial_of(path: Path) -> Path:
+    """Where the copy of a video grows that then takes its place; a run that is killed leaves it."""
+    return path.with_name(f".{path.name}.partial")
+
+
 def index_first(path: Path) -> None:
     """Rewrite an MP4 file so that its index stands in front ("faststart"); pictures and times stay as they are.
 
@@ -178,7 +183,7 @@ def index_first(path: Path) -> None:
     """
     import av
 
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         with (
             av.open(f"file:{path}") as source,
