@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,12 @@ def npy_bytes(array: np.ndarray) -> bytes:
     held = io.BytesIO()
     np.save(held, array)
     return held.getvalue()
+
+
+def remove_folder(folder: Path) -> str:
+    """Remove a folder that is needed no more; what to tell people where it stays, else ""."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"'{folder}' could not be removed; it is needed no more: remove it" if folder.exists() else ""
 
 
 def load_json(text: str | bytes) -> Any:

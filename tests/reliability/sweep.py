@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
 
-from reliability import shim, trials, verbs  # noqa: E402
+from reliability import here_pool, shim, trials, verbs  # noqa: E402
 
 KILLED = ("detect", "detect pictures", "detect --resume", "evaluate", "train", "calibrate", "export", "report")
 """Verbs that are killed at random moments."""
@@ -48,6 +48,8 @@ def load(learn: bool) -> Any:
     import oddroad.detection.pipeline
     import oddroad.evaluation.evaluate
     import oddroad.inference.model
+    import oddroad.mining.driver
+    import oddroad.mining.manifest
     from oddroad.cli.main import main
 
     if learn:
@@ -110,6 +112,7 @@ def main() -> int:
             return os.spawnve(os.P_WAIT, sys.executable, [sys.executable, *sys.argv], shim.environment(made))
     draw, run, learn = random.Random(given.seed), load(not given.light), not given.light
     keep_parsed()
+    here_pool.keep_here()
     figures: dict[str, Any] = {}
     bad = 0
     with tempfile.TemporaryDirectory() as name:
@@ -159,7 +162,8 @@ SIZES = {"large": 65536, "any": 512}
 
 def memory(bench: trials.Bench, given: argparse.Namespace, draw: random.Random) -> dict[str, Any]:
     """Figures of requests of memory that fail: the large ones, and any; once, and from there on."""
-    found: dict[str, Any] = {"memory": 0, "memory_fired": 0, "memory_finished": 0, "memory_died": 0, "memory_wrong": []}
+    found: dict[str, Any] = {"memory": 0, "memory_fired": 0, "memory_finished": 0, "memory_died": 0,
+                             "memory_died_in": [], "memory_wrong": []}  # fmt: skip
     for name, least in SIZES.items() if given.memory else ():
         bench.start()
         total = bench.go(bench.verb.words(bench.out), trials.Fault("none", number=0, least=least)).memory
@@ -170,6 +174,8 @@ def memory(bench: trials.Bench, given: argparse.Namespace, draw: random.Random) 
             found["memory_fired"] += ran.fired > 0
             found["memory_finished"] += ran.fired > 0 and ran.code == 0
             found["memory_died"] += ran.code < 0
+            if ran.code < 0:
+                found["memory_died_in"].append(trials.died_in(ran))
             found["memory_wrong"] += [
                 f"{fault.name}{', stays' * fault.stays} at {number} of {total}: {each}" for each in wrong
             ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability import shim
+from reliability import shim, trials
 
 SWEEP = Path(__file__).with_name("sweep.py")
 
@@ -27,11 +27,12 @@ def sweep(out: Path, *words: str) -> dict[str, dict[str, int]]:
 
 @needs_shim
 def test_a_full_disk_a_failing_disk_and_a_kill(tmp_path: Path) -> None:
-    words = ("--rows", "disk full", "write short", "rename EIO", "--most", "1", "--memory", "0", "--kills", "1")
+    words = ("--rows", "disk full", "write short", "rename EIO", "--most", "1", "--memory", "1", "--kills", "1")
     figures = sweep(tmp_path / "figures.json", "--verbs", "detect", *words)["detect"]
     assert figures["fired"] == 3
     assert figures["finished"] == 1  # after half a write the rest follows
-    assert figures["kills"] == 1
+    assert (figures["memory"], figures["kills"]) == (2, 1)
+    assert figures["memory_fired"] >= 1  # how many requests a run makes depends on its threads
 
 
 @pytest.mark.skipif("ODDROAD_FAULTS" not in os.environ, reason="minutes: set ODDROAD_FAULTS=1, or make reliability")
@@ -40,6 +41,47 @@ def test_every_kind_of_fault_in_every_verb_without_pytorch(tmp_path: Path) -> No
     figures = sweep(tmp_path / "figures.json", "--most", "3", "--memory", "5", "--kills", "5")
     assert len(figures) >= 14
     assert sum(each["fired"] for each in figures.values()) > 500
+
+
+@needs_shim
+def test_what_dies_says_in_which_library(tmp_path: Path) -> None:
+    words = (
+        "import sys\n"
+        f"sys.path[:0] = [{str(SWEEP.parents[1])!r}]\n"
+        "import ctypes\n"
+        "from reliability.shim import Shim\n"
+        "Shim().tell_deaths()\n"
+        "ctypes.memset(8, 0, 8)\n"
+    )
+    environment = shim.environment(shim.build(tmp_path))
+    done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode < 0
+    assert "python" in trials.died_in(trials.Ran(done.returncode, done.stderr)) or "ffi" in done.stderr
+
+
+DEATH = (
+    "/tmp/shim.so(+0x122b)[0x7f67]\n/lib/libc.so.6(+0x3c)[0x7f]\n/y/libavcodec-5.so.62(avcodec_parameters+0x1)[0x2]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "fault", "wrong"),
+    [
+        (-11, DEATH, trials.Fault("memory", least=512, stays=True), []),
+        (-11, DEATH, trials.Fault("memory", least=512), ["died of signal 11"]),
+        (-11, DEATH, trials.Fault("write", ("write",), 28, stays=True), ["died of signal 11"]),
+        (-9, "", trials.Fault("memory", least=512, stays=True), ["died of signal 9"]),
+        (2, "libpng error: x\noddroad: there is not enough memory\n", trials.Fault("memory", least=512), []),
+    ],
+)
+def test_a_library_may_end_the_process_where_memory_ends_for_good(
+    code: int, said: str, fault: trials.Fault, wrong: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = object.__new__(trials.Bench)
+    monkeypatch.setattr(trials.Bench, "results_of", lambda self, ran: [])
+    assert bench.judge(trials.Ran(code, said), fault) == wrong
+    monkeypatch.setattr(trials.Bench, "results_of", lambda self, ran: ["old results gone"])
+    assert bench.judge(trials.Ran(code, said), fault) == [*wrong, "old results gone"]
 
 
 @needs_shim

@@ -316,6 +316,18 @@ class TestEvaluate:
         assert "belongs to a run that still works" in one_line(capsys)
 
 
+def test_a_folder_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "c.onnx.frames"
+    folder.mkdir()
+    (folder / "a.npz").write_bytes(b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", failing)
+        patched.setattr(os, "rmdir", failing)
+        assert files.remove_folder(folder) == f"'{folder}' could not be removed; it is needed no more: remove it"
+    assert files.remove_folder(folder) == ""
+    assert not folder.exists()
+
+
 def test_a_second_calibration_into_the_same_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FolderLock(tmp_path, ".c.onnx.lock"):
         assert main(["calibrate", "default", "--data", "camvid", "--out", str(tmp_path / "c.onnx")]) == 2
@@ -359,6 +371,18 @@ class TestMemory:
         monkeypatch.setitem(command.VERBS, "info", lambda: raised(error))
         assert main(["info"]) == 2
         assert "there is not enough memory" in one_line(capsys)
+
+    def test_a_library_that_fails_without_a_word_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from oddroad.cli import main as command
+
+        error = SystemError("<built-in function compile> returned NULL without setting an exception")
+        monkeypatch.setitem(command.VERBS, "info", lambda: raised(error))
+        assert main(["info"]) == 2
+        told = one_line(capsys)
+        assert "a library failed without saying why (<built-in function compile> returned NULL" in told
+        assert "not enough memory" in told
 
     def test_what_it_led_to_counts_and_other_faults_do_not(self) -> None:
         error = KeyError("x")

@@ -20,6 +20,12 @@ from typing import Any
 
 from reliability.shim import CHANGING, SHORT, Shim
 
+LIBRARIES = ("libpng ", "x264 [error]: malloc ")
+"""How lines begin that libraries print themselves where there is no memory."""
+
+FRAME = re.compile(r"/\S+\(.*\)\s*\[0x[0-9a-f]+\]$")
+"""A line of what the shim says when a process dies: library, place, address."""
+
 DEADLINE = 600.0
 """Seconds after which a run counts as hanging; the machine may be busy."""
 
@@ -171,7 +177,7 @@ Contents = dict[str, Any]
 
 VOLATILE = {
     "milliseconds", "started", "seconds", "fps", "seconds_in_network", "seconds_of_last_part", "frames_computed",
-    "utc", "modified", "date", "since",
+    "utc", "modified", "date", "since", "updated", "process", "host", "hours_a_minute", "file", "finished",
 }  # fmt: skip
 
 
@@ -208,6 +214,13 @@ def content(path: Path) -> Any:
         return "state"  # holds times; that the runs go on from it to the same weights is what shows that it is right
     if path.name.startswith("events.out.tfevents"):
         return "events"
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        try:
+            return plain(pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist())
+        except (OSError, ValueError):
+            return data
     if path.suffix in (".rrd", ".mcap"):
         return "recording" if len(data) > 1000 else data  # they hold random names
     return data
@@ -228,6 +241,8 @@ def contents(folder: Path) -> Contents:
         name = path.relative_to(folder).as_posix()
         if "tfevents" in name:
             name = "events"
+        if path.parent.name == "segments" and path.suffix == ".parquet":
+            name = "segments"  # of which the name is random
         if path.name == ".oddroad-files":
             found[name] = sorted(set(path.read_text().splitlines()))
         else:
@@ -289,7 +304,7 @@ class Bench:
         """A run with a fault; what is wrong with it, in words."""
         self.start()
         ran = self.go(self.verb.words(self.out), fault)
-        wrong = self.judge(ran)
+        wrong = self.judge(ran, fault)
         return ran, wrong + (self.again(ran) if ran.code or wrong else [])  # after exit 0 it is as after a rerun
 
     def kill(self, after: float) -> tuple[Ran, list[str]]:
@@ -298,12 +313,18 @@ class Bench:
         ran = self.go(self.verb.words(self.out), kill_after=after)
         return ran, self.results_of(ran) + self.again(ran)
 
-    def judge(self, ran: Ran) -> list[str]:
-        """What is wrong with a run that met a fault."""
+    def judge(self, ran: Ran, fault: Fault) -> list[str]:
+        """What is wrong with a run that met a fault.
+
+        Where memory ends for good a library may end the process: none of ours is machine code. What lies on the disk
+        has to be whole all the same.
+        """
         wrong: list[str] = []
-        lines = [line for line in ran.said.splitlines() if not line.startswith("libpng ")]  # it prints lines of its own
+        lines = [line for line in ran.said.splitlines() if not line.startswith(LIBRARIES)]
         if ran.hung:
             return [f"hangs: {ran.said[-200:]}"]
+        if fault.least and fault.stays and died_in(ran):
+            return self.results_of(ran)
         if ran.code < 0:
             return [f"died of signal {-ran.code}", *self.results_of(ran)]
         if "Traceback" in ran.said or "fault in oddroad" in ran.said:
@@ -320,7 +341,8 @@ class Bench:
         """What is wrong with the results as a run has left them."""
         left = contents(self.out)
         if ran.code == 0:
-            return differences(*self.compared(left), "after exit 0")
+            told = {name: each for name, each in left.items() if not self.told(name, ran)}
+            return differences(*self.compared(told), "after exit 0")
         if self.verb.prefix:
             kept = {name: prefix_of(lines) for name, lines in self.before.items() if name.endswith(".jsonl")}
             lost = [name for name, lines in kept.items() if prefix_of(left.get(name, []))[: len(lines)] != lines]
@@ -336,6 +358,11 @@ class Bench:
         broken = [each for lines_of in lines for each in lines_of[:-1] if isinstance(each, bytes)]
         return ["a line in the middle is broken"] if broken else []
 
+    def told(self, name: str, ran: Ran) -> bool:
+        """Whether a run has said of a file, or of a folder that it lies in, that it could not be removed."""
+        paths = (self.out / name, *(self.out / name).parents)
+        return any(f"'{each}' could not be removed" in ran.said for each in paths)
+
     def again(self, ran: Ran) -> list[str]:
         """What is wrong after the same command again, undisturbed."""
         words = (self.verb.rerun or self.verb.words)(self.out)
@@ -347,6 +374,13 @@ class Bench:
     def compared(self, found: Contents) -> tuple[Contents, Contents]:
         """What is there and what should be, as far as they have to be the same."""
         return (resumed(found), resumed(self.after)) if self.verb.prefix else (found, self.after)
+
+
+def died_in(ran: Ran) -> str:
+    """The library in which a process died by a signal, as it has said itself: the innermost one that is not the C
+    library; "" where it did not die so."""
+    frames = [line.partition("(")[0].rpartition("/")[2] for line in ran.said.splitlines() if FRAME.match(line)]
+    return next((each for each in frames if each != "shim.so" and not each.startswith("libc.")), "") * (ran.code < 0)
 
 
 def resumed(found: Contents) -> Contents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from reliability.trials import Verb
@@ -131,6 +132,10 @@ def verbs(folder: Path, learn: bool = True) -> dict[str, Verb]:
     def report(*names: str) -> Callable[[Path], list[str]]:
         return lambda out: ["report", *(str(folder / f"{name}.json") for name in names), "--out", str(out), "--quiet"]
 
+    def mine(threshold: str) -> Callable[[Path], list[str]]:
+        words = ["mine", clip, str(folder / "other.mp4"), "--model", model, "--threshold", threshold, "--quiet"]
+        return lambda out: [*words, "--min-area", "1", "--workers", "1", "--out", str(out / "mined")]
+
     media = ("--media", str(folder / "pictures"))
     table = [
         Verb("detect", detect(clip, *products), detect(str(folder / "other.mp4"), *products), keeps=()),
@@ -149,7 +154,7 @@ def verbs(folder: Path, learn: bool = True) -> dict[str, Verb]:
         Verb("results supervision", results("supervision", "d", pictured, *media)),
         Verb("results rerun", results("rerun", "d.rrd", found, "--media", clip), results("rerun", "d.rrd")),
         Verb("results mcap", results("mcap", "d.mcap", found, "--media", clip), results("mcap", "d.mcap")),
-        Verb("check", lambda out: ["check", model, "--quiet"], below=folder),
+        Verb("mine", mine("0.2"), mine("0.3"), keeps=()),
         Verb("detect, its inputs", detect(clip, "--save"), below=folder, keeps=()),
         Verb("evaluate, its inputs", evaluate("max_logit"), below=folder),
     ]  # fmt: skip
@@ -160,6 +165,7 @@ def verbs(folder: Path, learn: bool = True) -> dict[str, Verb]:
         )
         trained = ["train", *trained, "--save-every", "1", "--validate-every", "100", "--quiet", "--out"]
         table += [
+            Verb("check", lambda out: ["check", model, "--quiet"], below=folder),  # the light one has no reference
             Verb(
                 "train", lambda out: [*trained, str(out / "run")],
                 lambda out: [*trained, str(out / "run"), "--until", "2"], keeps=(r"run/model\.ckpt", r"run/run\.json"),
@@ -186,4 +192,5 @@ def verbs(folder: Path, learn: bool = True) -> dict[str, Verb]:
                 ],
             ),
         ]  # fmt: skip
-    return {each.name: each for each in table}
+    there = find_spec("rerun") is not None
+    return {each.name: each for each in table if there or each.name != "results rerun"}

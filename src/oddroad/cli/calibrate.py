@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from oddroad.cli.common import parse_size, progress_bar, say
-from oddroad.errors import InputError, counted
+from oddroad.errors import InputError, counted, printable
+from oddroad.files import remove_folder
 from oddroad.io.folder_lock import FolderLock
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def calibrate_detector(
                 following=following,
             )  # fmt: skip
     write_card(detector.path, card, out)
-    shutil.rmtree(keep, ignore_errors=True)
+    if stays := remove_folder(keep):
+        print(f"oddroad: warning: {printable(stays)}", file=sys.stderr)
     for name in card.calibration["scores"]:
         say(threshold_for(card, card.calibration["rule"], name).meaning)
     if explained is not None:

@@ -263,15 +263,17 @@ def command(arguments: Sequence[str] | None) -> int:
         # a library that is being loaded answers Ctrl-C with an error of its own (onnxruntime: ImportError)
         if STOPPED:
             return complain("interrupted; what was finished is kept", INTERRUPTED)
+        if isinstance(error, SystemError) and "without setting an exception" in str(error):
+            return short_of_memory(f"a library failed without saying why ({error}), as where ")
         return short_of_memory() if out_of_memory(error) else bug()
     return 0
 
 
-def short_of_memory() -> int:
-    """Say that there is no memory; returns the exit code."""
+def short_of_memory(before: str = "") -> int:
+    """Say that there is no memory, behind other words; returns the exit code."""
     return complain(
-        "there is not enough memory; close other programs, or give it less: smaller or fewer pictures at a time, fewer "
-        "--workers. What was finished is kept"
+        f"{before}there is not enough memory; close other programs, or give it less: smaller or fewer pictures at a "
+        "time, fewer --workers. What was finished is kept"
     )
 
 
