@@ -241,8 +241,9 @@ def contents(folder: Path) -> Contents:
         name = path.relative_to(folder).as_posix()
         if "tfevents" in name:
             name = "events"
-        if path.parent.name == "segments" and path.suffix == ".parquet":
-            name = "segments"  # of which the name is random
+        if path.parent.name == "segments" or path.name == "status.json":  # random names, times, what was there before
+            found[path.parent.name] = None
+            continue
         if path.name == ".oddroad-files":
             found[name] = sorted(set(path.read_text().splitlines()))
         else:

@@ -355,3 +355,12 @@ def test_a_result_with_a_wrong_value_is_refused(key, value, tmp_path):
     with pytest.raises(InputError, match=f"holds a result in which .*{key}.*expected") as caught:
         load_results([path])
     assert len(str(caught.value)) < 400
+
+
+def test_the_same_table_is_the_same_page_every_time() -> None:
+    from oddroad.reporting.sheets import Sheet, as_html
+
+    one, other = (Sheet(["method", "AP"], [[name, "1.0"]], {(0, 1): "best"}) for name in ("msp", "energy"))
+    assert as_html(one) == as_html(one)
+    names = [re.findall(r'table id="(\w+)"', as_html(each)) for each in (one, other)]
+    assert names[0] != names[1]

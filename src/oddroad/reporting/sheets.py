@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,10 @@ def styled(sheet: Sheet, ways: Mapping[str, str], escape: str) -> Any:
     for place, mark in sheet.marks.items():
         properties[place] = ways[mark]
     style = frame_of(sheet).style.hide(axis="index").format(escape=escape).format_index(escape=escape, axis=1)
-    return style.apply(lambda _: properties, axis=None)
+    own = zlib.crc32(
+        repr((sheet.heads, sheet.rows, sheet.marks)).encode("utf-8", "backslashreplace")
+    )  # else it is random
+    return style.set_uuid(f"{own:08x}").apply(lambda _: properties, axis=None)
 
 
 def latex(sheet: Sheet) -> str:
