@@ -58,6 +58,7 @@ def main() -> None:
     about["licence"] = LICENCE
     if given.smaller:
         network = Scales(network, given.smaller)
+        about["origin"] = {**about.get("origin", {}), "smaller": network.words}
     measured = {
         f"{WORDS[kind]}, {found['images']} images at {choice['size']}": {
             name: f"AP {100 * found[name]['ap']:.1f}, FPR95 {100 * found[name]['fpr95']:.1f}" for name in given.scores

@@ -110,8 +110,7 @@ def export(
         from oddroad.learn.networks.wrapped import Scales
 
         network = Scales(network, smaller, known=len(about["classes"]))
-        words = f"mean over the image and the image made smaller by {', '.join(f'{each:g}' for each in smaller)}"
-        about["origin"] = {**about.get("origin", {}), "smaller": words}
+        about["origin"] = {**about.get("origin", {}), "smaller": network.words}
     table = load_scores(checkpoint[0] if len(checkpoint) == 1 else None, scores)
     temperature = float(about.get("temperature", 1.0))
     if for_ != "oddroad":

@@ -280,6 +280,11 @@ class Scales(NetworkWrapper):
             void=single([each.void for each in found]),
         )
 
+    @property
+    def words(self) -> str:
+        """What a card says of it."""
+        return f"mean over the image and the image made smaller by {', '.join(f'{each:g}' for each in self.smaller)}"
+
     def near(self, side: float) -> int:
         """The multiple nearest to a side, and one at least."""
         return max(1, round(side / self.multiple)) * self.multiple
