@@ -145,16 +145,20 @@ def main() -> None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Recall against height, one panel a camera, one line a model."""
+    """Recall against height, one panel a camera, two lines a model: at the card's threshold and, dashed, at 1 in 100."""
     from matplotlib.figure import Figure
 
     names = [each for each in next(iter(found.values())) if each != "thresholds"]
     figure = Figure((3.2 * len(names), 2.8), layout="constrained")
     for axes, camera in zip(figure.subplots(1, len(names), sharey=True), names, strict=True):
-        for model, mine in found.items():
-            axes.plot(HEIGHTS, [100 * mine[camera][str(h)]["1 in 100"] for h in HEIGHTS], marker="o", label=model)
+        for number, (model, mine) in enumerate(found.items()):
+            for threshold, style in (("card", "-"), ("1 in 100", "--")):
+                values = [100 * mine[camera][str(h)][threshold] for h in HEIGHTS]
+                label = f"{model}, {threshold}"
+                axes.plot(HEIGHTS, values, style, marker="o", markersize=4, color=f"C{number}", label=label)
         axes.set(title=camera, xscale="log", xlabel="height of the object, pixels", ylim=(0, 100))
         axes.set_xticks(HEIGHTS, [str(each) for each in HEIGHTS])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("found, %")
     figure.axes[0].legend(fontsize=7)
