@@ -510,3 +510,18 @@ def test_recent_drives_are_added_and_drift_is_tested_against_them(
         assert message in told
         assert told.count("\n") == 1
     assert not (tmp_path / "no.onnx").exists()
+
+
+@pytest.mark.parametrize(("small", "words"), [(0, ""), (1, "1 of 5 frames is"), (3, "3 of 5 frames are")])
+def test_pictures_that_the_detector_enlarges_are_said(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], small: int, words: str
+) -> None:
+    draw, drives = np.random.default_rng(0), tmp_path / "drive"
+    drives.mkdir()
+    for number in range(5):
+        image = draw.integers(0, 256, (64, 60 if number < small else 64, 3)).astype(np.uint8)
+        cv2.imwrite(str(drives / f"{number}.png"), image)
+    assert main(["calibrate", str(plain), "--data", str(drives), "--out", str(tmp_path / "o.onnx")]) == 0
+    printed = capsys.readouterr().out
+    assert ("sharper camera" in printed) == bool(small)
+    assert not words or f"{words} smaller than the 64x64 that the detector sees: a sharper camera" in printed

@@ -104,7 +104,9 @@ def judged(
 ) -> dict[str, Calibrator]:
     """For each score, what the frames say, drive by drive; those whose figures were kept are not run again."""
     gathered, empty = {name: Calibrator(min_area) for name in names}, 0
+    number, enlarged, sees = -1, 0, model.card.size or (0, 0)
     for number, (image, label, drive) in enumerate(data.frames()):
+        enlarged += image.shape[0] < sees[0] or image.shape[1] < sees[1]
         if following is not None:
             following.frame(image, drive, data.moments[-1])
         figures = None if kept is None else kept.get(number)
@@ -126,6 +128,11 @@ def judged(
         progress()
     if roi.kind != "all" and empty:
         note(f"left out: {counted(empty, 'frame')} in which nothing lies within {roi.words}")
+    if enlarged:
+        note(
+            f"{enlarged} of {counted(number + 1, 'frame')} {'is' if enlarged == 1 else 'are'} smaller than the "
+            f"{sees[0]}x{sees[1]} that the detector sees: a sharper camera may have more alarms than these say"
+        )
     return gathered
 
 
