@@ -145,7 +145,7 @@ def main() -> None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Recall against height, one panel a camera, two lines a model: at the card's threshold and, dashed, at 1 in 100."""
+    """Recall against height, one panel a camera: at each card's threshold and, dashed, at 1 in 100."""
     from matplotlib.figure import Figure
 
     names = [each for each in next(iter(found.values())) if each != "thresholds"]
