@@ -157,7 +157,8 @@ def test_frames_without_the_region_are_left_out_of_a_calibration(
     for _ in range(2):  # the second time from kept figures
         card = find_thresholds(model, data, roi=Roi("road"), note=told.append, keep=tmp_path / "kept")
         assert card.calibration["frames"] == 3
-    assert told == ["left out: 1 frame in which nothing lies within the road"] * 2
+    left_out = [each for each in told if each.startswith("left out")]
+    assert left_out == ["left out: 1 frame in which nothing lies within the road"] * 2
     whole = find_thresholds(model, data, keep=tmp_path / "kept")
     assert whole.calibration["frames"] == 4
     assert "roi" not in whole.calibration
