@@ -97,13 +97,13 @@ def draw(found: dict[str, Any], kinds: list[str], path: Path) -> None:
     """AP against milliseconds, one panel a set."""
     from matplotlib.figure import Figure
 
-    figure = Figure((3.4 * len(kinds), 3.2), layout="constrained")
+    figure = Figure((3.4 * len(kinds), 3.5), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
         for name, each in found.items():
-            axes.plot(each["ms"], 100 * each[kind], "o")
-            axes.annotate(name, (each["ms"], 100 * each[kind]), fontsize=6, xytext=(4, 3), textcoords="offset points")
+            axes.plot(each["ms"], 100 * each[kind], "o", label=name)
         axes.set(title=kind, xlabel="ms a frame, two cores", ylabel="AP, %")
         axes.grid(alpha=0.3)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
