@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mask2anomaly_shared import SETS, Run, detector_of, frames_of, maps_of
+from mask2anomaly_shared import SETS, Run, detector_of, measured
 
 from oddroad.errors import InputError
 from oddroad.files import write_whole
@@ -28,7 +28,6 @@ from oddroad.learn.checkpoints.format import load_network, save_checkpoint
 from oddroad.learn.networks import NETWORKS
 from oddroad.learn.scores import SCORES
 from oddroad.learn.training.fit import fit
-from oddroad.metrics import PixelMetric
 from oddroad.recipe import Recipe, read_recipe
 from oddroad.reporting.figures import COLOURS, plotting, save
 
@@ -93,16 +92,8 @@ def judge(checkpoint: Path, scores: tuple[str, ...], run: Run) -> dict[str, dict
     detector = detector_of(checkpoint, {each: SCORES[each] for each in scores})
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name in SETS:
-        metrics = {each: PixelMetric() for each in scores}
-        try:
-            for frame, image, label in frames_of(name, run):
-                for each, heat in maps_of(detector, image).items():
-                    metrics[each].add(heat, label, frame)
-        except InputError as error:
-            print(f"left out: {error}")
-            continue
-        results = {each: metric.result() for each, metric in metrics.items()}
-        found[name] = {each: {key: float(one[key]) for key in ("ap", "fpr95")} for each, one in results.items()}
+        if (results := measured(detector, name, run)) is not None:
+            found[name] = {each: {key: float(one[key]) for key in ("ap", "fpr95")} for each, one in results.items()}
     return found
 
 

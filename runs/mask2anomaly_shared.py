@@ -123,6 +123,19 @@ def outputs_of(detector: Detector, image: np.ndarray) -> Outputs:
         return detector.outputs(torch.from_numpy(np.ascontiguousarray(image))[None])
 
 
+def measured(detector: Detector, name: str, run: Run) -> dict[str, dict[str, float]] | None:
+    """Score -> figures of a detector on one of SETS; None, with a word, if the set is not there."""
+    metrics = {score: PixelMetric() for score in detector.scores}
+    try:
+        for frame, image, label in frames_of(name, run):
+            for score, heat in maps_of(detector, image).items():
+                metrics[score].add(heat, label, frame)
+    except InputError as error:
+        print(f"left out: {error}")
+        return None
+    return {score: metric.result() for score, metric in metrics.items()}
+
+
 def judged(name: str, run: Run, flip_tta: bool = False) -> dict[str, dict[str, dict[str, float]]]:
     """Figures of a training: set -> score -> AP, FPR95, AUROC, prevalence. Each is computed once and then kept."""
     scores = ("mask2anomaly",) if flip_tta else scores_of(name)
@@ -136,15 +149,9 @@ def judged(name: str, run: Run, flip_tta: bool = False) -> dict[str, dict[str, d
             continue
         if detector is None or list(detector.scores) != missing:
             detector = detector_of(run.checkpoint(name), {score: SCORES[score] for score in missing}, flip_tta)
-        metrics = {score: PixelMetric() for score in missing}
-        try:
-            for frame, image, label in frames_of(each, run):
-                for score, heat in maps_of(detector, image).items():
-                    metrics[score].add(heat, label, frame)
-        except InputError as error:
-            print(f"left out: {error}")
+        if (found := measured(detector, each, run)) is None:
             continue
-        results.setdefault(each, {}).update({score: metric.result() for score, metric in metrics.items()})
+        results.setdefault(each, {}).update(found)
         kept.parent.mkdir(exist_ok=True)
         kept.write_text(json.dumps(results, indent=1))
     return results

@@ -19,7 +19,7 @@ def check(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo 
 
     Args:
         model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
-            "accurate" for the one that finds more, slower; an address or hf:ORG/NAME; each with @sha256:... or without.
+            "accurate" for the slower one of larger sizes, an address or hf:ORG/NAME; each with @sha256:... or without.
         json: the result as JSON: printed, or into FILE.
     """
     import importlib.util

@@ -56,7 +56,7 @@ def detect(
         source: images, folders (those of labels are left out), globs, videos, a camera's number, addresses of
             streams (rtsp, http), driving logs (MCAP, ROS bags).
         model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
-            "accurate" for the one that finds more, slower; an address or hf:ORG/NAME; each with @sha256:... or without.
+            "accurate" for the slower one of larger sizes, an address or hf:ORG/NAME; each with @sha256:... or without.
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number in the score's unit, or a guaranteed rate on in-distribution
             frames, "no-alarms", "alarms=1/100frames", "alarms=6/hour", "alarms=2/100km", "fpr=0.1%"; by default the

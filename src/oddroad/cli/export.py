@@ -62,8 +62,8 @@ def export(
         quantisation_data: for --precision int8, the folder that holds cityscapes_small, camvid and coco128-seg.
         quantiser: for --precision int8: nncf, onnxruntime, or the better of the two.
         flip_tta: each score is the mean over the image and its mirror image; twice the time, which is printed.
-        smaller: also look at the image made smaller by these factors, such as 0.6, and average; each costs its square
-            of the time, and fewer frames without anything odd have a high score.
+        smaller: also look at the image made smaller by these factors, such as 0.5, and average: pixels of one camera
+            are ranked better; each costs its square of the time. Calibrate on pictures as sharp as the camera's.
         data: with --for, pictures, folders or videos to compare the maps on and to take INT8 ranges from; by default a
             drive of our own with rendered things. AP always comes from that one, whose truth is known.
         install: with --for, make the environment of the converter in the user's cache folder, if it is not there; its

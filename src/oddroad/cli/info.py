@@ -16,7 +16,7 @@ def info(model: Annotated[str, tyro.conf.Positional] = "default", json: JsonTo =
 
     Args:
         model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
-            "accurate" for the one that finds more, slower; an address or hf:ORG/NAME; each with @sha256:... or without.
+            "accurate" for the slower one of larger sizes, an address or hf:ORG/NAME; each with @sha256:... or without.
         json: the card as one JSON object: printed, or into FILE.
     """
     from json import loads

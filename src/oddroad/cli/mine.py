@@ -57,7 +57,7 @@ def mine(
             ROS bags; or a manifest, a .csv or .parquet with a column "source" and maybe "topic".
         out: folder or address of the findings. What is mined there already is skipped.
         model: an oddroad .onnx file, "default" for the embedded detector, "default-fp32" for it in float32,
-            "accurate" for the one that finds more, slower; an address or hf:ORG/NAME; each with @sha256:... or without.
+            "accurate" for the slower one of larger sizes, an address or hf:ORG/NAME; each with @sha256:... or without.
         score: which of its scores; by default its first.
         threshold: a pixel is anomalous above it: a number, or a guaranteed rate, as in 'oddroad detect'; by default
             the one of its card.

@@ -221,8 +221,8 @@ class Scales(NetworkWrapper):
     """The mean of what a network says of the image and of smaller forms of it; exports as one graph of one size.
 
     Logits, void and the outlier head's logit are averaged at the stride of the image itself; features and the like are
-    those of the image. A pixel that only one of the sizes takes for odd stands out less, one that all do stays: what a
-    threshold without false alarms must lie above sinks more than what it must find.
+    those of the image. A pixel that only one of the sizes takes for odd stands out less, one that all do stays.
+    Measured: a better AP within one camera, no more found at equal false alarms across cameras (embedded_imagenet.md).
 
     Args:
         network: gives logits, and perhaps void and outlier logits; no masks.
