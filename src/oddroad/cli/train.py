@@ -56,6 +56,7 @@ def train(
     from oddroad.datasets import find_set
     from oddroad.datasets.own_report import own_inventories
     from oddroad.learn.training.fit import fit
+    from oddroad.learn.training.module import slow_precision
 
     for name in dict.fromkeys([*values.scenes.sets, *values.scenes.validation]):
         if int(os.environ.get("RANK", 0)) == 0 and find_set(root, name).own:
@@ -63,6 +64,8 @@ def train(
                 say(each.describe())
                 if each.problems:
                     raise InputError(f"'{root / name}': {each.problems[0]}")
+    if int(os.environ.get("RANK", 0)) == 0 and (slow := slow_precision(values.optim.precision)):
+        say(slow)
     options = (validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher)
     with progress_bars("steps") as tell:
         model = fit(values, root, out, *options, tell)

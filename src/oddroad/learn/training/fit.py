@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,23 @@ def fit(
     """
     first = int(os.environ.get("RANK", 0)) == 0
     how = (validate_every, init_from, save_every, until, reinit, validation_scenes, workers, teacher, tell)
-    with FolderLock(out) if first else contextlib.nullcontext():
+    with FolderLock(out) if first else contextlib.nullcontext(), subnormals_as_zero():
         return train(recipe, root, out, first, *how)
+
+
+@contextlib.contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Let numbers below 1.2e-38 count as 0 while training, where the processor can.
+
+    Gradients of pixels that are right already are that small, and a processor takes many times as long for them: a
+    step of ERFNet 2.5 s instead of 0.75.
+    """
+    before = float(torch.tensor(1e-40) * 1) == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def train(
