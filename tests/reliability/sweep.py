@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
 
 from reliability import here_pool, shim, trials, verbs  # noqa: E402
 
-KILLED = ("detect", "detect pictures", "detect --resume", "evaluate", "train", "calibrate", "export", "report")
+KILLED = ("detect", "detect pictures", "detect --resume", "evaluate", "train", "calibrate", "export", "report", "mine")
 """Verbs that are killed at random moments."""
 
 

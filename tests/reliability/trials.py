@@ -176,7 +176,7 @@ Contents = dict[str, Any]
 """Path below a folder -> its content without what changes from run to run; a folder is None."""
 
 VOLATILE = {
-    "milliseconds", "started", "seconds", "fps", "seconds_in_network", "seconds_of_last_part", "frames_computed",
+    "milliseconds", "started", "seconds", "fps", "took", "part_bytes", "seconds_in_network", "seconds_of_last_part", "frames_computed",
     "utc", "modified", "date", "since", "updated", "process", "host", "hours_a_minute", "file", "finished",
 }  # fmt: skip
 
@@ -241,14 +241,34 @@ def contents(folder: Path) -> Contents:
         name = path.relative_to(folder).as_posix()
         if "tfevents" in name:
             name = "events"
-        if path.parent.name == "segments" or path.name == "status.json":  # random names, times, what was there before
+        if path.name == "status.json":  # times, what was there before
             found[path.parent.name] = None
+            continue
+        if path.parent.name == "segments" and path.is_file():  # after an interruption the same rows lie in more parts
+            found["segments"] = rows_of(found.get("segments", []), content(path))
             continue
         if path.name == ".oddroad-files":
             found[name] = sorted(set(path.read_text().splitlines()))
+        elif path.name == "manifest.json":
+            found[name] = without_parts(content(path))
         else:
             found[name] = content(path) if path.is_file() else None
     return found
+
+
+def rows_of(before: Any, part: Any) -> Any:
+    """The rows of several parts in the order of their segments; the bytes of a part that cannot be read."""
+    if isinstance(part, bytes) or isinstance(before, bytes):
+        return part if isinstance(part, bytes) else before
+    return sorted([*(before or []), *part], key=lambda row: row["segment"])
+
+
+def without_parts(manifest: Any) -> Any:
+    """A manifest with the sum of its parts' rows in the place of the parts, whose names and number depend on when
+    they were written."""
+    if not isinstance(manifest, dict):
+        return manifest
+    return {**manifest, "segments": sum(each["rows"] for each in manifest["segments"])}
 
 
 class Bench:

@@ -74,7 +74,12 @@ class Store:
             return
         path = Path(self.at(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.write_partial(path, data), path)
+        partial = self.write_partial(path, data)
+        try:
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         sync_folder(path.parent)
 
     def write_partial(self, path: Path, data: bytes) -> Path:
