@@ -37,7 +37,9 @@ class HerePool:
 
 
 def keep_here() -> None:
-    """Let ``oddroad mine`` work in its own process."""
+    """Let ``oddroad mine`` work in its own process, and try again at once what may be mended by waiting (110 s)."""
     from oddroad.cli import mine
+    from oddroad.mining import driver
 
+    driver.WAITS = (0.0,) * len(driver.WAITS)
     mine.make_pool = lambda settings, out, workers, ray: HerePool(settings, out)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from own_set import write_set
@@ -390,8 +391,69 @@ class TestMemory:
         error.__context__ = MemoryError()
         assert out_of_memory(error)
 
+    def test_memory_that_ends_is_no_damage_of_a_picture(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from oddroad.io import images
+
+        data = png(np.zeros((4, 4, 3), np.uint8))
+        for text, expected in (("(-4:Insufficient memory) Failed", cv2.error), ("(-215:Assertion failed)", InputError)):
+            monkeypatch.setattr(images.cv2, "imdecode", lambda *_, text=text: raised(cv2.error(text)))
+            with pytest.raises(expected):
+                images.decode_image(data, "a.png")
+
+    def test_memory_that_ends_is_no_damage_of_a_packet(self) -> None:
+        from types import SimpleNamespace
+
+        import av
+
+        from oddroad.io.decoding import Decoder
+
+        for error, lost in ((av.error.MemoryError(errno.ENOMEM, "x"), 0), (av.error.InvalidDataError(1, "x"), 1)):
+            decoder = object.__new__(Decoder)
+            decoder.watched, decoder.lost, decoder.broken = False, 0, []
+            decoder.context = SimpleNamespace(decode=lambda packet, error=error: raised(error), thread_count=1)
+            if lost:
+                assert decoder.decode(None, 0) == []
+            else:
+                with pytest.raises(MemoryError):
+                    decoder.decode(None, 0)
+            assert decoder.lost == lost
+
+    def test_memory_that_ends_is_no_damage_of_mined_parts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        from oddroad.mining.manifest import read_part
+        from oddroad.mining.store import Store
+
+        (tmp_path / "a.parquet").write_bytes(b"x")
+        listed = {"file": "a.parquet", "rows": 1, "bytes": 1}
+        for error, words in (
+            (pyarrow.ArrowMemoryError("malloc of size 64 failed"), "there is no memory to read .*try again"),
+            (pyarrow.ArrowInvalid("x"), "is damaged: the manifest says 1 row in 1 byte, found: 1 byte"),
+        ):
+            monkeypatch.setattr(pyarrow.parquet, "read_table", lambda *_, error=error, **more: raised(error))
+            with pytest.raises(InputError, match=words):
+                read_part(Store(str(tmp_path)), listed)
+
+
+def png(image: np.ndarray) -> bytes:
+    """A picture as PNG."""
+    return cv2.imencode(".png", image)[1].tobytes()
+
 
 class TestFiles:
+    def test_a_file_of_findings_that_cannot_be_renamed_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from oddroad.mining import store
+
+        monkeypatch.setattr(store.os, "replace", failing)
+        with pytest.raises(OSError):
+            store.Store(str(tmp_path)).replace("status.json", b"{}")
+        assert os.listdir(tmp_path) == []
+
     def test_a_file_is_whole_or_not_there_whatever_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a"
         path.write_text("old")

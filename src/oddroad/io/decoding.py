@@ -52,6 +52,8 @@ def lacking(data: bytes) -> str:
     with av.logging.Capture() as said:
         try:
             context.decode(av.Packet(data))
+        except av.error.MemoryError:  # no sign of damage
+            raise
         except av.error.FFmpegError:
             pass
         finally:
@@ -130,7 +132,11 @@ class Decoder:
                 self.add_broken(number)
 
     def decode(self, packet: Any, number: int) -> list[Any]:
-        """The frames that a packet brings; none if it cannot be decoded."""
+        """The frames that a packet brings; none if it cannot be decoded.
+
+        Raises:
+            MemoryError: if there is no memory for it, which is no damage.
+        """
         import av
 
         said: list[tuple[int, str, str]] = []
@@ -143,6 +149,8 @@ class Decoder:
                 return self.context.decode(packet)
         except av.error.EOFError:
             return []
+        except av.error.MemoryError:
+            raise
         except av.error.FFmpegError:
             self.lost += 1
             if packet is not None and packet.pts is None and packet.dts in self.waiting:

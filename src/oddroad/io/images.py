@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, out_of_memory
 from oddroad.io.headers import PNG, damaged_png, end_of, has_pages, is_animated, range_of_pnm, size_of
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its lines would be printed between ours
@@ -33,7 +33,9 @@ def decode(path: Path, how: int) -> np.ndarray:
         raise InputError(f"'{path}' is cut off or damaged; download it again")
     try:
         pixels = cv2.imdecode(np.frombuffer(full_range(data[:end])[0], np.uint8), how) if data else None
-    except cv2.error:
+    except cv2.error as error:
+        if out_of_memory(error):
+            raise
         pixels = None
     if pixels is None:
         raise InputError(f"'{path}' is no readable image; download it again")
@@ -124,7 +126,9 @@ def decode_image(
     try:
         whole, most = full_range(data[:end])
         image = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
+    except cv2.error as error:
+        if out_of_memory(error):
+            raise
         image = None
     if image is None:
         raise InputError(f"'{name}' is not an image that can be read")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oddroad.errors import InputError
+from oddroad.errors import InputError, out_of_memory
 
 NANO = 1_000_000_000
 
@@ -62,6 +62,13 @@ class Log:
     ended: list[str] = field(default_factory=list)
 
 
+def said(error: Exception) -> str:
+    """What a library says of its error in at most 100 letters."""
+    if out_of_memory(error):
+        return "no memory for a record, or it claims too much"
+    return " ".join(str(error).split())[:100]
+
+
 def unbroken(rows: Iterator[Any], ended: list[str]) -> Iterator[Any]:
     """The rows of a reader up to where the file is damaged; ``ended`` is told why, the first few times.
 
@@ -74,7 +81,7 @@ def unbroken(rows: Iterator[Any], ended: list[str]) -> Iterator[Any]:
             raise
         except Exception as error:
             if len(ended) < REASONS:
-                ended.append(" ".join(str(error).split())[:100] or "the file ends inside a record")
+                ended.append(said(error) or "the file ends inside a record")
             return
         if row is None:
             return

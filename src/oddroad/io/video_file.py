@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oddroad.errors import InputError, counted
+from oddroad.errors import InputError, counted, out_of_memory
 from oddroad.io.colours import ToRGB
 from oddroad.io.damage import Frozen, blank
 from oddroad.io.decoding import Decoder
@@ -109,6 +109,8 @@ def open_container(place: str, timeout: float | None = None) -> Any:
     except (av.error.FFmpegError, ValueError) as error:
         if "://" in place:
             raise InputError(f"cannot open the stream '{shown}': {reason_of(error)}") from None
+        if out_of_memory(error):
+            raise InputError(f"there is no memory to open '{shown}', or it is damaged and claims too much") from None
         raise InputError(
             f"'{shown}' is not a video that can be read: it is cut off, damaged or of an unknown format"
         ) from None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oddroad.errors import InputError, counted
+from oddroad.errors import InputError, counted, out_of_memory
 from oddroad.files import load_json
 from oddroad.json_values import check_depth, keyed, refuse, text, whole
 from oddroad.json_values import listed as list_of
@@ -104,7 +104,8 @@ def read_part(store: Store, listed: Mapping[str, Any], columns: list[str] | None
         table.validate(full=True)
         missing = set(columns or segments_schema().names) - set(table.column_names)
         table = None if missing else table
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError):
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        enough_memory(error, f"'{store.place}/{listed['file']}'")
         table = None
     if table is None or table.num_rows != listed["rows"]:
         found = "missing"
@@ -115,6 +116,18 @@ def read_part(store: Store, listed: Mapping[str, Any], columns: list[str] | None
             f"{counted(listed['bytes'], 'byte')}, found: {found}; restore it, or delete '{store.place}' and mine again"
         )
     return table
+
+
+def enough_memory(error: Exception, what: str) -> None:
+    """Tell a part that could not be read for lack of memory from one that is damaged.
+
+    Raises:
+        InputError: if the error speaks of memory.
+    """
+    if out_of_memory(error):
+        raise InputError(
+            f"there is no memory to read {what}, or it is damaged and claims too much; free some and try again"
+        ) from None
 
 
 def fold(store: Store, known: set[str] | None = None) -> Manifest:
@@ -280,7 +293,8 @@ def read_findings(place: str, columns: list[str] | None = None, best: bool = Fal
         try:
             table = pyarrow.parquet.read_table(io.BytesIO(data or b""), columns=wanted, partitioning=None)  # pyright: ignore[reportArgumentType]
             table.validate(full=True)
-        except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError):
+        except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+            enough_memory(error, f"'{place}/{row['part']}'")
             table = None
         if table is None or table.num_rows != row["findings"]:
             raise InputError(
