@@ -67,15 +67,13 @@ class Scenes:
     """The in-distribution scenes and how they are augmented.
 
     Attributes:
-        sets: names of data sets below the data root, their classes mapped to the 19 of Cityscapes; a set that
-            is named twice is drawn twice as often.
+        sets: names of data sets below the data root, mapped to the 19 classes of Cityscapes; one named twice: twice.
         crop: height and width of a crop.
         scale: smallest and largest enlargement of a scene that is 256 pixels high, before the crop.
         photometric: probability of each photometric augmentation (colour, blur, noise, JPEG).
         appearance: share of the crops with appearance augmentation: other light; tinted, textured, marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
-        class_balance: share of the scenes that are drawn so that every class is met equally often; the others are
-            drawn uniformly.
+        class_balance: share of the scenes that are drawn so that all classes are met equally often, the others uniformly.
         validation: names of the data sets whose validation scenes are evaluated.
         weights: names of data sets, each with how much more often each of its scenes is drawn.
         weather: share of the crops with fog, rain, night, a low sun or drops on the lens.
@@ -146,15 +144,28 @@ class ClassWeights:
 
 @dataclass(frozen=True)
 class Distillation:
-    """What is learned from a teacher, a network that sees each in-distribution scene once.
+    """What is learned from a teacher, another network.
 
     Attributes:
-        weight: of the divergence from the teacher's classes among the losses; 0 for no teacher.
+        weight: of the divergence from the teacher's classes among the losses; with ``outlier`` 0, too: no teacher.
         temperature: by which both are softened.
+        sees: "scenes": each in-distribution scene once; "crops": each crop, with what is pasted on it. For "crops":
+        outlier: weight of the distance from the teacher's outlier logit (smooth L1).
+        shrink: how many times smaller than the teacher, which sees ``scenes.crop``, the network sees a crop.
+        smaller: the share of the size at which the teacher looks a second time, averaging; 0: once.
     """
 
     weight: float = 0.0
     temperature: float = 2.0
+    sees: Literal["scenes", "crops"] = "scenes"
+    outlier: float = 0.0
+    shrink: int = 1
+    smaller: float = 0.0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is learned from a teacher."""
+        return self.weight > 0 or self.outlier > 0
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from oddroad.learn.data.scenes import SceneList
 from oddroad.learn.training.checkpoints import States, WholeFiles, newest_state
 from oddroad.learn.training.claim import Claim, check_claim, data_digest, write_claim
 from oddroad.learn.training.csv_logger import CurveLogger
+from oddroad.learn.training.crop_teacher import CropTeacher
 from oddroad.learn.training.distillation import write_maps
 from oddroad.learn.training.loader import CropLoader
 from oddroad.learn.training.module import network_arguments
@@ -165,7 +166,11 @@ def train(
     loader = CropLoader(recipe, root, validation_scenes, workers)
     origin = {} if init_from is None else initialise(module.network, init_from, reinit, recipe.network.normalisation)
     module.set_class_weights(found_weights(recipe, root, out, claim.data, first))
-    loader.set_teacher(teacher_maps(recipe, root, out, teacher, tell))
+    check_teacher(recipe, teacher)
+    if teacher is not None and recipe.distillation.sees == "crops":
+        module.crop_teacher = CropTeacher(teacher, recipe)
+    else:
+        loader.set_teacher(teacher_maps(recipe, root, out, teacher, tell))
     if teacher is not None:
         origin |= {"teacher": teacher.name, "teacher_sha256": sha256_of(teacher)}
     if schedules:
@@ -240,20 +245,28 @@ def training_files(recipe: Recipe, root: Path) -> list[Path]:
     return found + sorted(each for name in folders for each in (root / name).rglob("*") if each.is_file())
 
 
+def check_teacher(recipe: Recipe, teacher: Path | None) -> None:
+    """Refuse a teacher too many or too few.
+
+    Raises:
+        InputError: if the recipe learns from a teacher and none is given, or the other way round.
+    """
+    if (teacher is None) == recipe.distillation.wanted:
+        raise InputError(
+            "the recipe's distillation.weight is above 0 but no teacher is given; name a checkpoint with --teacher"
+            if teacher is None
+            else "a teacher is given but the recipe's distillation.weight is 0; set it, such as 1"
+        )
+
+
 def teacher_maps(
     recipe: Recipe, root: Path, out: Path, teacher: Path | None, tell: Tell = lambda *_: None
 ) -> Path | None:
     """The teacher's maps of the training scenes, in the run's folder, made where they are not there yet.
 
     Raises:
-        InputError: if the recipe has a teacher and none is given, or the other way round, or it cannot be read.
+        InputError: if the teacher cannot be read.
     """
-    if (teacher is None) == (recipe.distillation.weight > 0):
-        raise InputError(
-            "the recipe's distillation.weight is above 0 but no teacher is given; name a checkpoint with --teacher"
-            if teacher is None
-            else "a teacher is given but the recipe's distillation.weight is 0; set it, such as 1"
-        )
     if teacher is None:
         return None
     read_checkpoint(teacher)  # says what is wrong with it
@@ -326,7 +339,7 @@ def with_classes(recipe: Recipe, names: Sequence[str], root: Path) -> Recipe:
         raise InputError(f"network.classes is {recipe.network.classes}, and the class map has {len(names)} classes")
     if list(class_names(root, [*recipe.scenes.sets, *recipe.scenes.validation])) != list(names):
         raise InputError("scenes.validation has other classes than scenes.sets; name the same sets there")
-    if recipe.distillation.weight:
+    if recipe.distillation.wanted:
         raise InputError("a teacher knows Cityscapes' classes, and the class map has others; set distillation.weight 0")
     return replace(recipe, network=replace(recipe.network, classes=len(names)))
 

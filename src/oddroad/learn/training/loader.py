@@ -91,7 +91,8 @@ class CropLoader(L.LightningDataModule):
         clean = not objects or (not pastes(recipe.outliers) and missing is not None)
         if clean:
             print(f"oddroad: no objects in '{missing or 'outliers.validation'}': validation judges classes only")
-        size, sets = (2 * crop[0], 2 * crop[1]), recipe.scenes.validation
+        by = recipe.distillation.shrink
+        size, sets = (2 * crop[0] // by, 2 * crop[1] // by), recipe.scenes.validation
         return Validation(self.root, objects, self.scenes, size, clean, sets)
 
     def train_dataloader(self) -> DataLoader:

@@ -20,6 +20,7 @@ from oddroad.learn.networks import NETWORKS
 from oddroad.learn.outputs import Outputs, split_void
 from oddroad.learn.scores import SCORES
 from oddroad.learn.tensor_ops import pad_to_multiple
+from oddroad.learn.training.crop_teacher import CropTeacher, from_crops, shrunk
 from oddroad.learn.training.distillation import distillation
 from oddroad.metrics import PixelMetric, SemanticMetric
 from oddroad.recipe import RESYNTHESIS_NAMES, Optimiser, Recipe
@@ -52,6 +53,7 @@ class Training(L.LightningModule):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.frozen = frozen_parts(self.network, recipe.optim)
+        self.crop_teacher: CropTeacher | None = None
 
     def set_class_weights(self, class_weights: Tensor | None) -> None:
         """Make the loss, with weights of the classes, void last; None weighs all alike."""
@@ -59,13 +61,16 @@ class Training(L.LightningModule):
 
     def forward(self, images: Tensor) -> Any:
         """(N, 3, H, W) uint8 -> Outputs, a void output still among the classes."""
-        pixels = ((self.preprocessing.ordered(images) - self.mean) / self.std).contiguous(
-            memory_format=torch.channels_last
-        )
+        pixels = self.normalised(images)
         if self.recipe.network.stage == "whole":
             return self.network(pixels)
         encoder: Any = self.network.encoder
         return Outputs(encoder.output_conv(encoder(pad_to_multiple(pixels, 8))))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> what networks take."""
+        pixels = (self.preprocessing.ordered(images) - self.mean) / self.std
+        return pixels.contiguous(memory_format=torch.channels_last)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Keep the frozen parts in evaluation mode, and make the step's random numbers depend on its number alone."""
@@ -76,6 +81,9 @@ class Training(L.LightningModule):
     def training_step(self, batch: Sequence[Tensor], index: int) -> Tensor:
         """One step: the weighted sum of the losses, each of them logged."""
         images, labels, *more = batch
+        how = self.recipe.distillation
+        told = None if self.crop_teacher is None else self.crop_teacher(self.normalised(images))
+        images, labels = shrunk(images, labels, how.shrink)
         stride, classes = self.recipe.scenes.loss_stride, self.recipe.network.classes
         labels = labels[:, stride // 2 :: stride, stride // 2 :: stride]
         outputs = whole = self(images)
@@ -86,8 +94,13 @@ class Training(L.LightningModule):
         elif self.recipe.network.void:
             outputs = split_void(outputs, classes)
         total, terms = self.loss(outputs, labels)
+        if told is not None:
+            distances = from_crops(whole, told, how.temperature)
+            weights = {"distillation": how.weight, "distillation_outlier": how.outlier}
+            for name, each in distances.items():
+                total = total + weights[name] * each
+            terms |= distances
         if len(more) > 1:
-            how = self.recipe.distillation
             terms["distillation"] = distillation(whole.logits[:, :classes], more[1], how.temperature)
             total = total + how.weight * terms["distillation"]
         shared = self.trainer.world_size > 1
@@ -198,6 +211,18 @@ def check(recipe: Recipe) -> None:
         )
     if recipe.optim.precision == "fp16" and not torch.cuda.is_available():
         raise InputError("optim.precision is fp16, which needs a GPU, and there is none; choose bf16 or fp32")
+    how = recipe.distillation
+    if how.sees == "scenes" and (how.shrink != 1 or how.outlier or how.smaller):
+        raise InputError(
+            "distillation.shrink, outlier and smaller are of a teacher that sees crops; set distillation.sees = crops"
+        )
+    if how.wanted and network.name in RESYNTHESIS_NAMES:
+        raise InputError(f"{network.name} learns from no teacher; set distillation.weight = 0")
+    if how.shrink < 1 or any(each % how.shrink for each in recipe.scenes.crop):
+        raise InputError(
+            f"distillation.shrink is {how.shrink}; expected a whole number of at least 1 that divides both sides of "
+            f"scenes.crop ({recipe.scenes.crop[0]}x{recipe.scenes.crop[1]})"
+        )
     if network.stage == "encoder" and (network.name != "erfnet" or not network.auxiliary or network.isomax):
         raise InputError(
             "network.stage = encoder trains ERFNet's encoder by its own classifier; it needs network.name = erfnet, "
