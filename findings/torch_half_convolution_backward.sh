@@ -4,7 +4,7 @@
 # Version:  torch 2.13.0 (large: some 200 MB without CUDA), x86 with AVX-512, one thread.
 # Input:    3x1 convolution of 64 channels over 8 maps of 32x64, as in ERFNet, in float32 and in float16.
 # Expected: torch.autocast takes float16 on the processor: a step costs some factor more or less.
-# Seen:     forward 1.8 times float32, backward 200 to 260 times (1.7 s for 7 ms), without a warning.
+# Seen:     forward 1.2 to 1.8 times float32, backward 200 to 260 times (1.7 s for 7 ms), without a warning.
 # Cost:     "mixed precision" of a laptop looks like a hung training.
 set -euo pipefail
 folder=$(mktemp -d)

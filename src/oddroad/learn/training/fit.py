@@ -116,8 +116,8 @@ def fit(
 def subnormals_as_zero() -> Iterator[None]:
     """Let numbers below 1.2e-38 count as 0 while training, where the processor can.
 
-    Gradients of pixels that are right already are that small, and a processor takes many times as long for them: a
-    step of ERFNet 2.5 s instead of 0.75.
+    Weight decay leaves dead channels with such weights (2158 of them in the published ERFNet), and a processor takes
+    many times as long for what is computed with them: two to three times for a step of ERFNet, once it starts there.
     """
     before = float(torch.tensor(1e-40) * 1) == 0
     torch.set_flush_denormal(True)
