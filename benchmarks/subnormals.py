@@ -2,8 +2,8 @@
 
     python benchmarks/subnormals.py DATA CHECKPOINT --recipe laptop/ce --changes "{optim.batch: 8}"
 
-Random weights have no numbers below 1.2e-38; weight decay makes them in dead channels, and the published ERFNet holds 2158.
-How many CHECKPOINT holds is said. Processor time of forward, losses, backward and optimiser, one thread; medians, ratio.
+Random weights have no numbers below 1.2e-38; weight decay makes them in dead channels, and the published ERFNet holds
+2158. How many CHECKPOINT holds is said. Processor time of forward, losses, backward and optimiser, one thread; medians.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Scenes:
         photometric: probability of each photometric augmentation (colour, blur, noise, JPEG).
         appearance: share of the crops with appearance augmentation: other light; tinted, textured, marked surfaces.
         loss_stride: the loss is computed on every n-th pixel of each row and column.
-        class_balance: share of the scenes that are drawn so that all classes are met equally often, the others uniformly.
+        class_balance: share of the scenes drawn so that all classes are met equally often, the others uniformly.
         validation: names of the data sets whose validation scenes are evaluated.
         weights: names of data sets, each with how much more often each of its scenes is drawn.
         weather: share of the crops with fog, rain, night, a low sun or drops on the lens.

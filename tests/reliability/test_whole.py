@@ -450,7 +450,7 @@ class TestFiles:
         from oddroad.mining import store
 
         monkeypatch.setattr(store.os, "replace", failing)
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="No space"):
             store.Store(str(tmp_path)).replace("status.json", b"{}")
         assert os.listdir(tmp_path) == []
 

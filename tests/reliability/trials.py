@@ -176,7 +176,8 @@ Contents = dict[str, Any]
 """Path below a folder -> its content without what changes from run to run; a folder is None."""
 
 VOLATILE = {
-    "milliseconds", "started", "seconds", "fps", "took", "part_bytes", "seconds_in_network", "seconds_of_last_part", "frames_computed",
+    "milliseconds", "started", "seconds", "fps", "took", "part_bytes", "seconds_in_network", "seconds_of_last_part",
+    "frames_computed",
     "utc", "modified", "date", "since", "updated", "process", "host", "hours_a_minute", "file", "finished",
 }  # fmt: skip
 

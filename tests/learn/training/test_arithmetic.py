@@ -24,11 +24,11 @@ def test_subnormals_count_as_zero_in_training_and_nowhere_else(tmp_path: Path, m
 
     def failing(*_: Any) -> Path:
         seen.append(product())
-        raise ValueError
+        raise ValueError("it failed")
 
     monkeypatch.setattr(fit_module, "train", failing)
     assert product() > 0
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="it failed"):
         fit_module.fit(Recipe(), tmp_path, tmp_path / "run")
     assert seen == [0]
     assert product() > 0  # also after an error

@@ -110,7 +110,7 @@ def test_a_run_learns_from_larger_crops_and_keeps_nothing_of_its_teacher(
 @pytest.mark.parametrize(
     ("about", "words"),
     [
-        ({"classes": ["a", "b"]}, "knows 2 classes and the recipe 19"),
+        ({"classes": ["a", "b"]}, "knows 2 classes, the recipe 19"),
         ({"normalisation": "unit"}, "set network.normalisation to unit"),
         ({"outlier": False}, "has no outlier head"),
     ],

@@ -36,7 +36,7 @@ class CropTeacher:
         network, about = load_network(path)
         classes, how = len(about["classes"]), recipe.distillation
         if classes != recipe.network.classes:
-            raise InputError(f"'{path}' knows {classes} classes and the recipe {recipe.network.classes}; choose another")
+            raise InputError(f"'{path}' knows {classes} classes, the recipe {recipe.network.classes}; choose another")
         if about["normalisation"] != recipe.network.normalisation:
             raise InputError(
                 f"'{path}' was trained on images normalised as '{about['normalisation']}' and the recipe says "

@@ -30,8 +30,8 @@ from oddroad.learn.data.crops import pastes
 from oddroad.learn.data.scenes import SceneList
 from oddroad.learn.training.checkpoints import States, WholeFiles, newest_state
 from oddroad.learn.training.claim import Claim, check_claim, data_digest, write_claim
-from oddroad.learn.training.csv_logger import CurveLogger
 from oddroad.learn.training.crop_teacher import CropTeacher
+from oddroad.learn.training.csv_logger import CurveLogger
 from oddroad.learn.training.distillation import write_maps
 from oddroad.learn.training.loader import CropLoader
 from oddroad.learn.training.module import network_arguments
