@@ -36,10 +36,10 @@ def recipe(**changes: Any) -> Recipe:
     )
 
 
-def saved(path: Path, outlier: bool = True, **about: Any) -> Path:
+def saved(path: Path, outlier: bool = True, void: bool = False, **about: Any) -> Path:
     """A teacher of random weights."""
     torch.manual_seed(0)
-    arguments = {"classes": 19, "outlier": outlier, "auxiliary": False}
+    arguments = {"classes": 19 + void, "outlier": outlier, "auxiliary": False}
     network = NETWORKS["ddrnet23_slim"](**arguments)
     known = {"network": "ddrnet23_slim", "arguments": arguments, "normalisation": "imagenet"}
     save_checkpoint(path, network, {**known, "classes": list(CITYSCAPES_CLASSES), **about})
@@ -105,6 +105,17 @@ def test_a_run_learns_from_larger_crops_and_keeps_nothing_of_its_teacher(
     assert about["origin"]["teacher"] == "teacher.ckpt"
     assert state.keys() == NETWORKS["ddrnet23_slim"](classes=19, outlier=True, auxiliary=True).state_dict().keys()
     assert not list((tmp_path / "run").glob("teacher-*"))
+
+
+@pytest.mark.parametrize("void", [(False, True), (True, False)])
+def test_an_output_beyond_the_classes_teaches_and_learns_nothing(
+    void: tuple[bool, bool], root: Path, tmp_path: Path
+) -> None:
+    teacher = saved(tmp_path / "teacher.ckpt", void=void[0])
+    run = replace(recipe(), network=Network(outlier=True, void=void[1]))
+    fit(run, root, tmp_path / "run", 100, teacher=teacher)
+    curves = {name: value for _, name, value in read_curves(tmp_path / "run" / PLACE)}
+    assert curves["distillation"] > 0
 
 
 @pytest.mark.parametrize(

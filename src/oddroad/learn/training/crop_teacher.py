@@ -44,13 +44,15 @@ class CropTeacher:
             )
         if how.outlier and not about["arguments"].get("outlier"):
             raise InputError(f"'{path}' has no outlier head; set distillation.outlier to 0, or choose another teacher")
+        self.classes = classes
         self.network: nn.Module = Scales(network, (how.smaller,)) if how.smaller else network
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def __call__(self, pixels: Tensor) -> Outputs:
-        """Outputs for normalised crops (N, 3, H, W)."""
+        """Outputs for normalised crops (N, 3, H, W), the logits of the classes alone."""
         with torch.no_grad():
-            return self.network.to(pixels.device)(pixels)
+            outputs = self.network.to(pixels.device)(pixels)
+        return outputs._replace(logits=outputs.logits[:, : self.classes])
 
 
 def shrunk(images: Tensor, labels: Tensor, by: int) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,7 @@ class Training(L.LightningModule):
             outputs = split_void(outputs, classes)
         total, terms = self.loss(outputs, labels)
         if told is not None:
-            distances = from_crops(whole, told, how.temperature)
+            distances = from_crops(whole._replace(logits=whole.logits[:, :classes]), told, how.temperature)
             weights = {"distillation": how.weight, "distillation_outlier": how.outlier}
             for name, each in distances.items():
                 total = total + weights[name] * each
