@@ -190,5 +190,6 @@ def test_p_values_are_how_often_the_calibration_saw_as_much(red):
 
 
 def test_the_report_is_beside_what_it_is_of(archive):
+    assert main(["mine", "report", str(archive)]) == 0
     assert json.loads((archive / "manifest.json").read_text())["findings"] > 0
     assert Path(archive, "report.html").exists()
