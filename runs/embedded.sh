@@ -55,5 +55,6 @@ default $LAST 320x640 int8 none 0.99
 default-fp32 $LAST 320x640 fp32 none 0.99
 accurate $OUT/fifth.ckpt 640x1280 int8 0.5 1.25
 FILES
+step python "$here"/embedded_pictures.py "$OUT/oddroad-default.onnx" "$OUT/oddroad-accurate.onnx" --out "$OUT/pictures.jpg"
 step python "$here"/embedded_recall.py "$DATA" "$OUT/oddroad-default.onnx" "$OUT/oddroad-accurate.onnx" \
   --json "$OUT/recall.json" --figure "$OUT/recall.png"

@@ -147,12 +147,12 @@ class Distillation:
     """What is learned from a teacher, another network.
 
     Attributes:
-        weight: of the divergence from the teacher's classes among the losses; with ``outlier`` 0, too: no teacher.
+        weight: of the divergence from the teacher's classes among the losses; 0, and ``outlier`` 0: no teacher.
         temperature: by which both are softened.
-        sees: "scenes": each in-distribution scene once; "crops": each crop, with what is pasted on it. For "crops":
-        outlier: weight of the distance from the teacher's outlier logit (smooth L1).
-        shrink: how many times smaller than the teacher, which sees ``scenes.crop``, the network sees a crop.
-        smaller: the share of the size at which the teacher looks a second time, averaging; 0: once.
+        sees: "scenes": each in-distribution scene once; "crops": each crop, with what is pasted on it.
+        outlier: with "crops", weight of the distance from the teacher's outlier logit (smooth L1).
+        shrink: with "crops", how many times smaller than the teacher, which sees scenes.crop, the network sees one.
+        smaller: with "crops", the share of the size at which the teacher looks a second time, averaging; 0: once.
     """
 
     weight: float = 0.0

@@ -418,6 +418,31 @@ class TestMemory:
                     decoder.decode(None, 0)
             assert decoder.lost == lost
 
+    def test_a_video_or_log_that_memory_does_not_suffice_for_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import av
+
+        from oddroad.io.log_types import unbroken
+        from oddroad.io.video_file import open_container
+
+        for error, words in (
+            (av.error.MemoryError(errno.ENOMEM, "x"), "there is no memory to open"),
+            (av.error.InvalidDataError(1, "x"), "is not a video that can be read"),
+        ):
+            monkeypatch.setattr(av, "open", lambda *_, error=error, **more: raised(error))
+            with pytest.raises(InputError, match=words):
+                open_container(str(tmp_path / "a.mp4"))
+
+        def rows(error: Exception) -> Any:
+            yield 1
+            raise error
+
+        for error, words in ((MemoryError(), "no memory for a record"), (ValueError(), "ends inside a record")):
+            ended: list[str] = []
+            assert list(unbroken(rows(error), ended)) == [1]
+            assert words in ended[0]
+
     def test_memory_that_ends_is_no_damage_of_mined_parts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -126,7 +126,8 @@ def enough_memory(error: Exception, what: str) -> None:
     """
     if out_of_memory(error):
         raise InputError(
-            f"there is no memory to read {what}, or it is damaged and claims too much; free some and try again"
+            f"there is no memory to read {what}, or it is damaged and claims too much; free some and try again, or "
+            "restore it from a copy"
         ) from None
 
 
